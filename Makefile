@@ -1,0 +1,33 @@
+# The two commands of the README, and what they stand on.
+
+.PHONY: run test lint unit format benchmarks clean
+
+run: .venv/.run
+	.venv/bin/ingest serve --sandbox
+
+test: lint
+	.venv/bin/pytest -n 2 --dist loadgroup
+
+lint: .venv/.dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+unit: .venv/.dev
+	.venv/bin/pytest tests/unit
+
+format: .venv/.dev
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/.run: pyproject.toml constraints.txt
+	tools/venv ""
+	@touch $@
+
+.venv/.dev: pyproject.toml constraints.txt
+	tools/venv "[dev]"
+	@touch $@ .venv/.run

@@ -1,0 +1,143 @@
+"""Mail as it is written: the nouns of RFC 5322 and MIME. Facts only; what they mean is decided elsewhere."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A mailbox (RFC 5322 section 3.4): ``display_name <addr_spec>``, decoded, without control characters."""
+
+    display_name: str
+    addr_spec: str
+    """``local-part@domain``, the domain in lower case, the local part as written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A part that is not the body. Its octets stay in the stored message: ``parse.attachment(content, part)``
+    reads them again when they are needed."""
+
+    part: int
+    """Number of the part in the walk of the message, depth first, from 0: the handle to its octets."""
+    filename: str
+    """Safe to show and to store: no path, no control or bidirectional characters, never empty, at most 200 characters."""
+    content_type: str
+    size: int
+    """Octets after the transfer encoding is undone."""
+    sha256: str
+    content_id: str = ""
+    """Without angle brackets; ``""`` where the part has none."""
+    inline: bool = False
+    """The body shows it in place (an HTML ``cid:`` reference, or disposition ``inline`` of a picture)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedRecipient:
+    """One recipient block of a delivery report (RFC 3464 section 2.3)."""
+
+    recipient: str
+    action: str
+    """``failed``, ``delayed``, ``delivered``, ``relayed`` or ``expanded``, in lower case; ``""`` where none is given."""
+    status: str
+    """The enhanced status code (RFC 3463), such as ``5.1.1``; ``""`` where none is given."""
+    diagnostic: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryReport:
+    """What a delivery status notification (RFC 3464) says, and of which mail."""
+
+    recipients: tuple[ReportedRecipient, ...]
+    original_message_id: str | None
+    """Message-ID of the mail reported on, from the returned message or header part."""
+    original_references: tuple[str, ...] = ()
+    """In-Reply-To and References of the mail reported on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calendar:
+    """A calendar invitation (RFC 5545) in one readable line each."""
+
+    method: str
+    summary: str
+    start: str
+    end: str
+    location: str
+    organizer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedMessage:
+    """A message, read as faithfully as its octets allow. Every string is free of NUL; header strings are free of
+    line ends and of control characters. Identifiers are normalised: no brackets, no comments, domain in lower case."""
+
+    message_id: str | None
+    message_ids: tuple[str, ...] = ()
+    """Every Message-ID field that the message has; more than one is a defect, and a way to confuse a reader."""
+    in_reply_to: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    """In the order of the field: the oldest ancestor first."""
+    date: str | None = None
+    """ISO 8601 with offset; ``None`` where the field is missing or unreadable."""
+    from_: tuple[Address, ...] = ()
+    """Of all From fields together; several fields are a defect."""
+    sender: Address | None = None
+    reply_to: tuple[Address, ...] = ()
+    to: tuple[Address, ...] = ()
+    cc: tuple[Address, ...] = ()
+    delivered_to: tuple[str, ...] = ()
+    """Addresses in Delivered-To, X-Original-To, Envelope-To and X-Delivered-To, the topmost first."""
+    return_path: str | None = None
+    """Address of the Return-Path field; ``""`` is the null reverse-path, ``None`` means no field."""
+    subject: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    """All header fields of the message, names in lower case, values unfolded and decoded; at most 1,000 fields."""
+    received_count: int = 0
+    text: str | None = None
+    """The body as plain text, when the message has one: all text parts that belong to the body, in order."""
+    html: str | None = None
+    """The body as HTML, when the message has one."""
+    attachments: tuple[Attachment, ...] = ()
+    delivery_report: DeliveryReport | None = None
+    calendar: tuple[Calendar, ...] = ()
+    content_digest: str = ""
+    """SHA-256 over sender, subject, decoded bodies and the attachments' digests: the same for two copies of a mail
+    that came by different paths, different for two mails that share a Message-ID."""
+    defects: tuple[str, ...] = ()
+    """What was wrong and repaired or given up, a short sentence each, in the order in which it was found."""
+
+
+SegmentKind = Literal[
+    "new", "answered-quote", "forwarded", "quote", "attribution", "signature", "device-line", "footer", "marker"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A stretch of the body, kept or cut, and what it was taken for."""
+
+    text: str
+    kind: SegmentKind
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What the sender newly wrote, and everything that was cut."""
+
+    content: str
+    """Markdown, never empty unless the body itself is; trimmed of blank lines at both ends."""
+    elided: str
+    """What was cut, in order."""
+    confidence: float
+    """0 to 1: the lowest confidence of any cut; 1 where nothing was cut."""
+    how: str
+    """Which reading gave this, in a few words: ``html: gmail_quote``, ``text: attribution (German)``, ``whole: nothing else was left``."""
+    segments: tuple[Segment, ...] = ()
+    """The whole body in order. Joined, their texts are the chosen body: nothing is lost by extraction."""
+
+    @property
+    def body(self) -> str:
+        """The chosen body as text, before anything was cut."""
+        return "".join(segment.text for segment in self.segments)

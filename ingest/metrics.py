@@ -1,0 +1,23 @@
+"""The figures an operator watches, in Prometheus' form. Names end in their unit; labels have few values."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+RECEIVED = Counter("ingest_received_total", "Mails stored, by kind of source.", ["source"])
+REFUSED = Counter("ingest_smtp_refused_total", "SMTP and LMTP commands refused, by reply code.", ["code"])
+CONNECTIONS = Gauge("ingest_smtp_connections", "SMTP and LMTP connections open now.")
+SETTLED = Counter("ingest_settled_total", "Attempts that ended, by outcome.", ["outcome"])
+MESSAGES = Gauge("ingest_messages", "Mails in the store, by state.", ["state"])
+OLDEST_QUEUED = Gauge("ingest_oldest_queued_seconds", "Age of the oldest mail that waits to be delivered.")
+LEDGER_HOLDS = Gauge("ingest_ledger_holds", "1 while accepted mail is the sum of all states, else 0.")
+SENDING_STOPPED = Gauge("ingest_sending_stopped", "1 while the API refuses our token and nothing is sent.")
+API_REQUESTS = Counter(
+    "ingest_api_requests_total", "Requests to the ticket API, by method and status (or error).", ["method", "status"]
+)
+API_SECONDS = Histogram("ingest_api_request_seconds", "Time that a request to the ticket API took.", ["method"])
+PARSE_SECONDS = Histogram("ingest_parse_seconds", "Time that a mail spent with a parsing process.")
+PARSE_KILLED = Counter("ingest_parse_children_killed_total", "Parsing processes ended by a mail, by cause.", ["cause"])
+DELIVERY_SECONDS = Histogram(
+    "ingest_delivery_seconds",
+    "Time from acceptance to the API's answer.",
+    buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 3600, 21600, 86400),
+)
