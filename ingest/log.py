@@ -29,10 +29,12 @@ def redact_address(address: str) -> str:
 
 
 def _make_printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {
-        key: printable(value) if isinstance(value, str) and key != "exception" else value
-        for key, value in event.items()
-    }
+    return {key: _shown(key, value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _shown(key: str, value: str) -> str:
+    """A traceback keeps its lines; its last one can quote a mail, so they are made printable as well."""
+    return "\n".join(map(printable, value.splitlines())) if key == "exception" else printable(value)
 
 
 def configure(level: str = "info", form: str = "console") -> None:
