@@ -38,7 +38,7 @@ def _shown(key: str, value: str) -> str:
 
 
 def configure(level: str = "info", form: str = "console") -> None:
-    """Set up logging to standard error for the whole process. ``form`` is ``console`` or ``json`` (one object a line)."""
+    """Log to standard error, for the whole process. ``form`` is ``console`` or ``json`` (one object a line)."""
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if form == "json"

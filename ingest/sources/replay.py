@@ -1,0 +1,210 @@
+"""Replay: mail from files. Single messages (``.eml``), mbox files, Maildirs, and folders of all of these.
+
+Files are read as streams: a mailbox of any size needs the memory of its largest mail, and a mail above the limit none.
+Octets are kept as found, line ends too; only what the mbox form added is taken off (RFC 4155, in its "mboxrd" dialect):
+the ``From `` line, the blank line before the next one, and one ``>`` of a ``>From `` line.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from email import policy
+from email.parser import BytesHeaderParser
+from email.utils import getaddresses
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import BinaryIO
+
+from ingest.envelope import Envelope, ReceivedMessage, SourceRef
+
+SOURCE_NAME = "replay"
+MAX_HEADER_BYTES = 256 * 1024
+MAX_FIELD_CHARACTERS = 8 * 1024
+MAX_RECIPIENTS = 100
+
+_LINE_BYTES = 64 * 1024
+_FROM_LINE = re.compile(rb"From [^\n]{1,300}?\d\d:\d\d[^\n]{0,60}?\d{4}")
+_QUOTED_FROM = re.compile(rb">+From ")
+_BLANK_LINES = (b"\n", b"\r\n")
+_HEADER_END = re.compile(rb"\r?\n\r?\n")
+_ONE_MAIL, _MANY_MAILS = (".eml",), (".mbox", ".mbx")
+_DELIVERY_FIELDS = ("Delivered-To", "X-Original-To", "Envelope-To")
+
+
+class ReplayError(Exception):
+    """A path cannot be replayed at all. The text has one line for each, saying what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredMail:
+    """A mail in a file."""
+
+    place: str
+    """Where it lies: a path, and for an mbox the number of the mail in it, from 1: ``support.mbox#3``."""
+    content: bytes
+    mbox_sender: str = ""
+    """The envelope sender that an mbox keeps in its ``From `` line; ``""`` where it is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """What was found and not taken."""
+
+    place: str
+    reason: str
+    foreign: bool = False
+    """A file of a folder that does not look like mail; no fault."""
+
+
+def check_paths(paths: Iterable[Path]) -> None:
+    """Tell early what is not there.
+
+    Raises:
+        ReplayError: with one line for each path that does not exist.
+    """
+    missing = [f"{path}: no such file or folder" for path in paths if not path.exists()]
+    if missing:
+        raise ReplayError("\n".join(missing))
+
+
+def total_bytes(paths: Iterable[Path]) -> int:
+    """Octets of all files below ``paths``: the end of a progress bar."""
+    return sum(path.stat().st_size for top in paths for path, _ in _files(top) if path.is_file())
+
+
+def read(paths: Iterable[Path], *, limit: int) -> Iterator[StoredMail | Unread]:
+    """All mails below ``paths``, one after the other, in the order of the names. ``limit``: octets of the largest.
+
+    A path that is named is taken for mail whatever its name; in a folder only what looks like mail is taken. Never
+    raises: what cannot be read is ``Unread``.
+    """
+    for top in paths:
+        for path, named in _files(top):
+            try:
+                yield from _read_file(path, named=named, limit=limit)
+            except OSError as error:
+                yield Unread(place=str(path), reason=error.strerror or str(error))
+
+
+def received(mail: StoredMail, *, received_at: float) -> ReceivedMessage:
+    """The mail as a source hands it over. Its envelope is what the delivering server wrote down (Return-Path,
+    Delivered-To, X-Original-To, Envelope-To), else what the sender wrote (Sender, From; To, Cc)."""
+    return ReceivedMessage(
+        envelope=_envelope(mail),
+        content=mail.content,
+        source_ref=SourceRef(source=SOURCE_NAME),
+        received_at=received_at,
+    )
+
+
+def _files(top: Path) -> Iterator[tuple[Path, bool]]:
+    """Each file below ``top``, and whether it is mail whatever its name: named by the user, or inside a Maildir."""
+    if not top.is_dir():
+        yield top, True
+        return
+    for folder, folders, names in os.walk(top):
+        is_maildir = {"cur", "new"} <= set(folders)
+        folders[:] = sorted(name for name in folders if not (is_maildir and name == "tmp"))
+        in_maildir = Path(folder).name in ("cur", "new") and _is_maildir(Path(folder).parent)
+        paths = (Path(folder, name) for name in sorted(names))
+        yield from ((path, in_maildir) for path in paths if path.is_file())
+
+
+def _is_maildir(folder: Path) -> bool:
+    return (folder / "cur").is_dir() and (folder / "new").is_dir()
+
+
+def _read_file(path: Path, *, named: bool, limit: int) -> Iterator[StoredMail | Unread]:
+    suffix = path.suffix.lower()
+    with path.open("rb") as file:
+        is_mbox = suffix not in _ONE_MAIL and _FROM_LINE.match(file.peek(512)) is not None
+        if is_mbox:
+            yield from _read_mbox(file, str(path), limit)
+        elif named or suffix in (*_ONE_MAIL, *_MANY_MAILS):
+            yield _mail(str(path), file.read(limit + 1), limit)
+        else:
+            yield Unread(place=str(path), reason="looks like no mail: neither .eml nor mbox nor Maildir", foreign=True)
+
+
+def _read_mbox(file: BinaryIO, path: str, limit: int) -> Iterator[StoredMail | Unread]:
+    for number, group in groupby(_numbered_lines(file), key=itemgetter(0)):
+        lines = (line for _, line in group)
+        sender = _mbox_sender(next(lines))
+        content = _without_last_blank_line(_gather(lines, limit))
+        yield _mail(f"{path}#{number}", content, limit, sender)
+
+
+def _numbered_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """The lines of an mbox, each with the number of its message, whose ``From `` line is its first. Lines above
+    64 KiB come in pieces."""
+    number, begins, after_blank = 0, True, True
+    while line := file.readline(_LINE_BYTES):
+        if after_blank and _FROM_LINE.match(line):
+            number += 1
+        yield number, line[1:] if begins and _QUOTED_FROM.match(line) else line
+        after_blank = begins and line in _BLANK_LINES
+        begins = line.endswith(b"\n")
+
+
+def _gather(lines: Iterable[bytes], limit: int) -> bytes:
+    """The lines together; of a mail above the limit no more than shows that it is."""
+    content = bytearray()
+    for line in lines:
+        if len(content) <= limit + 2:
+            content += line
+    return bytes(content)
+
+
+def _without_last_blank_line(content: bytes) -> bytes:
+    return next((content[: -len(end)] for end in (b"\r\n", b"\n") if content.endswith(b"\n" + end)), content)
+
+
+def _mail(place: str, content: bytes, limit: int, mbox_sender: str = "") -> StoredMail | Unread:
+    if len(content) > limit:
+        return Unread(place=place, reason=f"larger than {limit} octets; raise INGEST_MAX_MESSAGE_BYTES to take it")
+    return StoredMail(place=place, content=content, mbox_sender=mbox_sender)
+
+
+def _mbox_sender(from_line: bytes) -> str:
+    """The sender, where it can be one: some programs write ``-``, MAILER-DAEMON or a number ``@xxx`` there."""
+    word = from_line.split(maxsplit=2)[1].decode("utf-8", "replace").strip("<>")
+    return word if _is_address(word) and "." in word.rpartition("@")[2] else ""
+
+
+def _envelope(mail: StoredMail) -> Envelope:
+    header = _header(mail.content)
+    recipients = _addresses(header, *_DELIVERY_FIELDS) or _addresses(header, "To", "Cc")
+    senders = _addresses(header, "Return-Path") or (mail.mbox_sender,) * bool(mail.mbox_sender)
+    is_report = not senders and _first(header, "Return-Path") == "<>"
+    return Envelope(
+        mail_from="" if is_report else next(iter(senders or _addresses(header, "Sender", "From")), ""),
+        rcpt_tos=recipients,
+    )
+
+
+Header = list[tuple[str, str]]
+
+
+def _header(content: bytes) -> Header:
+    end = _HEADER_END.search(content, 0, MAX_HEADER_BYTES)
+    octets = content[: end.start() if end else MAX_HEADER_BYTES]
+    fields = BytesHeaderParser(policy=policy.compat32).parsebytes(octets).items()
+    return [(name.lower(), str(value)[:MAX_FIELD_CHARACTERS]) for name, value in fields]
+
+
+def _first(header: Header, name: str) -> str:
+    return next((value.strip() for field, value in header if field == name.lower()), "")
+
+
+def _addresses(header: Header, *names: str) -> tuple[str, ...]:
+    """The addresses in these fields, each once, field by field and then from the top."""
+    values = [value for name in names for field, value in header if field == name.lower()]
+    found = (address for _, address in getaddresses(values[:MAX_RECIPIENTS]))
+    return tuple(dict.fromkeys(filter(_is_address, found)))[:MAX_RECIPIENTS]
+
+
+def _is_address(text: str) -> bool:
+    local, _, domain = text.rpartition("@")
+    return bool(local and domain) and text.isprintable() and " " not in text and len(text) <= 320
