@@ -1,0 +1,12 @@
+"""A local stand-in for the ticket API: to try the worker out, and to test it against something that answers back.
+
+It answers what the API's documentation says and no more, keeps what was posted (``desk.py``), makes trouble on order
+(``faults.py``), and shows the tickets on a small page.
+"""
+
+from ingest.sandbox.app import create_app
+from ingest.sandbox.desk import Desk
+from ingest.sandbox.schema import Fault
+from ingest.sandbox.server import Sandbox, run
+
+__all__ = ["Desk", "Fault", "Sandbox", "create_app", "run"]

@@ -1,0 +1,268 @@
+"""The stand-in's HTTP: the documented endpoints, strict about what they take, complete in what they answer."""
+
+import hmac
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ingest.sandbox.desk import Desk, Refused
+from ingest.sandbox.faults import FaultLayer, Faults, error
+from ingest.sandbox.page import page
+from ingest.sandbox.records import Record
+from ingest.sandbox.schema import Archive, Body, Connection, Fault, NewAttachment, NewMessage, NewMessageWithEmailIds
+
+MAX_BODY = 64 * 1024 * 1024
+B = TypeVar("B", bound=Body)
+Endpoint = Callable[[Request], Awaitable[Response]]
+_FAULTS = TypeAdapter(list[Fault])
+
+
+def create_app(desk: Desk, token: str, *, lenient: bool = False) -> ASGIApp:
+    """The stand-in as an ASGI application. ``lenient`` also takes the email ids that requests do not document."""
+    api = Api(desk, NewMessageWithEmailIds if lenient else NewMessage)
+    faults = Faults()
+    app = Starlette(
+        routes=[*api.routes(), *_control(desk, faults, api.requests), Route("/", page(desk))],
+        exception_handlers={Refused: _refused, ValidationError: _invalid, HTTPException: _http_error},
+    )
+    return FaultLayer(TokenLayer(app, token), faults)
+
+
+class TokenLayer:
+    """Everything under ``/api`` wants the token; uploads are signed, and the page and the controls are for people."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/api/") and not self._knows(scope):
+            await error(401, "Authorization not provided")(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _knows(self, scope: Scope) -> bool:
+        given = dict(scope["headers"]).get(b"x-ravenna-api-token", b"")
+        return hmac.compare_digest(given, self._token)
+
+
+class Api:
+    """The endpoints under ``/api``, and the uploads beside them."""
+
+    def __init__(self, desk: Desk, new_message: type[NewMessage]) -> None:
+        self._desk = desk
+        self._new_message = new_message
+        self.requests: Counter[str] = Counter()
+
+    def routes(self) -> list[Route]:
+        table: list[tuple[str, str, Endpoint]] = [
+            ("POST", "/api/ticket-messages", self._post_message),
+            ("GET", "/api/ticket-messages", self._list_messages),
+            ("GET", "/api/ticket-messages/{id}", self._get_message),
+            ("POST", "/api/tickets/attachments", self._create_attachment),
+            ("GET", "/api/tickets/attachments", self._list_attachments),
+            ("POST", "/api/tickets/attachments/connect", self._connect),
+            ("POST", "/api/tickets/attachments/archive", self._archive),
+            ("GET", "/api/tickets", self._list_tickets),
+            ("GET", "/api/tickets/summary/{identifier}", self._get_summary),
+            ("GET", "/api/tickets/{identifier}", self._get_ticket),
+            ("GET", "/api/users", self._list_users),
+            ("GET", "/api/users/{id}", self._get_user),
+            ("PUT", "/uploads/{id}", self._upload),
+            ("GET", "/uploads/{id}", self._download),
+        ]
+        return [Route(path, self._counted(f"{method} {path}", run), methods=[method]) for method, path, run in table]
+
+    def _counted(self, name: str, run: Endpoint) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            self.requests[name] += 1
+            return await run(request)
+
+        return endpoint
+
+    # Messages
+
+    async def _post_message(self, request: Request) -> Response:
+        body = await _body(request, self._new_message)
+        given = {key: value for key, value in body.model_dump(by_alias=True).items() if value is not None}
+        given.setdefault("source", None)
+        given.pop("slackTimestamp", None)
+        return JSONResponse(self._desk.post_message(given, request.headers.get("idempotency-key", "")))
+
+    async def _list_messages(self, request: Request) -> Response:
+        ticket_id = request.query_params.get("ticketId")
+        if not ticket_id:
+            raise Refused(400, "Invalid input data", "ticketId: required")
+        if ticket_id not in self._desk.tickets:
+            raise Refused(404, "Ticket not found")
+        return _listing(request, self._desk.messages_of(ticket_id), sort_by="createdAt")
+
+    async def _get_message(self, request: Request) -> Response:
+        return JSONResponse(_found(self._desk.messages, request, "Ticket message"))
+
+    # Tickets and users
+
+    async def _list_tickets(self, request: Request) -> Response:
+        tickets: Iterable[Record] = self._desk.tickets.values()
+        if request.query_params.get("openFilter") != "false":
+            tickets = (ticket for ticket in tickets if ticket["status"]["label"] not in ("Done", "Closed"))
+        return _listing(request, tickets, sort_by="updatedAt", descending=True)
+
+    async def _get_ticket(self, request: Request) -> Response:
+        return JSONResponse(self._desk.ticket(request.path_params["identifier"]))
+
+    async def _get_summary(self, request: Request) -> Response:
+        ticket = self._desk.ticket(request.path_params["identifier"])
+        summary = {key: ticket[key] for key in ("id", "shortId", "number")}
+        home = ticket["queue"]
+        return JSONResponse(summary | {"queuePrefix": home["prefix"], "workspaceId": home["workspaceId"]})
+
+    async def _list_users(self, request: Request) -> Response:
+        """The documentation leaves open what ``email`` matches; we take the loosest reading: contains, any case."""
+        wanted = request.query_params.get("email", "").lower()
+        found = (user for user in self._desk.users.values() if wanted in user["email"].lower())
+        return _listing(request, found, sort_by="createdAt")
+
+    async def _get_user(self, request: Request) -> Response:
+        return JSONResponse(_found(self._desk.users, request, "User"))
+
+    # Attachments
+
+    async def _create_attachment(self, request: Request) -> Response:
+        body = await _body(request, NewAttachment)
+        base = str(request.base_url).rstrip("/")
+        return JSONResponse(self._desk.create_attachment(body.model_dump(by_alias=True), base))
+
+    async def _list_attachments(self, request: Request) -> Response:
+        ticket = self._desk.ticket(request.query_params.get("ticketId", ""))
+        return JSONResponse(self._desk.attachments_of(ticket["id"]))
+
+    async def _connect(self, request: Request) -> Response:
+        body = await _body(request, Connection)
+        if body.ticket_message_id is not None and body.ticket_message_id not in self._desk.messages:
+            raise Refused(404, "Ticket message not found")
+        self._desk.change_attachments(body.ticket_id, body.attachment_ids, {"ticketMessageId": body.ticket_message_id})
+        return JSONResponse({})
+
+    async def _archive(self, request: Request) -> Response:
+        body = await _body(request, Archive)
+        self._desk.change_attachments(body.ticket_id, body.attachment_ids, {"archived": True})
+        return JSONResponse({})
+
+    async def _upload(self, request: Request) -> Response:
+        content = await _read(request)
+        self._desk.upload(request.path_params["id"], request.query_params.get("signature", ""), content)
+        return Response(status_code=200)
+
+    async def _download(self, request: Request) -> Response:
+        attachment_id = request.path_params["id"]
+        content = self._desk.download(attachment_id, request.query_params.get("signature", ""))
+        return Response(content, media_type="application/octet-stream")
+
+
+def _control(desk: Desk, faults: Faults, requests: Counter[str]) -> list[Route]:
+    """What only a sandbox has: faults to order, and what was posted to see."""
+
+    async def order(request: Request) -> Response:
+        faults.add(*_FAULTS.validate_json(await _read(request)))
+        return JSONResponse({"waiting": len(faults.waiting)})
+
+    async def waiting(_request: Request) -> Response:
+        return JSONResponse([fault.model_dump() for fault in faults.waiting])
+
+    async def forget(_request: Request) -> Response:
+        faults.waiting.clear()
+        return JSONResponse({"waiting": 0})
+
+    async def posts(request: Request) -> Response:
+        return JSONResponse(desk.posts[_number(request, "skip", 0) :])
+
+    async def state(_request: Request) -> Response:
+        known = {"tickets": desk.tickets, "users": desk.users, "messages": desk.messages, "posts": desk.posts}
+        return JSONResponse({name: len(items) for name, items in known.items()} | {"requests": dict(requests)})
+
+    return [
+        Route("/sandbox/faults", order, methods=["POST"]),
+        Route("/sandbox/faults", waiting, methods=["GET"]),
+        Route("/sandbox/faults", forget, methods=["DELETE"]),
+        Route("/sandbox/posts", posts),
+        Route("/sandbox/state", state),
+    ]
+
+
+# Reading requests
+
+
+async def _read(request: Request) -> bytes:
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > MAX_BODY:
+            raise Refused(413, "Request body is too large")
+    return bytes(content)
+
+
+async def _body(request: Request, form: type[B]) -> B:
+    if not request.headers.get("content-type", "").startswith("application/json"):
+        raise Refused(415, "Send application/json")
+    return form.model_validate_json(await _read(request))
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    given = request.query_params.get(name)
+    if given is None:
+        return default
+    if not given.isascii() or not given.isdigit() or len(given) > 9:
+        raise Refused(400, "Invalid input data", f"{name}: not a number")
+    return int(given)
+
+
+def _found(items: dict[str, Record], request: Request, kind: str) -> Record:
+    found = items.get(request.path_params["id"])
+    if found is None:
+        raise Refused(404, f"{kind} not found")
+    return found
+
+
+def _listing(request: Request, items: Iterable[Record], *, sort_by: str, descending: bool = False) -> Response:
+    """The list envelope; ``cursor`` is the number of the first item of the next page."""
+    limit = _number(request, "limit", 100)
+    if not 1 <= limit <= 10_000:
+        raise Refused(400, "Invalid input data", "limit: 1 to 10000")
+    key = request.query_params.get("sortBy", sort_by)
+    if key not in ("createdAt", "updatedAt"):
+        raise Refused(400, "Invalid input data", f"sortBy: {key}")
+    direction = request.query_params.get("sortDirection", "desc" if descending else "asc")
+    ordered = sorted(items, key=lambda item: str(item[key]), reverse=direction == "desc")
+    start = _number(request, "cursor", _number(request, "offset", 0))
+    answer: dict[str, Any] = {"items": ordered[start : start + limit], "totalCount": len(ordered)}
+    if start + limit < len(ordered):
+        answer["nextCursor"] = str(start + limit)
+    return JSONResponse(answer)
+
+
+# Answering errors
+
+
+async def _refused(_request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Refused)
+    return error(problem.status, str(problem), *problem.issues)
+
+
+async def _invalid(_request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, ValidationError)
+    issues = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in problem.errors())
+    return error(400, "Invalid input data", *issues)
+
+
+async def _http_error(_request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, HTTPException)
+    return error(problem.status_code, problem.detail)

@@ -1,0 +1,207 @@
+"""What the stand-in knows: tickets, users, messages and attachments, and a journal that outlives a ``kill -9``."""
+
+import base64
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from ingest.sandbox import records
+from ingest.sandbox.records import Record
+
+Clock = Callable[[], float]
+
+
+class Refused(Exception):
+    """The API says no: an HTTP status and the message of its error envelope."""
+
+    def __init__(self, status: int, message: str, *issues: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.issues = issues
+
+
+class Desk:
+    """The state behind the API.
+
+    ``data`` is the JSON file it starts from (``fixtures/sandbox.json`` has the form). Each effect becomes one line of
+    ``journal``, written and flushed before anyone is told of it, so that a killed sandbox knows afterwards what it
+    answered. Without a journal everything is forgotten at the end."""
+
+    def __init__(self, data: Path | None = None, journal: Path | None = None, clock: Clock = time.time) -> None:
+        self._clock = clock
+        self.domain = "mail.ravenna.example"
+        self.users: dict[str, Record] = {}
+        self.queues: dict[str, Record] = {}
+        self.tickets: dict[str, Record] = {}
+        self.messages: dict[str, Record] = {}
+        self.attachments: dict[str, Record] = {}
+        self.uploads: dict[str, bytes] = {}
+        self.posts: list[Record] = []
+        """What was posted since the start data, in order, each with the Idempotency-Key that came with it."""
+        self._by_name: dict[str, Record] = {}
+        self._by_ticket: dict[str, list[Record]] = {}
+        if data is not None:
+            self._load(json.loads(data.read_text("utf-8")))
+        self._journal = self._open_journal(journal) if journal is not None else None
+
+    def close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+
+    # Reading
+
+    def ticket(self, identifier: str) -> Record:
+        """By id, short id or ``PREFIX-NUMBER``."""
+        found = self._by_name.get(identifier) or self._by_name.get(identifier.upper())
+        if found is None:
+            raise Refused(404, "Ticket not found")
+        return found
+
+    def messages_of(self, ticket_id: str) -> list[Record]:
+        """In the order in which they were written."""
+        return self._by_ticket.get(ticket_id, [])
+
+    def attachments_of(self, ticket_id: str) -> list[Record]:
+        return [
+            found for found in self.attachments.values() if found["ticketId"] == ticket_id and not found.get("archived")
+        ]
+
+    # Effects
+
+    def post_message(self, given: Mapping[str, Any], idempotency_key: str) -> Record:
+        """Add a ticket message. EMAIL and WEB messages get an ``emailMessageId``, as if they were mailed out."""
+        ticket, now = self._open_ticket(given["ticketId"]), records.timestamp(self._clock())
+        if given["authorId"] not in self.users:
+            raise Refused(400, "Invalid input data", f"authorId: no user {given['authorId']}")
+        message = {"id": records.new_id(), **given, "createdAt": now}
+        if given["source"] in ("EMAIL", "WEB") and not given["private"]:
+            message.setdefault("emailMessageId", f"<{message['id']}@{self.domain}>")
+            message.setdefault("emailInReplyTo", self._newest_email(ticket["id"]))
+        self._record("message", {"message": message, "idempotencyKey": idempotency_key})
+        return self.messages[message["id"]]
+
+    def create_attachment(self, given: Mapping[str, Any], base: str) -> Record:
+        """The first of the two steps: a place to upload to."""
+        self._open_ticket(given["ticketId"])
+        made = {"id": records.new_id(), "signature": secrets.token_urlsafe(16), **given}
+        made = records.attachment(made, base, records.timestamp(self._clock()))
+        self._record("attachment", made)
+        return self.attachments[made["id"]]
+
+    def upload(self, attachment_id: str, signature: str, content: bytes) -> None:
+        """Take the octets, if the signature of the upload address is right."""
+        self._signed(attachment_id, signature)
+        self._record("upload", {"id": attachment_id, "content": base64.b64encode(content).decode()})
+
+    def download(self, attachment_id: str, signature: str) -> bytes:
+        self._signed(attachment_id, signature)
+        return self.uploads.get(attachment_id, b"")
+
+    def change_attachments(self, ticket_id: str, attachment_ids: list[str], changes: Mapping[str, Any]) -> None:
+        """Connect to a message, or archive."""
+        own = {found["id"] for found in self.attachments_of(self.ticket(ticket_id)["id"])}
+        if unknown := [wanted for wanted in attachment_ids if wanted not in own]:
+            raise Refused(400, "Invalid input data", *(f"attachmentIds: no attachment {name}" for name in unknown))
+        self._record("change", {"ids": attachment_ids, "changes": dict(changes)})
+
+    # Inside
+
+    def _open_ticket(self, ticket_id: str) -> Record:
+        if ticket_id not in self.tickets:
+            raise Refused(404, "Ticket not found")
+        if into := self.tickets[ticket_id]["mergedIntoId"]:
+            raise Refused(400, f"Ticket is merged into {into}")
+        return self.tickets[ticket_id]
+
+    def _newest_email(self, ticket_id: str) -> str | None:
+        ids = (message["emailMessageId"] for message in reversed(self.messages_of(ticket_id)))
+        return next(filter(None, ids), None)
+
+    def _signed(self, attachment_id: str, signature: str) -> None:
+        place = self.attachments.get(attachment_id, {}).get("uploadUrl", "")
+        if not place or not secrets.compare_digest(place.rpartition("=")[2].encode(), signature.encode()):
+            raise Refused(403, "Signature does not match")
+
+    def _load(self, data: Mapping[str, Any]) -> None:
+        self.domain = data.get("domain", self.domain)
+        self.users = {given["id"]: records.user(given) for given in data["users"]}
+        self.queues = {given["id"]: records.queue(given, data["workspace"]) for given in data["queues"]}
+        for given in data["tickets"]:
+            self._add_ticket(records.ticket(given, self.queues[given["queueId"]]))
+        for given in data["messages"]:
+            self._add_message(given)
+
+    def _add_ticket(self, ticket: Record) -> None:
+        self.tickets[ticket["id"]] = ticket
+        code = f"{ticket['queue']['prefix']}-{ticket['number']}"
+        self._by_name |= dict.fromkeys((ticket["id"], ticket["shortId"], code), ticket)
+
+    def _add_message(self, given: Mapping[str, Any]) -> None:
+        message = records.message(given, self.users[given["authorId"]])
+        self.messages[message["id"]] = message
+        self._by_ticket.setdefault(message["ticketId"], []).append(message)
+        ticket = self.tickets[message["ticketId"]]
+        ticket["updatedAt"] = max(ticket["updatedAt"], message["createdAt"])
+
+    # The journal
+
+    def _record(self, event: str, fact: Record) -> None:
+        if self._journal is not None:
+            line = json.dumps({"event": event, "fact": fact}, ensure_ascii=False)
+            self._journal.write(line.encode() + b"\n")
+            self._journal.flush()
+        self._apply(event, fact)
+
+    def _apply(self, event: str, fact: Record) -> None:
+        _EFFECTS[event](self, fact)
+
+    def _posted(self, fact: Record) -> None:
+        self._add_message(fact["message"])
+        message = fact["message"]
+        self.posts.append(
+            {key: message[key] for key in ("id", "ticketId", "authorId", "content", "createdAt")}
+            | {"idempotencyKey": fact["idempotencyKey"]}
+        )
+
+    def _attached(self, fact: Record) -> None:
+        self.attachments[fact["id"]] = fact
+
+    def _uploaded(self, fact: Record) -> None:
+        self.uploads[fact["id"]] = base64.b64decode(fact["content"])
+        self.attachments[fact["id"]]["status"] = "completed"
+
+    def _changed(self, fact: Record) -> None:
+        for attachment_id in fact["ids"]:
+            self.attachments[attachment_id].update(fact["changes"])
+
+    def _open_journal(self, path: Path) -> IO[bytes]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        whole = 0
+        for line in _whole_lines(path):
+            entry = json.loads(line)
+            self._apply(entry["event"], entry["fact"])
+            whole += len(line)
+        journal = path.open("r+b")
+        journal.truncate(whole)
+        journal.seek(whole)
+        return journal
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    """A line without its end is what a kill left of a write: nobody was told of that effect."""
+    with path.open("rb") as journal:
+        for line in journal:
+            if line.endswith(b"\n"):
+                yield line
+
+
+_EFFECTS: dict[str, Callable[[Desk, Record], None]] = {
+    "message": Desk._posted,
+    "attachment": Desk._attached,
+    "upload": Desk._uploaded,
+    "change": Desk._changed,
+}

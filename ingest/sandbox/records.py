@@ -1,0 +1,122 @@
+"""The API's objects with all the keys that its answers have, made from the few that matter."""
+
+import random
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+Record = dict[str, Any]
+_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+_random = random.SystemRandom()
+
+
+def new_id() -> str:
+    """An identifier of the form seen in the wild: a cuid, 25 characters of which the first is a ``c``."""
+    return "c" + "".join(_random.choices(_BASE36, k=24))
+
+
+def timestamp(now: float) -> str:
+    """ISO 8601 in UTC, milliseconds, as the API writes times."""
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def user(given: Mapping[str, Any]) -> Record:
+    return {
+        "firstName": None,
+        "lastName": None,
+        "image": None,
+        "emailVerified": None,
+        "defaultWorkspaceId": None,
+        "isGuestCreated": False,
+        "isBot": False,
+        "createdAt": "2026-09-01T08:00:00.000Z",
+        "auth0Id": None,
+        "updatedAt": "2026-09-01T08:00:00.000Z",
+        "slackUsers": [],
+        "outOfOffice": None,
+        **given,
+    }
+
+
+def queue(given: Mapping[str, Any], workspace: Mapping[str, Any]) -> Record:
+    return {
+        "workspaceId": workspace["id"],
+        "workspace": workspace,
+        "type": "DEFAULT",
+        "settings": None,
+        "deletedAt": None,
+        **given,
+    }
+
+
+def ticket(given: Mapping[str, Any], home: Record) -> Record:
+    """``given["status"]`` is a label and ``given["followers"]`` a list of user ids; ``home`` is the ticket's queue."""
+    label = str(given.get("status", "In Progress"))
+    return {
+        "code": None,
+        "description": None,
+        "published": True,
+        "source": None,
+        "originalQueueId": None,
+        "requesterId": None,
+        "authorId": None,
+        "assigneeId": None,
+        "approvers": [],
+        "resolvedAt": None,
+        "closedAt": None,
+        "archivedAt": None,
+        "snoozeUntil": None,
+        "mergedIntoId": None,
+        "mergedAt": None,
+        "mergedInto": None,
+        "metadata": None,
+        **given,
+        "shortId": str(given["id"])[-8:],
+        "followers": [{"id": follower} for follower in given.get("followers", [])],
+        "statusId": label.lower().replace(" ", "-"),
+        "status": {"id": label.lower().replace(" ", "-"), "label": label},
+        "queue": home,
+        "requester": {"userGroups": []},
+        "author": {"userGroups": []},
+        "assignee": {"userGroups": []},
+    }
+
+
+def message(given: Mapping[str, Any], author: Record) -> Record:
+    return {
+        "author": {key: author[key] for key in ("firstName", "lastName", "email", "image")},
+        "status": "CREATED",
+        "slackChannelId": None,
+        "slackMessages": [],
+        "deleted": False,
+        "reactions": [],
+        "emailMessageId": None,
+        "emailInReplyTo": None,
+        "private": False,
+        "aiGenerated": False,
+        "agentResponseType": None,
+        "metadata": None,
+        "updatedAt": given["createdAt"],
+        "deletedAt": None,
+        **given,
+    }
+
+
+def attachment(given: Mapping[str, Any], base: str, now: str) -> Record:
+    """``base`` is the address under which the sandbox takes and gives the octets."""
+    place = f"{base}/uploads/{given['id']}?signature={given['signature']}"
+    known = {key: value for key, value in given.items() if key != "signature"}
+    return {
+        "location": f"sandbox/{given['id']}",
+        "status": "pending",
+        "source": "INTEGRATION",
+        "ticketMessageId": None,
+        "metadata": None,
+        "authorId": None,
+        "placement": "MESSAGE",
+        "createdAt": now,
+        "updatedAt": now,
+        "uploadUrl": place,
+        "downloadUrl": place,
+        **known,
+    }
