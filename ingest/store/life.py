@@ -1,0 +1,315 @@
+"""The life of a message: received, claimed, identified, settled, and its octets purged. Units of work."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from ingest.envelope import Envelope, QueuedMessage, ReceivedMessage, SourceRef
+from ingest.outcome import Deferred, Delivered, Discarded, Evidence, Failed, Outcome, Quarantined, State, Waiting
+from ingest.store import Row, Standing, Transaction, rows, threads
+
+LOOK_AGAIN = 60.0
+"""Seconds after which a message that waits behind another is looked at in any case."""
+PURGE_BATCH = 50
+EXPIRE_BATCH = 500
+
+_INSERT = """
+INSERT INTO messages (queue_id, dedupe_key, source, position, mail_from, rcpt_tos, helo, client, smtputf8, size,
+    received_at, due_at, updated_at)
+VALUES (:queue_id, :dedupe_key, :source, :position, :mail_from, :rcpt_tos, :helo, :client, :smtputf8, :size,
+    :received_at, :received_at, :received_at)
+ON CONFLICT (dedupe_key) DO NOTHING RETURNING seq
+"""
+_INSERT_CONTENT = "INSERT INTO contents (seq, encoding, octets) VALUES (:seq, '', :octets)"
+_COUNT_ACCEPTED = "UPDATE counters SET value = value + 1 WHERE name = 'accepted'"
+_FIND_DEDUPE = "SELECT queue_id FROM messages WHERE dedupe_key = :dedupe_key"
+_SET_POSITION = """
+INSERT INTO source_positions (source, position) VALUES (:source, :position)
+ON CONFLICT (source) DO UPDATE SET position = excluded.position
+"""
+_OLDER = """
+SELECT older.queue_id FROM messages AS older
+WHERE older.state = 'queued' AND older.ticket_id = messages.ticket_id AND older.seq < messages.seq
+ORDER BY older.seq DESC LIMIT 1
+"""
+_DUE = "SELECT seq FROM messages WHERE state = 'queued' AND due_at <= :now ORDER BY due_at, seq LIMIT :limit"
+_PARK = f"""
+UPDATE messages SET behind = ({_OLDER}), due_at = :later, lease_token = NULL
+WHERE seq IN ({_DUE}) AND ticket_id IS NOT NULL AND EXISTS ({_OLDER})
+RETURNING seq
+"""  # noqa: S608 - joins fixed texts; values are always parameters
+_TAKE = f"""
+UPDATE messages SET lease_token = :token, due_at = :until, behind = NULL,
+    attempts = attempts + 1, unfinished = unfinished + 1, first_attempt_at = coalesce(first_attempt_at, :now),
+    unconfirmed = CASE WHEN posting_at IS NULL THEN unconfirmed ELSE 1 END, posting_at = NULL
+WHERE seq IN ({_DUE} %s)
+RETURNING seq, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, position, size, received_at, attempts,
+    unfinished, first_attempt_at, unconfirmed, released_by, released_ticket
+"""  # noqa: S608
+_NEXT_DUE = "SELECT min(due_at) FROM messages WHERE state = 'queued'"
+_CONTENT = """
+SELECT contents.octets FROM messages JOIN contents ON contents.seq = messages.seq WHERE messages.queue_id = :queue_id
+"""
+_IDENTIFY = """
+UPDATE messages SET message_id = :message_id, content_digest = :content_digest, ticket_id = :ticket_id,
+    subject = :subject, sender = :sender, evidence = :evidence
+WHERE queue_id = :queue_id AND lease_token = :lease_token
+RETURNING seq
+"""
+_OLDER_COPY = """
+SELECT queue_id FROM messages
+WHERE message_id = :message_id AND content_digest = :content_digest AND ticket_id IS NOT DISTINCT FROM :ticket_id
+    AND seq < :seq AND state <> 'discarded'
+ORDER BY seq LIMIT 1
+"""
+_BEHIND = f"SELECT ({_OLDER}) FROM messages WHERE seq = :seq"  # noqa: S608
+_BEGIN_POST = """
+UPDATE messages SET posting_at = :now
+WHERE queue_id = :queue_id AND lease_token = :lease_token AND due_at > :now
+RETURNING seq
+"""
+_EXTEND = """
+UPDATE messages SET due_at = :until WHERE queue_id = :queue_id AND lease_token = :lease_token RETURNING seq
+"""
+_SETTLE = """
+UPDATE messages SET state = :state, rule = :rule, reason = :reason, due_at = :due_at, updated_at = :now,
+    lease_token = NULL, behind = NULL, unfinished = unfinished - 1, posting_at = NULL,
+    unconfirmed = CASE :doubt
+        WHEN 'none' THEN 0
+        WHEN 'new' THEN 1
+        WHEN 'none from this attempt' THEN CASE WHEN posting_at IS NULL THEN unconfirmed ELSE 0 END
+        ELSE CASE WHEN posting_at IS NULL THEN unconfirmed ELSE 1 END END,
+    ticket_id = coalesce(:ticket_id, ticket_id),
+    ticket_message_id = coalesce(:ticket_message_id, ticket_message_id),
+    email_message_id = coalesce(:email_message_id, email_message_id)
+WHERE queue_id = :queue_id AND lease_token = :lease_token
+RETURNING seq, message_id
+"""
+_PARK_ONE = "UPDATE messages SET behind = :behind, due_at = :later WHERE seq = :seq"
+_RELEASE_LEASES = """
+UPDATE messages SET lease_token = NULL, due_at = received_at WHERE state = 'queued' AND lease_token IS NOT NULL
+RETURNING seq
+"""
+_EXPIRED = """
+SELECT seq, queue_id FROM messages WHERE state = 'waiting' AND updated_at < :before ORDER BY updated_at LIMIT :limit
+"""
+_QUARANTINE = """
+UPDATE messages SET state = 'quarantined', rule = :rule, reason = :reason, updated_at = :now WHERE seq = :seq
+"""
+_PURGE = """
+UPDATE messages SET has_content = 0 WHERE seq IN (
+    SELECT seq FROM messages WHERE has_content = 1 AND state IN ('delivered', 'discarded') AND updated_at < :before
+    ORDER BY updated_at LIMIT :limit)
+RETURNING seq
+"""
+_DELETE_CONTENT = "DELETE FROM contents WHERE seq = :seq"
+
+
+def receive(tx: Transaction, message: ReceivedMessage, queue_id: str, dedupe_key: str) -> str:
+    """Take a message in, or find the row that it has already."""
+    if message.source_ref.position is not None:
+        set_position(tx, message.source_ref.source, message.source_ref.position)
+    inserted = tx.execute(_INSERT, _new_row(message, queue_id, dedupe_key))
+    if not inserted:
+        return str(tx.execute(_FIND_DEDUPE, {"dedupe_key": dedupe_key})[0][0])
+    tx.execute(_INSERT_CONTENT, {"seq": inserted[0][0], "octets": message.content})
+    tx.execute(_COUNT_ACCEPTED)
+    return queue_id
+
+
+def _new_row(message: ReceivedMessage, queue_id: str, dedupe_key: str) -> dict[str, object]:
+    envelope = message.envelope
+    return {
+        "queue_id": queue_id,
+        "dedupe_key": dedupe_key,
+        "source": message.source_ref.source,
+        "position": message.source_ref.position,
+        "mail_from": envelope.mail_from,
+        "rcpt_tos": json.dumps(envelope.rcpt_tos),
+        "helo": envelope.helo,
+        "client": envelope.client,
+        "smtputf8": int(envelope.smtputf8),
+        "size": len(message.content),
+        "received_at": message.received_at,
+    }
+
+
+def set_position(tx: Transaction, source: str, position: str) -> None:
+    """Note the place from which a source goes on."""
+    tx.execute(_SET_POSITION, {"source": source, "position": position})
+
+
+def claim(
+    tx: Transaction, *, token: str, limit: int, now: float, lease: float, claim_lock: str
+) -> tuple[QueuedMessage, ...]:
+    """Lease what is due. What is due but behind an older mail of its ticket is put off until that one is done."""
+    while tx.execute(_PARK, {"now": now, "limit": limit, "later": now + LOOK_AGAIN}):
+        pass
+    taken = tx.execute(_TAKE % claim_lock, {"token": token, "now": now, "until": now + lease, "limit": limit})
+    taken.sort()  # RETURNING promises no order; seq comes first
+    for seq, *_ in taken:
+        rows.begin_line(tx, seq, now)
+    return tuple(_queued(row, token) for row in taken)
+
+
+def _queued(row: Row, token: str) -> QueuedMessage:
+    _, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, position, size, received_at, *rest = row
+    attempts, unfinished, first_attempt_at, unconfirmed, released_by, released_ticket = rest
+    return QueuedMessage(
+        queue_id=queue_id,
+        envelope=Envelope(
+            mail_from=mail_from,
+            rcpt_tos=tuple(json.loads(rcpt_tos)),
+            helo=helo,
+            client=client,
+            smtputf8=bool(smtputf8),
+        ),
+        source_ref=SourceRef(source=source, position=position),
+        size=size,
+        received_at=received_at,
+        attempts=attempts,
+        unfinished_attempts=unfinished - 1,
+        first_attempt_at=first_attempt_at,
+        lease_token=token,
+        unconfirmed=bool(unconfirmed),
+        released_by=released_by,
+        released_ticket=released_ticket,
+    )
+
+
+def next_due(tx: Transaction) -> float | None:
+    """The earliest time at which a row becomes claimable."""
+    due: float | None = tx.execute(_NEXT_DUE)[0][0]
+    return due
+
+
+def content(tx: Transaction, queue_id: str) -> bytes:
+    """The octets of a message.
+
+    Raises:
+        KeyError: there is no such message, or its octets are past their retention time.
+    """
+    found = tx.execute(_CONTENT, {"queue_id": queue_id})
+    if not found:
+        raise KeyError(queue_id)
+    return bytes(found[0][0])
+
+
+def identify(
+    tx: Transaction, queue_id: str, lease_token: str, evidence: Sequence[Evidence], facts: dict[str, str | None]
+) -> Standing:
+    """Write down what the worker found out about a message, and tell where it stands among the others."""
+    fence = {"queue_id": queue_id, "lease_token": lease_token}
+    held = tx.execute(_IDENTIFY, {**fence, **facts, "evidence": json.dumps([asdict(e) for e in evidence])})
+    if not held:
+        return Standing(lease_held=False)
+    seq = held[0][0]
+    copies = tx.execute(_OLDER_COPY, {"seq": seq, **facts})
+    return Standing(lease_held=True, duplicate_of=copies[0][0] if copies else None, behind=_older(tx, seq))
+
+
+def _older(tx: Transaction, seq: int) -> str | None:
+    older: str | None = tx.execute(_BEHIND, {"seq": seq})[0][0]
+    return older
+
+
+def begin_post(tx: Transaction, queue_id: str, lease_token: str, now: float) -> bool:
+    """Note that from now on a POST may be on its way. False: the lease is lost or over."""
+    return bool(tx.execute(_BEGIN_POST, {"queue_id": queue_id, "lease_token": lease_token, "now": now}))
+
+
+def extend(tx: Transaction, queue_id: str, lease_token: str, until: float) -> bool:
+    """Hold a lease for longer. False: it is lost."""
+    return bool(tx.execute(_EXTEND, {"queue_id": queue_id, "lease_token": lease_token, "until": until}))
+
+
+def settle(
+    tx: Transaction, queue_id: str, lease_token: str, outcome: Outcome, *, now: float, next_attempt_at: float | None
+) -> bool:
+    """Write an outcome, and everything that follows from it. False: the lease was lost, and nothing is written."""
+    due_at = None if outcome.state is not State.QUEUED else now if next_attempt_at is None else next_attempt_at
+    fence = {"queue_id": queue_id, "lease_token": lease_token}
+    settled = tx.execute(_SETTLE, {**fence, **_columns(outcome), "now": now, "due_at": due_at})
+    if not settled:
+        return False
+    seq, message_id = settled[0]
+    rows.finish_line(tx, seq, now, type(outcome).__name__, detail(outcome))
+    if isinstance(outcome, Deferred):
+        _park(tx, seq, outcome, now)
+    else:
+        rows.let_follow(tx, queue_id, now)
+    if isinstance(outcome, Waiting):
+        threads.wait_for(tx, seq, outcome.missing, now)
+    if isinstance(outcome, Delivered):
+        _learn_delivered(tx, message_id, outcome, now)
+    return True
+
+
+def _columns(outcome: Outcome) -> dict[str, object]:
+    return {
+        "state": outcome.state.value,
+        "rule": getattr(outcome, "rule", ""),
+        "reason": detail(outcome),
+        "doubt": _doubt(outcome),
+        "ticket_id": getattr(outcome, "ticket_id", None),
+        "ticket_message_id": getattr(outcome, "ticket_message_id", None),
+        "email_message_id": getattr(outcome, "email_message_id", None),
+    }
+
+
+def _doubt(outcome: Outcome) -> str:
+    match outcome:
+        case Delivered():
+            return "none"
+        case Deferred(unconfirmed=True):
+            return "new"
+        case Deferred():
+            return "none from this attempt"
+        case _:
+            return "kept"
+
+
+def detail(outcome: Outcome) -> str:
+    """What a person reads in the audit trail."""
+    match outcome:
+        case Delivered():
+            return outcome.note
+        case Waiting():
+            return f"waits for {', '.join(outcome.missing)}"
+        case Deferred() | Discarded() | Quarantined() | Failed():
+            return outcome.reason
+
+
+def _park(tx: Transaction, seq: int, outcome: Deferred, now: float) -> None:
+    behind = _older(tx, seq) if outcome.behind else None
+    if behind:
+        tx.execute(_PARK_ONE, {"seq": seq, "behind": behind, "later": now + LOOK_AGAIN})
+
+
+def _learn_delivered(tx: Transaction, message_id: str | None, outcome: Delivered, now: float) -> None:
+    for name, origin in ((message_id, "mail"), (outcome.email_message_id, "api")):
+        if name:
+            threads.learn(tx, name, outcome.ticket_id, learned_from=origin, now=now)
+
+
+def release_leases(tx: Transaction) -> int:
+    """Free every lease at once."""
+    return len(tx.execute(_RELEASE_LEASES))
+
+
+def expire_waiting(tx: Transaction, now: float, limit: float) -> int:
+    """Put a batch of messages that waited for longer than ``limit`` in front of a person."""
+    expired = tx.execute(_EXPIRED, {"before": now - limit, "limit": EXPIRE_BATCH})
+    for seq, queue_id in expired:
+        reason = f"waited in vain for {', '.join(threads.waiting_for(tx, queue_id))}"
+        tx.execute(_QUARANTINE, {"seq": seq, "rule": "unknown-parent", "reason": reason, "now": now})
+        tx.execute("DELETE FROM waiting_for WHERE seq = :seq", {"seq": seq})
+        rows.add_line(tx, seq, now, "Quarantined", reason)
+    return len(expired)
+
+
+def purge(tx: Transaction, before: float) -> int:
+    """Delete the octets of a batch of delivered and discarded messages that were settled before ``before``."""
+    purged = tx.execute(_PURGE, {"before": before, "limit": PURGE_BATCH})
+    tx.execute_many(_DELETE_CONTENT, [{"seq": seq} for (seq,) in purged])
+    return len(purged)

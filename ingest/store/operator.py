@@ -1,0 +1,177 @@
+"""What an operator sees and does. Units of work."""
+
+import json
+from collections.abc import Sequence
+
+from ingest.outcome import State
+from ingest.store import Attempt, Ledger, MessageRecord, Row, Transaction, rows
+
+_COLUMNS = """
+    queue_id, source, mail_from, rcpt_tos, received_at, size, state, rule, reason, attempts, due_at, lease_token,
+    released_by, message_id, subject, sender, ticket_id, ticket_message_id, email_message_id, evidence, has_content,
+    updated_at
+"""
+_SELECT = f"SELECT {_COLUMNS} FROM messages"  # noqa: S608 - joins fixed texts; values are always parameters
+_LIST = _SELECT + " WHERE seq < :before ORDER BY seq DESC LIMIT :limit"
+_LIST_STATE = _SELECT + " WHERE state = :state AND seq < :before ORDER BY seq DESC LIMIT :limit"
+_SEQ = "SELECT seq FROM messages WHERE queue_id = :queue_id"
+_RECORD = _SELECT + " WHERE queue_id = :queue_id"
+_HISTORY = """
+SELECT number, started_at, finished_at, outcome, detail FROM attempts
+WHERE seq = (SELECT seq FROM messages WHERE queue_id = :queue_id) ORDER BY number
+"""
+_STANDING = "SELECT seq, state, lease_token, due_at, has_content FROM messages WHERE queue_id = :queue_id"
+_FRESH_START = """
+UPDATE messages SET attempts = attempts, unfinished = 0, lease_token = NULL,
+    unconfirmed = CASE WHEN posting_at IS NULL THEN unconfirmed ELSE 1 END, posting_at = NULL
+WHERE seq = :seq
+"""
+_RELEASE = "UPDATE messages SET released_by = :by, released_ticket = :ticket WHERE seq = :seq"
+_DISCARD = """
+UPDATE messages SET state = 'discarded', rule = 'operator', reason = :reason, due_at = NULL, lease_token = NULL,
+    behind = NULL, updated_at = :now
+WHERE seq = :seq
+"""
+_FORGET_WAIT = "DELETE FROM waiting_for WHERE seq = :seq"
+_BY_STATE = "SELECT state, count(*) FROM messages GROUP BY state"
+_MISSING_CONTENT = """
+SELECT count(*) FROM messages WHERE state IN ('queued', 'waiting', 'quarantined', 'failed')
+    AND NOT EXISTS (SELECT 1 FROM contents WHERE contents.seq = messages.seq)
+"""
+_EXPIRED_LEASES = """
+SELECT count(*) FROM messages WHERE state = 'queued' AND due_at <= :now AND lease_token IS NOT NULL
+"""
+_ACCEPTED = "SELECT value FROM counters WHERE name = 'accepted'"
+_OWNER = "SELECT queue_id FROM messages WHERE ticket_message_id = :ticket_message_id ORDER BY seq LIMIT 1"
+
+RETRIABLE = frozenset({State.QUARANTINED, State.FAILED, State.WAITING, State.DISCARDED})
+DISCARDABLE = frozenset({State.QUARANTINED, State.FAILED, State.WAITING, State.QUEUED})
+END_OF_TIME = 2**62
+
+
+class NotPossible(Exception):
+    """The message is not in a state for this. The text is one line for the operator."""
+
+
+def list_messages(tx: Transaction, state: State | None, limit: int, before: str | None) -> tuple[MessageRecord, ...]:
+    """The latest messages, without their history."""
+    older_than = tx.execute(_SEQ, {"queue_id": before}) if before else [(END_OF_TIME,)]
+    if not older_than:
+        return ()
+    page = {"before": older_than[0][0], "limit": limit}
+    found = tx.execute(_LIST, page) if state is None else tx.execute(_LIST_STATE, {**page, "state": state.value})
+    return tuple(_record(row, ()) for row in found)
+
+
+def message(tx: Transaction, queue_id: str) -> MessageRecord | None:
+    """One message with its history."""
+    found = tx.execute(_RECORD, {"queue_id": queue_id})
+    history = tx.execute(_HISTORY, {"queue_id": queue_id})
+    return _record(found[0], history) if found else None
+
+
+def _record(row: Row, history: Sequence[Row]) -> MessageRecord:
+    queue_id, source, mail_from, rcpt_tos, received_at, size, state, rule, reason, attempts, due_at, token, *rest = row
+    released_by, message_id, subject, sender, ticket_id, ticket_message_id, email_message_id, *last = rest
+    evidence, has_content, updated_at = last
+    return MessageRecord(
+        queue_id=queue_id,
+        source=source,
+        mail_from=mail_from,
+        rcpt_tos=tuple(json.loads(rcpt_tos)),
+        received_at=received_at,
+        size=size,
+        state=State(state),
+        rule=rule,
+        reason=reason,
+        attempts=attempts,
+        next_attempt_at=None if token else due_at,
+        leased_until=due_at if token else None,
+        released_by=released_by,
+        message_id=message_id,
+        subject=subject,
+        sender=sender,
+        ticket_id=ticket_id,
+        ticket_message_id=ticket_message_id,
+        email_message_id=email_message_id,
+        evidence=evidence,
+        has_content=bool(has_content),
+        updated_at=updated_at,
+        history=tuple(
+            Attempt(number=number, started_at=started_at, finished_at=finished_at, outcome=outcome, detail=detail)
+            for number, started_at, finished_at, outcome, detail in history
+        ),
+    )
+
+
+def retry(tx: Transaction, queue_id: str, by: str, now: float) -> None:
+    """Queue a message once more.
+
+    Raises:
+        NotPossible: it is queued already, or delivered, or its octets are gone.
+    """
+    _start_again(tx, queue_id, "retry", f"by {by}", now)
+
+
+def release(tx: Transaction, queue_id: str, by: str, ticket_id: str | None, now: float) -> None:
+    """Queue a message once more, and let policy pass it.
+
+    Raises:
+        NotPossible: it is queued already, or delivered, or its octets are gone.
+    """
+    where = f" to ticket {ticket_id}" if ticket_id else ""
+    seq = _start_again(tx, queue_id, "release", f"by {by}{where}", now)
+    tx.execute(_RELEASE, {"seq": seq, "by": by, "ticket": ticket_id})
+
+
+def _start_again(tx: Transaction, queue_id: str, act: str, detail: str, now: float) -> int:
+    seq, state, _, has_content = _standing(tx, queue_id, now)
+    if state not in RETRIABLE:
+        raise NotPossible(f"{queue_id} is {state}; there is nothing to {act}")
+    if not has_content:
+        raise NotPossible(f"{queue_id}: its content was deleted after the retention time; it cannot be sent again")
+    tx.execute(_FRESH_START, {"seq": seq})
+    rows.requeue(tx, seq, now, f"{act} {detail}")
+    rows.add_line(tx, seq, now, act, detail)
+    return seq
+
+
+def discard(tx: Transaction, queue_id: str, by: str, reason: str, now: float) -> None:
+    """End a message that nobody needs.
+
+    Raises:
+        NotPossible: it is delivered or discarded, or a worker has it now.
+    """
+    seq, state, leased, _ = _standing(tx, queue_id, now)
+    if leased:
+        raise NotPossible(f"{queue_id} is being worked on; try again in a moment")
+    if state not in DISCARDABLE:
+        raise NotPossible(f"{queue_id} is {state}; there is nothing to discard")
+    tx.execute(_DISCARD, {"seq": seq, "reason": reason, "now": now})
+    tx.execute(_FORGET_WAIT, {"seq": seq})
+    rows.add_line(tx, seq, now, "discard", f"by {by}: {reason}")
+    rows.let_follow(tx, queue_id, now)
+
+
+def _standing(tx: Transaction, queue_id: str, now: float) -> tuple[int, State, bool, bool]:
+    found = tx.execute(_STANDING, {"queue_id": queue_id})
+    if not found:
+        raise NotPossible(f"there is no message {queue_id}; `ingest messages list` shows them")
+    seq, state, lease_token, due_at, has_content = found[0]
+    return seq, State(state), lease_token is not None and due_at > now, bool(has_content)
+
+
+def ledger(tx: Transaction, now: float) -> Ledger:
+    """Count everything."""
+    return Ledger(
+        accepted=tx.execute(_ACCEPTED)[0][0],
+        by_state=dict.fromkeys(State, 0) | {State(name): count for name, count in tx.execute(_BY_STATE)},
+        missing_content=tx.execute(_MISSING_CONTENT)[0][0],
+        expired_leases=tx.execute(_EXPIRED_LEASES, {"now": now})[0][0],
+    )
+
+
+def owners(tx: Transaction, ticket_message_ids: Sequence[str]) -> dict[str, str]:
+    """ticket_message_id -> queue_id of the row that owns it; one that nobody owns is left out."""
+    found = {name: tx.execute(_OWNER, {"ticket_message_id": name}) for name in ticket_message_ids}
+    return {name: owner[0][0] for name, owner in found.items() if owner}

@@ -1,0 +1,111 @@
+"""What is known about Message-IDs: the ticket of each, stubs, aliases, and who waits for them. Units of work."""
+
+from collections.abc import Sequence
+
+from ingest.store import Thread, Transaction, rows
+
+MAX_ALIASES = 8
+"""Aliases followed from one id; more would be a ring."""
+
+_FIND = "SELECT ticket_id, alias_of FROM threads WHERE message_id = :message_id"
+_LEARN = """
+INSERT INTO threads (message_id, ticket_id, learned_from, learned_at, alias_of)
+VALUES (:message_id, :ticket_id, :learned_from, :now, :alias_of)
+ON CONFLICT (message_id) DO UPDATE SET ticket_id = excluded.ticket_id, learned_from = excluded.learned_from,
+    learned_at = excluded.learned_at, alias_of = coalesce(excluded.alias_of, threads.alias_of)
+WHERE threads.ticket_id IS NULL OR :force = 1
+RETURNING message_id
+"""
+_ADD_STUB = """
+INSERT INTO threads (message_id, ticket_id, learned_from, learned_at) VALUES (:message_id, NULL, 'stub', :now)
+ON CONFLICT (message_id) DO NOTHING
+"""
+_ADD_WAIT = "INSERT INTO waiting_for (message_id, seq) VALUES (:message_id, :seq) ON CONFLICT DO NOTHING"
+_WAITERS = """
+SELECT DISTINCT waiting_for.seq FROM waiting_for JOIN messages ON messages.seq = waiting_for.seq
+WHERE messages.state = 'waiting' AND waiting_for.message_id IN (
+    SELECT :message_id UNION ALL SELECT message_id FROM threads WHERE alias_of = :message_id)
+ORDER BY waiting_for.seq
+"""
+_WAITING_FOR = """
+SELECT waiting_for.message_id FROM waiting_for JOIN messages ON messages.seq = waiting_for.seq
+WHERE messages.queue_id = :queue_id ORDER BY waiting_for.message_id
+"""
+_LIST = """
+SELECT message_id, ticket_id, learned_from, learned_at, alias_of FROM threads
+WHERE (:message_id IS NULL OR message_id = :message_id) AND (:ticket_id IS NULL OR ticket_id = :ticket_id)
+ORDER BY learned_at DESC, message_id LIMIT :limit
+"""
+
+
+def tickets_of(tx: Transaction, message_ids: Sequence[str]) -> dict[str, str | None]:
+    """Known id -> ticket; stub -> ``None``; an id that was never heard of is left out."""
+    found: dict[str, str | None] = {}
+    for message_id in message_ids:
+        _follow(tx, message_id, found)
+    return found
+
+
+def _follow(tx: Transaction, message_id: str, found: dict[str, str | None]) -> None:
+    """The ticket of the mail itself wins over what was noted for an alias of it."""
+    name: str | None = message_id
+    for _ in range(MAX_ALIASES):
+        known = tx.execute(_FIND, {"message_id": name})
+        if not known:
+            return
+        ticket_id, name = known[0]
+        found[message_id] = ticket_id or found.get(message_id)
+        if name is None:
+            return
+
+
+def learn(
+    tx: Transaction,
+    message_id: str,
+    ticket_id: str,
+    *,
+    learned_from: str,
+    now: float,
+    alias_of: str | None = None,
+    force: bool = False,
+) -> bool:
+    """Note the ticket of an id, and resume the mail that waits for it. False: another knowledge was there first."""
+    learned = tx.execute(
+        _LEARN,
+        {
+            "message_id": message_id,
+            "ticket_id": ticket_id,
+            "learned_from": learned_from,
+            "now": now,
+            "alias_of": alias_of,
+            "force": int(force),
+        },
+    )
+    if learned:
+        for (seq,) in tx.execute(_WAITERS, {"message_id": message_id}):
+            rows.requeue(tx, seq, now, f"{message_id} is known now")
+    return bool(learned)
+
+
+def wait_for(tx: Transaction, seq: int, message_ids: Sequence[str], now: float) -> None:
+    """Make a row that is in state waiting resume when one of the ids is learned; at once, if one is known by now."""
+    for message_id in message_ids:
+        tx.execute(_ADD_STUB, {"message_id": message_id, "now": now})
+        tx.execute(_ADD_WAIT, {"message_id": message_id, "seq": seq})
+    known = [message_id for message_id, ticket_id in tickets_of(tx, message_ids).items() if ticket_id]
+    if known:
+        rows.requeue(tx, seq, now, f"{known[0]} is known now")
+
+
+def waiting_for(tx: Transaction, queue_id: str) -> tuple[str, ...]:
+    """The ids that a row waits for."""
+    return tuple(message_id for (message_id,) in tx.execute(_WAITING_FOR, {"queue_id": queue_id}))
+
+
+def threads(tx: Transaction, message_id: str | None, ticket_id: str | None, limit: int) -> tuple[Thread, ...]:
+    """The latest threads, of one id or one ticket where these are given."""
+    found = tx.execute(_LIST, {"message_id": message_id, "ticket_id": ticket_id, "limit": limit})
+    return tuple(
+        Thread(message_id=name, ticket_id=ticket, learned_from=origin, learned_at=learned_at, alias_of=alias)
+        for name, ticket, origin, learned_at, alias in found
+    )

@@ -1,0 +1,91 @@
+"""Units of work on their way from asyncio callers to a database thread and back.
+
+The hand-over is cheap in both directions: one C queue in, and one wake-up of the event loop for a whole batch out.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from ingest.store import StoreUnavailable, Transaction
+
+T = TypeVar("T")
+
+
+class Unit:
+    """One function that wants to run in a transaction, and what came of it."""
+
+    __slots__ = ("answered", "error", "value", "work")
+
+    def __init__(self, work: Callable[[Transaction], Any], answered: asyncio.Future[None]) -> None:
+        self.work = work
+        self.answered = answered
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def run(self, transaction: Transaction) -> None:
+        """Run the work; an exception of it goes up."""
+        self.value = self.work(transaction)
+        self.error = None
+
+
+class Inbox:
+    """Units that wait for a thread. Callers belong to one event loop; the threads that take may be several."""
+
+    def __init__(self) -> None:
+        self._waiting: SimpleQueue[Unit | None] = SimpleQueue()
+        self._closed = False
+
+    async def run(self, work: Callable[[Transaction], T]) -> T:
+        """Have ``work`` run by a thread. A cancelled caller leaves its unit behind, which then runs whole or not at
+        all, and nobody is told.
+
+        Raises:
+            StoreUnavailable: the inbox is closed.
+        """
+        if self._closed:
+            raise StoreUnavailable("the store is closed; the service is stopping")
+        unit = Unit(work, asyncio.get_running_loop().create_future())
+        self._waiting.put(unit)
+        await unit.answered
+        if unit.error is not None:
+            raise unit.error
+        value: T = unit.value
+        return value
+
+    def close(self) -> None:
+        """Take in nothing more; what is in here is still worked off."""
+        if not self._closed:
+            self._closed = True
+            self._waiting.put(None)
+
+    def take(self) -> Unit | None:
+        """The next unit, as soon as there is one; ``None`` when the inbox is closed and empty."""
+        return self._unless_end(self._waiting.get())
+
+    def take_now(self) -> Unit | None:
+        """The next unit, if one is waiting."""
+        try:
+            return self._unless_end(self._waiting.get_nowait())
+        except Empty:
+            return None
+
+    def _unless_end(self, unit: Unit | None) -> Unit | None:
+        if unit is None:
+            self._waiting.put(None)  # each thread that takes from here has to see the end
+        return unit
+
+
+def answer(units: Sequence[Unit]) -> None:
+    """Wake the callers of ``units`` (not empty), from a thread."""
+    try:
+        units[0].answered.get_loop().call_soon_threadsafe(_wake, units)
+    except RuntimeError:
+        return  # the event loop is closed: nobody waits any more
+
+
+def _wake(units: Sequence[Unit]) -> None:
+    for unit in units:
+        if not unit.answered.done():
+            unit.answered.set_result(None)
