@@ -1,0 +1,47 @@
+"""The text of a ticket message: what the sender newly wrote, and the few lines that we have to add to it."""
+
+import re
+
+from ingest.message import Address, DeliveryReport, ParsedMessage, Reply
+
+_MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~-])")
+MAX_REPORTED = 10
+
+
+def content(message: ParsedMessage, reply: Reply, *, names_sender: bool, plain: bool) -> str:
+    """What is posted. ``names_sender`` puts the sender in the first line, where the author cannot tell it."""
+    if message.delivery_report is not None:
+        return _report(message.delivery_report, plain)
+    body = reply.content or _nothing_written(message)
+    if not names_sender or not message.from_:
+        return body
+    return f"{_from_line(message.from_[0], plain)}\n\n{body}"
+
+
+def _from_line(sender: Address, plain: bool) -> str:
+    name = f"{sender.display_name} " if sender.display_name else ""
+    if plain:
+        return f"From: {name}<{sender.addr_spec}>"
+    return f"**From:** {_escape(name)}{_escape(f'<{sender.addr_spec}>')}"
+
+
+def _escape(text: str) -> str:
+    """``text`` as Markdown that shows just that: a display name must not become a link or an image."""
+    return _MARKDOWN_SPECIAL.sub(r"\\\1", text)
+
+
+def _nothing_written(message: ParsedMessage) -> str:
+    """A mail may hold pictures and not a word; a ticket message must hold something."""
+    count = len(message.attachments)
+    if count:
+        return f"({count} attachment{'s' if count > 1 else ''}, no text)"
+    return message.subject or "(an empty mail)"
+
+
+def _report(report: DeliveryReport, plain: bool) -> str:
+    failed = [recipient for recipient in report.recipients if recipient.action in ("failed", "")]
+    show = str if plain else _escape
+    lines = [
+        f"- {show(f'{item.recipient}: {item.status} {item.diagnostic}'.strip())}" for item in failed[:MAX_REPORTED]
+    ]
+    return "\n".join(["A mail of this ticket could not be delivered:", "", *lines])

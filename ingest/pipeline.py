@@ -1,0 +1,301 @@
+"""THE STORY of one message: what it is, which ticket, who wrote it, what is new in it, and then one POST.
+
+    decide     parse -> screen -> resolve -> admit -> author -> reply -> draft       reads only; can be done again
+    identify   the facts are written to the row, and the row learns where it stands  one write
+    deliver    unconfirmed? look first; else POST                                    the one effect that leaves us
+    (settle)   the worker writes the outcome                                         one write
+
+    C3  crash while deciding: the lease runs out, another worker claims, and decides the same from the same octets.
+    C4  crash or time-out in the POST, C5 crash after its 2xx: the attempt never finished, or said "unconfirmed";
+        the next one looks for the message at the API before it posts.
+
+Decide first, write once: everything above ``identify`` also serves ``ingest explain``, which posts nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
+
+from ingest import compose, policy, tickets
+from ingest.api import Draft, PostedMessage, Ticket, Unavailable, User
+from ingest.children import Poisoned
+from ingest.envelope import QueuedMessage
+from ingest.message import ParsedMessage, Reply
+from ingest.outcome import (
+    Deferred,
+    Delivered,
+    Discarded,
+    Evidence,
+    Outcome,
+    Quarantined,
+    Resolution,
+    Waiting,
+)
+from ingest.store import Standing
+
+SUBJECT_CHARACTERS = 200
+UNRESOLVED = Resolution(ticket_id=None)
+
+
+class Facts(Protocol):
+    """What the story asks the store."""
+
+    async def content(self, queue_id: str) -> bytes: ...
+    async def tickets_of(self, message_ids: Sequence[str]) -> dict[str, str | None]: ...
+    async def learn(self, message_id: str, ticket_id: str, *, learned_from: str, now: float) -> bool: ...
+    async def owners(self, ticket_message_ids: Sequence[str]) -> dict[str, str]: ...
+    async def identify(
+        self,
+        queue_id: str,
+        lease_token: str,
+        *,
+        message_id: str | None,
+        content_digest: str,
+        ticket_id: str | None,
+        subject: str,
+        sender: str,
+        evidence: tuple[Evidence, ...],
+    ) -> Standing: ...
+
+
+class Desk(Protocol):
+    """What the story asks the ticket API; ``api.Unavailable`` where it does not answer now."""
+
+    async def find_user(self, email: str) -> User | None: ...
+    async def find_ticket(self, identifier: str) -> Ticket | None: ...
+    def list_messages(self, ticket_id: str) -> AsyncIterator[PostedMessage]: ...
+    async def post_message(self, draft: Draft, *, idempotency_key: str) -> Outcome: ...
+    async def find_posted(
+        self, draft: Draft, *, since: float, owned: Callable[[Sequence[str]], Awaitable[AbstractSet[str]]]
+    ) -> Delivered | None: ...
+
+
+class Reader(Protocol):
+    """What the story asks the parsing processes; ``children.Poisoned`` where a mail killed one."""
+
+    async def parse(self, content: bytes) -> ParsedMessage: ...
+    async def reply(self, message: ParsedMessage, sent: Sequence[str] = ()) -> Reply: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What is to become of a message, and everything that was found out on the way there."""
+
+    message: ParsedMessage | None = None
+    resolution: Resolution = UNRESOLVED
+    reply: Reply | None = None
+    draft: Draft | None = None
+    """What to post; ``None`` where nothing is."""
+    outcome: Outcome | None = None
+    """The end, where nothing is posted; ``None`` where ``draft`` is to be posted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The operator's choices that the story depends on."""
+
+    house: policy.House
+    signing_key: bytes | None
+    fallback_author_id: str | None
+    plain_content: bool = False
+
+
+class Pipeline:
+    """Tells the story, with the collaborators it was given."""
+
+    def __init__(self, *, facts: Facts, desk: Desk, reader: Reader, rules: Rules, clock: Callable[[], float]) -> None:
+        self._facts = facts
+        self._desk = desk
+        self._reader = reader
+        self._rules = rules
+        self._clock = clock
+
+    async def process(self, queued: QueuedMessage, *, turn: AbstractAsyncContextManager[None]) -> Outcome:
+        """The whole story of a claimed message; its outcome is for the worker to settle.
+
+        ``turn`` is entered between deciding and identifying, so that messages are identified in the order in which
+        they arrived: a reply cannot overtake an older one of its ticket that took longer to read.
+
+        Raises:
+            StoreUnavailable: the store does not answer; nothing was posted.
+        """
+        decision = await self.decide(queued, await self._facts.content(queued.queue_id))
+        async with turn:
+            identifying = asyncio.create_task(self._identify(queued, decision))
+        if (outcome := _stand(await identifying, queued, decision)) is not None:
+            return outcome
+        assert decision.draft is not None
+        await self._learn_verified(decision.resolution)
+        return await self._deliver(queued, decision.draft)
+
+    async def decide(self, queued: QueuedMessage, content: bytes) -> Decision:
+        """What is to become of the message. Reads only, so it can be done any number of times.
+
+        An API that does not answer is a ``Deferred`` outcome, beside all that was found out before."""
+        try:
+            message = await self._reader.parse(content)
+        except Poisoned as error:
+            return Decision(outcome=Quarantined(rule="poison", reason=str(error)))
+        verdict = policy.screen(message, queued.envelope, self._rules.house)
+        if verdict is not None and verdict.outcome is not None and queued.released_by is None:
+            return Decision(message=message, outcome=verdict.outcome)
+        is_note = verdict is not None and verdict.action is policy.Action.NOTE
+        try:
+            decision = Decision(message=message, resolution=await self._resolve(queued, message))
+        except Unavailable as error:
+            return Decision(message=message, outcome=error.outcome)
+        try:
+            return await self._draft(queued, decision, message, is_note=is_note)
+        except Unavailable as error:
+            return replace(decision, outcome=error.outcome)
+        except Poisoned as error:
+            return replace(decision, outcome=Quarantined(rule="poison", reason=str(error)))
+
+    # Which ticket
+
+    async def _resolve(self, queued: QueuedMessage, message: ParsedMessage) -> Resolution:
+        if queued.released_ticket is not None:
+            return _operators_choice(queued, await self._look_up([queued.released_ticket]))
+        found = tickets.signals(
+            message, queued.envelope, domains=self._rules.house.domains, key=self._rules.signing_key
+        )
+        known = await self._facts.tickets_of(found.related_ids) if found.related else {}
+        certain = {e.ticket_id for e in found.proofs if e.ticket_id} | {ticket for ticket in known.values() if ticket}
+        named = await self._look_up(certain)
+        verified: dict[str, str] = {}
+        if not any(named.values()):
+            named |= await self._look_up(candidate.identifier for candidate in found.candidates)
+            verified = await self._verify(found, named)
+        return tickets.resolve(found, known=known, named=named, verified=verified)
+
+    async def _look_up(self, identifiers: Iterable[str]) -> dict[str, str | None]:
+        """Each identifier, and the id of the ticket that it names today (``None``: the API has none)."""
+        wanted = tuple(dict.fromkeys(identifiers))
+        answers = await asyncio.gather(*(self._desk.find_ticket(identifier) for identifier in wanted))
+        return {name: ticket.id if ticket else None for name, ticket in zip(wanted, answers, strict=True)}
+
+    async def _verify(self, found: tickets.Signals, named: Mapping[str, str | None]) -> dict[str, str]:
+        """The ancestors that the API lists among the messages of a candidate ticket."""
+        ancestors = frozenset(found.related_ids)
+        verified: dict[str, str] = {}
+        for ticket_id in dict.fromkeys(filter(None, named.values())) if ancestors else ():
+            async for posted in self._desk.list_messages(ticket_id):
+                if posted.email_message_id in ancestors:
+                    verified[posted.email_message_id] = ticket_id
+        return verified
+
+    # Who wrote it, may they, and what
+
+    async def _draft(
+        self, queued: QueuedMessage, decision: Decision, message: ParsedMessage, *, is_note: bool
+    ) -> Decision:
+        resolution = decision.resolution
+        if resolution.missing and not is_note and queued.released_by is None:
+            return replace(decision, outcome=Waiting(missing=resolution.missing))
+        sender = message.from_[0].addr_spec if message.from_ else ""
+        user = await self._desk.find_user(sender) if sender and not is_note else None
+        is_participant = resolution.strength == "weak" and await self._is_participant(resolution, user, sender)
+        verdict = policy.admit(
+            resolution, is_note=is_note, is_participant=is_participant, is_released=queued.released_by is not None
+        )
+        if verdict is not None or resolution.ticket_id is None:
+            return replace(decision, outcome=verdict.outcome if verdict else None)
+        author_id = user.id if user is not None else self._rules.fallback_author_id
+        if author_id is None:
+            return replace(decision, outcome=_unknown_author(sender))
+        reply = await self._reader.reply(message)
+        content = compose.content(message, reply, names_sender=user is None, plain=self._rules.plain_content)
+        draft = Draft(
+            ticket_id=resolution.ticket_id,
+            author_id=author_id,
+            content=content,
+            private=is_note,
+            email_message_id=message.message_id,
+            email_in_reply_to=message.in_reply_to[0] if message.in_reply_to else None,
+        )
+        return replace(decision, reply=reply, draft=draft)
+
+    async def _is_participant(self, resolution: Resolution, user: User | None, sender: str) -> bool:
+        """Whether the sender is on the ticket, or has written to it before."""
+        ticket = await self._desk.find_ticket(resolution.ticket_id) if resolution.ticket_id else None
+        if ticket is None:
+            return False
+        if user is not None and user.id in (ticket.requester_id, ticket.author_id, *ticket.follower_ids):
+            return True
+        earlier = self._desk.list_messages(ticket.id)
+        return any([posted.author_email.lower() == sender.lower() async for posted in earlier])
+
+    # What is written, here and there
+
+    async def _identify(self, queued: QueuedMessage, decision: Decision) -> Standing:
+        message = decision.message
+        if message is None:
+            return Standing(lease_held=True)
+        resolution = decision.resolution
+        return await self._facts.identify(
+            queued.queue_id,
+            queued.lease_token,
+            message_id=message.message_id,
+            content_digest=message.content_digest,
+            ticket_id=resolution.ticket_id,
+            subject=message.subject[:SUBJECT_CHARACTERS],
+            sender=message.from_[0].addr_spec if message.from_ else "",
+            evidence=resolution.evidence,
+        )
+
+    async def _learn_verified(self, resolution: Resolution) -> None:
+        """Remember what the API confirmed, so that the next reply in this thread need not ask."""
+        for evidence in resolution.evidence:
+            if evidence.signal == "verified-candidate" and evidence.ticket_id is not None:
+                await self._facts.learn(evidence.value, evidence.ticket_id, learned_from="verified", now=self._clock())
+
+    async def _deliver(self, queued: QueuedMessage, draft: Draft) -> Outcome:
+        """The one effect that leaves us. After doubt, look before posting again: the API knows no idempotency key."""
+        if queued.unconfirmed or queued.unfinished_attempts:
+            try:
+                found = await self._desk.find_posted(
+                    draft, since=queued.first_attempt_at, owned=partial(self._owned_by_others, queued.queue_id)
+                )
+            except Unavailable as error:
+                return error.outcome
+            if found is not None:
+                return found
+        return await self._desk.post_message(draft, idempotency_key=queued.queue_id)
+
+    async def _owned_by_others(self, queue_id: str, ticket_message_ids: Sequence[str]) -> frozenset[str]:
+        """Those ticket messages that another mail of ours became: two honest mails may say the same words."""
+        owners = await self._facts.owners(ticket_message_ids)
+        return frozenset(posted for posted, owner in owners.items() if owner != queue_id)
+
+
+def _stand(standing: Standing, queued: QueuedMessage, decision: Decision) -> Outcome | None:
+    """How the message ends without a POST; ``None`` where its draft is to be posted."""
+    outcome = decision.outcome
+    if isinstance(outcome, Discarded) or decision.message is None:
+        return outcome
+    if standing.duplicate_of is not None and queued.released_by is None:
+        return Discarded(rule="duplicate", reason=f"the same mail has come already, as {standing.duplicate_of}")
+    if standing.behind is not None and outcome is None:
+        older = standing.behind
+        return Deferred(reason=f"an older message of its ticket, {older}, has to go first", behind=older)
+    return outcome
+
+
+def _operators_choice(queued: QueuedMessage, named: Mapping[str, str | None]) -> Resolution:
+    chosen = queued.released_ticket or ""
+    ticket_id = named.get(chosen)
+    note = f"released by {queued.released_by}" if ticket_id else "the API has no such ticket"
+    strength = "proof" if ticket_id else "none"
+    evidence = Evidence(signal="operator", value=chosen, ticket_id=ticket_id, strength=strength, note=note)
+    return Resolution(ticket_id=ticket_id, evidence=(evidence,))
+
+
+def _unknown_author(sender: str) -> Quarantined:
+    return Quarantined(
+        rule="unknown-author",
+        reason=f"no API user has the address {sender!r}: add one, or set INGEST_FALLBACK_AUTHOR_ID, then retry",
+    )

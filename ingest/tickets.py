@@ -1,0 +1,216 @@
+"""Which ticket a message belongs to: signals, evidence, resolution. Pure: the look-ups happen between the steps.
+
+    signal                 from                                                        strength
+    signed-address         reply+<ticket>.<mac>@ours, in the recipients                proof
+    signed-message-id      <ticket.<ticket>.<unique>.<mac>@ours>, in the ancestors     proof
+    in-reply-to            a Message-ID that the store knows                           strong
+    references             the same, newest first                                      strong
+    verified-candidate     a weaker signal's ticket lists one of the ancestors         strong
+    address-detail         help+TAI-<id>@ours (RFC 5233), in the recipients            medium
+    subject-tag            [TAI-42]                                                    weak
+
+The strongest wins. Two of the same strength that name different tickets are a conflict, and a person looks. Only the
+sender's own header fields count, never ids in quoted text.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from ingest.envelope import Envelope
+from ingest.message import ParsedMessage
+from ingest.outcome import Evidence, Resolution
+
+STRENGTHS = ("proof", "strong", "medium", "weak")
+MAX_RELATED = 60
+MAX_CANDIDATES = 6
+MAC_HEX_DIGITS = 20
+
+_TICKET_ID = r"[A-Za-z0-9_-]{1,64}"
+_SIGNED_ADDRESS = re.compile(rf"reply\+({_TICKET_ID})\.([0-9a-fA-F]{{{MAC_HEX_DIGITS}}})")
+_SIGNED_MESSAGE_ID = re.compile(
+    rf"ticket\.({_TICKET_ID})\.(?:([A-Za-z0-9_-]{{1,64}})\.)?([0-9a-fA-F]{{{MAC_HEX_DIGITS}}})@"
+)
+_ADDRESS_DETAIL = re.compile(rf"[A-Za-z][A-Za-z0-9]{{0,9}}-({_TICKET_ID})")
+_SUBJECT_TAG = re.compile(r"\[([A-Z][A-Z0-9]{0,9}-[0-9]{1,12})\]")
+
+
+def sign_address(ticket_id: str, domain: str, key: bytes) -> str:
+    """A reply address that proves its ticket: ``reply+<ticket>.<mac>@domain``; the mac is 80 bits of HMAC-SHA-256.
+
+    Case does not matter to the mac, since mail systems change it; ticket ids are taken as they stand in the address,
+    so they have to be lower case or survive it.
+    """
+    return f"reply+{ticket_id}.{_mac(key, 'address', ticket_id)}@{domain}"
+
+
+def sign_message_id(ticket_id: str, unique: str, domain: str, key: bytes) -> str:
+    """A Message-ID, without brackets, that proves its ticket; ``unique`` tells one mail of the ticket from the next."""
+    return f"ticket.{ticket_id}.{unique}.{_mac(key, 'message-id', f'{ticket_id}.{unique}')}@{domain}"
+
+
+def _mac(key: bytes, purpose: str, text: str) -> str:
+    digest = hmac.new(key, f"{purpose}\0{text.lower()}".encode(), hashlib.sha256)
+    return digest.hexdigest()[:MAC_HEX_DIGITS]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A signal that names a ticket which has to be looked up before it means anything."""
+
+    signal: str
+    value: str
+    identifier: str
+    """A ticket id or a code such as ``TAI-42``, as the sender wrote it: untrusted."""
+    strength: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signals:
+    """Everything in a message that may tell its ticket, before any look-up."""
+
+    proofs: tuple[Evidence, ...]
+    related: tuple[tuple[str, str], ...]
+    """``(signal, Message-ID)`` of the ancestors, the nearest first, each id once."""
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def related_ids(self) -> tuple[str, ...]:
+        """The ancestors' Message-IDs alone."""
+        return tuple(message_id for _signal, message_id in self.related)
+
+
+def signals(message: ParsedMessage, envelope: Envelope, *, domains: Iterable[str], key: bytes | None) -> Signals:
+    """Collect the signals of a message. ``domains`` are ours, in lower case; ``key`` is the signing key, if any."""
+    recipients = tuple(_recipients(message, envelope, frozenset(domains)))
+    related = _related(message)
+    candidates = (*_address_details(recipients), *_subject_tags(message.subject))
+    proofs = (*_signed_addresses(recipients, key), *_signed_message_ids(related, key)) if key else ()
+    return Signals(proofs=proofs, related=related, candidates=candidates[:MAX_CANDIDATES])
+
+
+def _recipients(message: ParsedMessage, envelope: Envelope, domains: frozenset[str]) -> Iterable[str]:
+    """Local parts of the addresses at our domains, the envelope's first: header fields can be forged and forgotten."""
+    fields = (address.addr_spec for address in (*message.to, *message.cc))
+    seen = set()
+    for address in (*envelope.rcpt_tos, *message.delivered_to, *fields):
+        local, _at, domain = address.rpartition("@")
+        if domain.lower() in domains and local not in seen:
+            seen.add(local)
+            yield local
+
+
+def _related(message: ParsedMessage) -> tuple[tuple[str, str], ...]:
+    report = message.delivery_report
+    reported = () if report is None else (report.original_message_id, *reversed(report.original_references))
+    nearest_first = (
+        *(("reported-message", message_id) for message_id in reported if message_id),
+        *(("in-reply-to", message_id) for message_id in message.in_reply_to),
+        *(("references", message_id) for message_id in reversed(message.references)),
+    )
+    signal_of: dict[str, str] = {}
+    for signal, message_id in nearest_first:
+        if message_id != message.message_id:
+            signal_of.setdefault(message_id, signal)
+    return tuple((signal, message_id) for message_id, signal in islice(signal_of.items(), MAX_RELATED))
+
+
+def _signed_addresses(local_parts: Iterable[str], key: bytes) -> Iterable[Evidence]:
+    for local in local_parts:
+        if (match := _SIGNED_ADDRESS.fullmatch(local)) is not None:
+            yield _proof(
+                "signed-address", local, match[1], hmac.compare_digest(_mac(key, "address", match[1]), match[2].lower())
+            )
+
+
+def _signed_message_ids(related: Iterable[tuple[str, str]], key: bytes) -> Iterable[Evidence]:
+    for _signal, message_id in related:
+        if (match := _SIGNED_MESSAGE_ID.match(message_id)) is not None:
+            signed = f"{match[1]}.{match[2]}" if match[2] else match[1]
+            good = hmac.compare_digest(_mac(key, "message-id", signed), match[3].lower())
+            yield _proof("signed-message-id", message_id, match[1], good)
+
+
+def _proof(signal: str, value: str, ticket_id: str, good: bool) -> Evidence:
+    if good:
+        return Evidence(signal=signal, value=value, ticket_id=ticket_id, strength="proof")
+    return Evidence(signal=signal, value=value, ticket_id=None, strength="none", note="the signature is not ours")
+
+
+def _address_details(local_parts: Iterable[str]) -> Iterable[Candidate]:
+    for local in local_parts:
+        detail = local.partition("+")[2]
+        if (match := _ADDRESS_DETAIL.fullmatch(detail)) is not None:
+            identifier = detail.upper() if match[1].isdigit() else match[1]
+            yield Candidate(signal="address-detail", value=local, identifier=identifier, strength="medium")
+
+
+def _subject_tags(subject: str) -> Iterable[Candidate]:
+    for tag in dict.fromkeys(_SUBJECT_TAG.findall(subject)):
+        yield Candidate(signal="subject-tag", value=f"[{tag}]", identifier=tag, strength="weak")
+
+
+def resolve(
+    found: Signals,
+    *,
+    known: Mapping[str, str | None],
+    named: Mapping[str, str | None],
+    verified: Mapping[str, str],
+) -> Resolution:
+    """Weigh the signals.
+
+    ``known`` says which ancestors the store knows (``None``: a stub, referred to and never seen). ``named`` says for
+    each ticket id or code that was looked up which ticket it is today, merges followed (``None``: the API has none;
+    absent: not looked up). ``verified`` maps ancestors to the candidate ticket whose messages list them.
+    """
+    evidence = tuple(_today(item, named) for item in _weigh(found, known, named, verified))
+    for strength in STRENGTHS:
+        tickets = list(dict.fromkeys(e.ticket_id for e in evidence if e.strength == strength and e.ticket_id))
+        if len(tickets) > 1:
+            return Resolution(ticket_id=None, evidence=evidence, conflict=True)
+        if tickets:
+            return Resolution(ticket_id=tickets[0], evidence=evidence)
+    missing = tuple(message_id for message_id in found.related_ids if not known.get(message_id))
+    return Resolution(ticket_id=None, evidence=evidence, missing=missing)
+
+
+def _weigh(
+    found: Signals, known: Mapping[str, str | None], named: Mapping[str, str | None], verified: Mapping[str, str]
+) -> Iterable[Evidence]:
+    yield from found.proofs
+    for signal, message_id in found.related:
+        if (ticket := known.get(message_id)) is not None:
+            yield Evidence(signal=signal, value=message_id, ticket_id=ticket, strength="strong")
+        elif (ticket := verified.get(message_id)) is not None:
+            note = f"listed by the API as an ancestor ({signal})"
+            yield Evidence(
+                signal="verified-candidate", value=message_id, ticket_id=ticket, strength="strong", note=note
+            )
+        else:
+            note = "referred to by others, never seen" if message_id in known else "not known"
+            yield Evidence(signal=signal, value=message_id, ticket_id=None, strength="none", note=note)
+    for candidate in found.candidates:
+        yield _candidate_evidence(candidate, named)
+
+
+def _candidate_evidence(candidate: Candidate, named: Mapping[str, str | None]) -> Evidence:
+    ticket = named.get(candidate.identifier)
+    if ticket is not None:
+        return Evidence(signal=candidate.signal, value=candidate.value, ticket_id=ticket, strength=candidate.strength)
+    note = (
+        "the API has no such ticket" if candidate.identifier in named else "not looked up: there is stronger evidence"
+    )
+    return Evidence(signal=candidate.signal, value=candidate.value, ticket_id=None, strength="none", note=note)
+
+
+def _today(evidence: Evidence, named: Mapping[str, str | None]) -> Evidence:
+    """The same evidence for the ticket that its ticket has been merged into."""
+    ticket = evidence.ticket_id
+    if ticket is None or ticket not in named or named[ticket] == ticket:
+        return evidence
+    if named[ticket] is None:
+        return replace(evidence, ticket_id=None, strength="none", note=f"the API has no ticket {ticket} any more")
+    return replace(evidence, ticket_id=named[ticket], note=f"ticket {ticket} was merged into it")
