@@ -1,0 +1,73 @@
+"""What all sessions of one SMTP or LMTP listener share: settings, bounds, and who may connect."""
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from ingest.config import Settings
+from ingest.sources import Receive, _replies
+from ingest.sources._limits import Limits
+from ingest.sources._tls import Certificate
+
+Refusal = Callable[[], Awaitable[str | None]]
+"""Why no mail can be taken now (store failing, disk, backlog), for the log; ``None`` while it can."""
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Member(Protocol):
+    """A session as its listener knows it."""
+
+    def end_if_idle(self) -> None: ...
+
+
+class Listener:
+    """One listening address and what holds for every connection to it."""
+
+    def __init__(
+        self,
+        *,
+        receive: Receive,
+        refusal: Refusal,
+        settings: Settings,
+        clock: Callable[[], float],
+        lmtp: bool,
+        limits: Limits,
+        certificate: Certificate | None,
+    ) -> None:
+        self.receive = receive
+        self.refusal = refusal
+        self.settings = settings
+        self.clock = clock
+        self.lmtp = lmtp
+        self.limits = limits
+        self.certificate = certificate
+        self.name = ""
+        self.draining = False
+        self.sessions: set[Any] = set()
+        self._proxies = tuple(map(ipaddress.ip_network, settings.smtp_proxies))
+        self._relays = tuple(map(ipaddress.ip_network, settings.smtp_relays))
+
+    def is_proxy(self, client: str) -> bool:
+        """Whether the peer is a load balancer of ours, whose PROXY header we believe."""
+        return _within(client, self._proxies)
+
+    def admit(self, client: str) -> str | None:
+        """Count a connection in; or the reply that refuses it.
+
+        A stranger is refused and closed at once, not heard until his QUIT: who may stay uses up the connections of
+        those who may send."""
+        if self.draining:
+            return _replies.SHUTTING_DOWN
+        if self._relays and not _within(client, self._relays):
+            return _replies.NOT_A_RELAY
+        return None if self.limits.connect(client) else _replies.TOO_MANY_CONNECTIONS
+
+
+def client_address(peer: Any) -> str:
+    """The IP address in a socket's peer name, IPv4 written as such; ``""`` where there is none (the client is gone)."""
+    host = str(peer[0]) if isinstance(peer, tuple) and peer[0] else ""
+    return host.partition("%")[0].removeprefix("::ffff:") if "." in host else host.partition("%")[0]
+
+
+def _within(client: str, networks: tuple[Network, ...]) -> bool:
+    return bool(client and networks) and any(ipaddress.ip_address(client) in network for network in networks)
