@@ -120,6 +120,10 @@ class Segment:
     text: str
     kind: SegmentKind
     kept: bool
+    confidence: float = 1.0
+    """0 to 1: how sure the cut is; 1 where nothing was cut."""
+    reason: str = ""
+    """What it was recognised by, in a few words: ``attribution (German)``, ``gmail_quote``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
