@@ -14,6 +14,7 @@ from ingest.outcome import Evidence, Outcome, State
 from ingest.store import Database, Ledger, MessageRecord, Standing, Thread, life, operator, threads
 
 _BACKLOG = "SELECT count(*) FROM messages WHERE state = 'queued'"
+_OLDEST = "SELECT received_at FROM messages WHERE state = 'queued' ORDER BY seq LIMIT 1"
 _POSITION = "SELECT position FROM source_positions WHERE source = :source"
 
 
@@ -149,6 +150,11 @@ class Store:
     async def backlog(self) -> int:
         """How many messages are queued."""
         return int((await self._read(lambda tx: tx.execute(_BACKLOG)))[0][0])
+
+    async def oldest_queued(self) -> float | None:
+        """When the oldest queued message was received; ``None``: none is queued."""
+        found = await self._read(lambda tx: tx.execute(_OLDEST))
+        return found[0][0] if found else None
 
     async def ledger(self, *, now: float) -> Ledger:
         """The law of conservation, in numbers, from one snapshot."""
