@@ -46,6 +46,9 @@ class ReceivedMessage:
     again, so they do not count when the store asks whether it has the message already."""
     source_ref: SourceRef
     received_at: float
+    incomplete: str = ""
+    """Why ``content`` is not the whole mail: the source could not read all of it, and this is what it knows. Such a
+    message is stored as quarantined, and a person looks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

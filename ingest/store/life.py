@@ -15,9 +15,9 @@ EXPIRE_BATCH = 500
 
 _INSERT = """
 INSERT INTO messages (queue_id, dedupe_key, source, position, mail_from, rcpt_tos, helo, client, smtputf8, size,
-    received_at, due_at, updated_at)
+    received_at, due_at, updated_at, whole)
 VALUES (:queue_id, :dedupe_key, :source, :position, :mail_from, :rcpt_tos, :helo, :client, :smtputf8, :size,
-    :received_at, :received_at, :received_at)
+    :received_at, :received_at, :received_at, :whole)
 ON CONFLICT (dedupe_key) DO NOTHING RETURNING seq
 """
 _INSERT_CONTENT = "INSERT INTO contents (seq, encoding, octets) VALUES (:seq, '', :octets)"
@@ -94,7 +94,8 @@ _EXPIRED = """
 SELECT seq, queue_id FROM messages WHERE state = 'waiting' AND updated_at < :before ORDER BY updated_at LIMIT :limit
 """
 _QUARANTINE = """
-UPDATE messages SET state = 'quarantined', rule = :rule, reason = :reason, updated_at = :now WHERE seq = :seq
+UPDATE messages SET state = 'quarantined', rule = :rule, reason = :reason, due_at = NULL, updated_at = :now
+WHERE seq = :seq
 """
 _PURGE = """
 UPDATE messages SET has_content = 0 WHERE seq IN (
@@ -114,6 +115,8 @@ def receive(tx: Transaction, message: ReceivedMessage, queue_id: str, dedupe_key
         return str(tx.execute(_FIND_DEDUPE, {"dedupe_key": dedupe_key})[0][0])
     tx.execute(_INSERT_CONTENT, {"seq": inserted[0][0], "octets": message.content})
     tx.execute(_COUNT_ACCEPTED)
+    if message.incomplete:
+        _quarantine(tx, inserted[0][0], "incomplete", message.incomplete, message.received_at)
     return queue_id
 
 
@@ -131,6 +134,7 @@ def _new_row(message: ReceivedMessage, queue_id: str, dedupe_key: str) -> dict[s
         "smtputf8": int(envelope.smtputf8),
         "size": len(message.content),
         "received_at": message.received_at,
+        "whole": int(not message.incomplete),
     }
 
 
@@ -302,10 +306,14 @@ def expire_waiting(tx: Transaction, now: float, limit: float) -> int:
     expired = tx.execute(_EXPIRED, {"before": now - limit, "limit": EXPIRE_BATCH})
     for seq, queue_id in expired:
         reason = f"waited in vain for {', '.join(threads.waiting_for(tx, queue_id))}"
-        tx.execute(_QUARANTINE, {"seq": seq, "rule": "unknown-parent", "reason": reason, "now": now})
+        _quarantine(tx, seq, "unknown-parent", reason, now)
         tx.execute("DELETE FROM waiting_for WHERE seq = :seq", {"seq": seq})
-        rows.add_line(tx, seq, now, "Quarantined", reason)
     return len(expired)
+
+
+def _quarantine(tx: Transaction, seq: int, rule: str, reason: str, now: float) -> None:
+    tx.execute(_QUARANTINE, {"seq": seq, "rule": rule, "reason": reason, "now": now})
+    rows.add_line(tx, seq, now, "Quarantined", reason)
 
 
 def purge(tx: Transaction, before: float) -> int:

@@ -1,0 +1,115 @@
+"""What reading mailboxes remembers: folders, leases, tokens. Every SQL statement about them.
+
+All methods raise ``StoreUnavailable`` when the database cannot do it now; nothing has happened then.
+"""
+
+from dataclasses import asdict
+
+from ingest.mailbox import Folder, SavedToken, Taken
+from ingest.store import Database, Transaction
+
+_POSITION = "SELECT position FROM source_positions WHERE source = :source"
+_TAKEN = "SELECT position, whole FROM messages WHERE source = :source AND position LIKE :prefix"
+_COLUMNS = "source, uid_validity, start_uid, met_at, marked_uid, on_server, taken_in, gap_since, counted_at"
+_FOLDER = f"SELECT {_COLUMNS} FROM imap_folders WHERE source = :source"  # noqa: S608 - joins fixed texts
+_FOLDERS = f"SELECT {_COLUMNS} FROM imap_folders ORDER BY source"  # noqa: S608 - joins fixed texts
+_SAVE_FOLDER = f"""
+INSERT INTO imap_folders ({_COLUMNS})
+VALUES (:source, :uid_validity, :start_uid, :met_at, :marked_uid, :on_server, :taken_in, :gap_since, :counted_at)
+ON CONFLICT (source) DO UPDATE SET uid_validity = excluded.uid_validity, start_uid = excluded.start_uid,
+    met_at = excluded.met_at, marked_uid = excluded.marked_uid, on_server = excluded.on_server,
+    taken_in = excluded.taken_in, gap_since = excluded.gap_since, counted_at = excluded.counted_at
+"""  # noqa: S608 - joins fixed texts
+_LEASE = """
+INSERT INTO imap_leases (source, holder, held_until) VALUES (:source, :holder, :until)
+ON CONFLICT (source) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
+    WHERE imap_leases.holder = excluded.holder OR imap_leases.held_until <= :now
+RETURNING source
+"""
+_RENEW = "UPDATE imap_leases SET held_until = :until WHERE holder = :holder AND held_until > :now RETURNING source"
+_RELEASE = "DELETE FROM imap_leases WHERE source = :source AND holder = :holder"
+_RELEASE_ALL = "DELETE FROM imap_leases"
+_REFRESH = "SELECT refresh_token, saved_at, ends_at, origin FROM imap_tokens WHERE account = :account"
+_SAVE_REFRESH = """
+INSERT INTO imap_tokens (account, refresh_token, saved_at, ends_at, origin)
+VALUES (:account, :refresh_token, :saved_at, :ends_at, :origin)
+ON CONFLICT (account) DO UPDATE SET refresh_token = excluded.refresh_token, saved_at = excluded.saved_at,
+    ends_at = excluded.ends_at, origin = excluded.origin
+"""
+
+
+class ImapStore:
+    """The memory of mailboxes in ``database``, which belongs to the caller."""
+
+    def __init__(self, database: Database) -> None:
+        self._write, self._read = database.write, database.read
+
+    async def position(self, source: str) -> str | None:
+        """The place of the message that was stored last; ``None``: none was."""
+        found = await self._read(lambda tx: tx.execute(_POSITION, {"source": source}))
+        return found[0][0] if found else None
+
+    async def taken(self, source: str, uid_validity: int) -> Taken:
+        """The UIDs that were taken in from a folder under this numbering."""
+        return await self._read(lambda tx: _taken(tx, source, uid_validity))
+
+    async def folder(self, source: str) -> Folder | None:
+        """What is remembered of a folder; ``None``: it was never read."""
+        return await self._read(lambda tx: _folder(tx, source))
+
+    async def folders(self) -> tuple[Folder, ...]:
+        """Every folder that was ever read, for the operator."""
+        return await self._read(lambda tx: tuple(_record(row) for row in tx.execute(_FOLDERS)))
+
+    async def save_folder(self, folder: Folder) -> None:
+        """Remember a folder as it is given."""
+        await self._write(lambda tx: tx.execute(_SAVE_FOLDER, asdict(folder)))
+
+    async def take_lease(self, source: str, holder: str, *, now: float, until: float) -> bool:
+        """Let ``holder`` alone read a folder until ``until``. False: another holds it."""
+        values = {"source": source, "holder": holder, "now": now, "until": until}
+        return bool(await self._write(lambda tx: tx.execute(_LEASE, values)))
+
+    async def renew_leases(self, holder: str, *, now: float, until: float) -> frozenset[str]:
+        """Extend all leases that ``holder`` still has; their sources."""
+        values = {"holder": holder, "now": now, "until": until}
+        return frozenset(source for (source,) in await self._write(lambda tx: tx.execute(_RENEW, values)))
+
+    async def release_lease(self, source: str, holder: str) -> None:
+        """Let go of a lease, so that another need not wait for its end."""
+        await self._write(lambda tx: tx.execute(_RELEASE, {"source": source, "holder": holder}))
+
+    async def release_all_leases(self) -> None:
+        """At the start of the only worker process: what a dead one held is free at once."""
+        await self._write(lambda tx: tx.execute(_RELEASE_ALL))
+
+    async def token(self, account: str) -> SavedToken | None:
+        """The latest refresh token of an account."""
+        found = await self._read(lambda tx: tx.execute(_REFRESH, {"account": account}))
+        if not found:
+            return None
+        refresh_token, saved_at, ends_at, origin = found[0]
+        return SavedToken(refresh_token=refresh_token, saved_at=saved_at, ends_at=ends_at, origin=origin)
+
+    async def save_token(self, account: str, token: SavedToken) -> None:
+        """Remember the latest refresh token of an account."""
+        await self._write(lambda tx: tx.execute(_SAVE_REFRESH, {"account": account, **asdict(token)}))
+
+
+def _taken(tx: Transaction, source: str, uid_validity: int) -> Taken:
+    rows = tx.execute(_TAKEN, {"source": source, "prefix": f"{uid_validity}/%"})
+    whole = frozenset(_uid(position) for position, is_whole in rows if is_whole)
+    return Taken(whole=whole, partial=frozenset(_uid(position) for position, is_whole in rows if not is_whole))
+
+
+def _uid(position: str) -> int:
+    return int(position.partition("/")[2])
+
+
+def _folder(tx: Transaction, source: str) -> Folder | None:
+    found = tx.execute(_FOLDER, {"source": source})
+    return _record(found[0]) if found else None
+
+
+def _record(row: tuple[object, ...]) -> Folder:
+    return Folder(**dict(zip(_COLUMNS.split(", "), row, strict=True)))  # type: ignore[arg-type] # a row has any types
