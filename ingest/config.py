@@ -32,7 +32,10 @@ from pydantic import (
     model_validator,
 )
 
+from ingest.accounts import ImapAccount, names_are_unique
+
 MiB = 1024 * 1024
+NONE = "none"
 SECRETS = ("RAVENNA_API_TOKEN", "INGEST_SIGNING_KEY")
 SANDBOX_TOKEN = "sandbox-token"  # noqa: S105 - it opens nothing but the sandbox
 
@@ -79,8 +82,10 @@ def split_host_port(address: str) -> tuple[str, int]:
 
 
 def _words(value: object) -> object:
-    """Lists are written ``a, b`` or ``a b`` in the environment, and as lists in TOML."""
-    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+    """Lists are written ``a, b`` or ``a b`` in the environment, an empty one as ``none``; in TOML they are lists."""
+    if not isinstance(value, str):
+        return value
+    return () if value.strip().lower() == NONE else tuple(value.replace(",", " ").split())
 
 
 def _lower(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -94,8 +99,9 @@ def _are_listeners(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _is_listener(value: str) -> str:
-    if value:
-        split_host_port(value)
+    if value.lower() in ("", NONE):
+        return ""
+    split_host_port(value)
     return value
 
 
@@ -131,9 +137,12 @@ ApiUrl = Annotated[str, AfterValidator(_is_api_url)]
 DatabaseUrl = Annotated[str, AfterValidator(_is_database_url)]
 
 
+_OWN_NAMES = MappingProxyType({"api_url": "RAVENNA_API_URL", "api_token": "RAVENNA_API_TOKEN", "imap": "imap"})
+
+
 def _name(field: str) -> str:
     """The name of a setting in the environment and in the TOML file."""
-    return f"RAVENNA_{field.upper()}" if field in ("api_url", "api_token") else f"INGEST_{field.upper()}"
+    return _OWN_NAMES.get(field, f"INGEST_{field.upper()}")
 
 
 class Settings(BaseModel):
@@ -153,10 +162,14 @@ class Settings(BaseModel):
     """Base address of the ticket API."""
     api_token: SecretStr | None = None
     """Token sent as x-ravenna-api-token; required, except with --sandbox."""
+    api_bearer: bool = False
+    """Send the token as Authorization: Bearer instead, as some versions of the API want it."""
     api_timeout: Annotated[Seconds, Field(le=600)] = 30.0
     """Time that one API request may take in all."""
     api_can_list: bool = True
     """The token may list a ticket's messages; without that, a POST in doubt is repeated blindly."""
+    send_author: bool = True
+    """Send authorId; off where the API takes the token's own user for the author."""
     send_undocumented: bool = False
     """Also send emailMessageId and emailInReplyTo, which the API's request does not document."""
     deliveries: Annotated[PositiveInt, Field(le=2000)] = 128
@@ -176,9 +189,9 @@ class Settings(BaseModel):
 
     # Taking mail in by SMTP and LMTP
     smtp_listen: Listeners = ("127.0.0.1:8025",)
-    """host:port to listen on for SMTP, several with commas; empty for none."""
+    """host:port to listen on for SMTP, several with commas; none for no SMTP."""
     lmtp_listen: Listeners = ()
-    """host:port to listen on for LMTP (RFC 2033), several with commas; empty for none."""
+    """host:port to listen on for LMTP (RFC 2033), several with commas."""
     hostname: Annotated[str, Computed("name of the machine")] = Field(default_factory=socket.gethostname)
     """Our name in the greeting and in Received fields."""
     domains: LowerWords = ()
@@ -188,7 +201,7 @@ class Settings(BaseModel):
     smtp_relays: Networks = ()
     """Networks that may connect, such as 10.0.0.0/8; empty for all."""
     smtp_proxies: Networks = ()
-    """Networks of load balancers that speak the PROXY protocol to us; empty for none."""
+    """Networks of load balancers that speak the PROXY protocol to us."""
     tls_certificate: Path | None = None
     """PEM file with our certificate chain; with it STARTTLS is offered."""
     tls_key: Path | None = None
@@ -207,6 +220,10 @@ class Settings(BaseModel):
     """Time without an octet after which a connection is closed."""
     smtp_session: Seconds = 3600.0
     """Time that one connection may last in all."""
+
+    # Taking mail in by IMAP
+    imap: Annotated[tuple[ImapAccount, ...], AfterValidator(names_are_unique)] = ()
+    """Mailboxes to read: tables [[imap]] of the TOML file."""
 
     # Reading mail
     parse_children: Annotated[PositiveInt, Field(le=64), Computed("number of processors")] = Field(
@@ -246,7 +263,7 @@ class Settings(BaseModel):
 
     # Operation
     http_listen: Listener = "127.0.0.1:8080"
-    """host:port for /healthz, /readyz and /metrics; empty for none."""
+    """host:port for /healthz, /readyz and /metrics; none for no HTTP."""
     sandbox_listen: Listener = "127.0.0.1:8026"
     """host:port of the stand-in for the ticket API, where --sandbox asks for it."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -263,7 +280,8 @@ class Settings(BaseModel):
         return self
 
 
-NAMES = frozenset(_name(field) for field in Settings.model_fields)
+NAMES = frozenset(_name(field) for field in Settings.model_fields) - {"imap"}
+"""The settings that can come from the environment."""
 
 
 def load(

@@ -58,6 +58,11 @@ def test_an_empty_variable_counts_as_not_set() -> None:
     assert load({"INGEST_LEASE": ""}).lease == 300.0
 
 
+def test_the_word_none_is_an_empty_list_and_no_listener() -> None:
+    settings = load({"INGEST_SMTP_LISTEN": "none", "INGEST_HTTP_LISTEN": "None"})
+    assert (settings.smtp_listen, settings.http_listen) == ((), "")
+
+
 def test_a_list_is_emptied_in_the_file(tmp_path: Path) -> None:
     file = tmp_path / "ingest.toml"
     file.write_text("INGEST_SMTP_LISTEN = []\n")
@@ -155,3 +160,12 @@ def test_a_listener_is_a_host_and_a_port(address: str, pair: tuple[str, int]) ->
 def test_what_is_no_listener_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="write it as host:port"):
         split_host_port(address)
+
+
+def test_mailboxes_are_tables_of_the_file_and_a_wrong_one_is_told_by_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "ingest.toml"
+    file.write_text('[[imap]]\nname = "support"\nhost = "imap.example"\nuser = "a@b.example"\npassword = "x"\n')
+    (account,) = load({"INGEST_CONFIG": str(file)}).imap
+    assert account.host == "imap.example"
+    file.write_text('[[imap]]\nname = "support"\nhost = "imap.example"\nuser = "a@b.example"\npasswd = "x"\n')
+    assert problems({"INGEST_CONFIG": str(file)}) == ["imap.0.passwd: there is no such setting"]

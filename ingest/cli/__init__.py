@@ -1,0 +1,79 @@
+"""The command line. Each command is a module, and only the one that is asked for is imported: it starts quickly."""
+
+import importlib
+import sys
+from collections.abc import Iterable, Sequence
+from types import MappingProxyType
+from typing import Annotated
+
+import typer
+
+from ingest import __version__
+from ingest.cli.exits import INTERRUPTED, Exit, exit_code
+from ingest.log import printable
+
+COMMANDS = MappingProxyType(
+    {
+        "serve": "ingest.cli.serve",
+        "replay": "ingest.cli.replay",
+        "explain": "ingest.cli.explain",
+        "messages": "ingest.cli.messages",
+        "threads": "ingest.cli.threads",
+        "ledger": "ingest.cli.ledger",
+        "check": "ingest.cli.check",
+        "settings": "ingest.cli.settings",
+        "address": "ingest.cli.address",
+        "imap": "ingest.cli.imap",
+        "sandbox": "ingest.cli.sandbox",
+        "migrate": "ingest.cli.migrate",
+    }
+)
+"""The module of each command, in the order of the help. Each module has ``register(app)``."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit. An expected error is told on standard error, a line for each fault."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _build(words)(words, prog_name="ingest", standalone_mode=False) or Exit.OK
+    except typer.TyperException as error:
+        code = _tell(f"{error.format_message()} See `ingest --help`.", Exit.USAGE)
+    except typer.Abort:
+        code = INTERRUPTED
+    except Exception as error:
+        expected = exit_code(error)
+        if expected is None:
+            raise
+        code = _tell(str(error), expected)
+    sys.exit(code)
+
+
+def _build(words: Iterable[str]) -> typer.Typer:
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app.callback()(_ingest)
+    wanted = next((word for word in words if not word.startswith("-")), "")
+    for module in [COMMANDS[wanted]] if wanted in COMMANDS else COMMANDS.values():
+        importlib.import_module(module).register(app)
+    return app
+
+
+def _ingest(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Takes in the mail of a help desk: replies become ticket messages, once, on the right ticket.
+
+    Settings come from the environment (INGEST_..., RAVENNA_...) or the TOML file that INGEST_CONFIG names:
+    see `ingest settings`. To try without a help desk: ingest serve --sandbox
+
+    Exit codes: 0 well, 1 went wrong, 2 command line or settings wrong, 3 nothing by that name, 4 something needed
+    does not answer or is taken, 5 a person must look at some mail, 6 some mail is not finished yet, 130 interrupted.
+    """
+    if version:
+        typer.echo(f"ingest {__version__}")
+        raise typer.Exit
+
+
+def _tell(problem: str, code: Exit) -> Exit:
+    for line in problem.splitlines():
+        typer.echo(f"ingest: {printable(line, 2000)}", err=True)
+    return code

@@ -1,0 +1,186 @@
+"""``ingest messages``: what is in the store, and what an operator decides about it."""
+
+import asyncio
+import json as jsons
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from ingest.cli import output
+from ingest.cli.exits import Exit, Problem
+from ingest.cli.operator import By, Json, existing_store, user_name
+from ingest.outcome import State
+from ingest.store import MessageRecord
+from ingest.store.messages import Store
+from ingest.store.operator import NotPossible
+
+messages = typer.Typer(no_args_is_help=True, help="Look at mails in the store, and decide about those that are stuck.")
+
+QueueId = Annotated[str, typer.Argument(help="Queue id, as the sender was told it and `messages list` shows it.")]
+QueueIds = Annotated[list[str], typer.Argument(help="Queue ids.")]
+Act = Callable[[Store, str], Awaitable[None]]
+
+_TIMES = ("received_at", "next_attempt_at", "leased_until", "updated_at")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(messages, name="messages")
+
+
+@messages.command("list")
+def list_(
+    state: Annotated[State | None, typer.Option(help="Only mails in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="So many, the latest first.")] = 50,
+    before: Annotated[str | None, typer.Option(help="Only mails older than this queue id: the next page.")] = None,
+    json: Json = False,
+) -> None:
+    """List mails, the latest first."""
+    found = asyncio.run(_list(state, limit, before))
+    if json:
+        for record in found:
+            output.emit(_facts(record))
+        return
+    columns = ("queue id", "received", "state", "ticket", "from", "subject", "reason")
+    output.table(columns, map(_row, found))
+
+
+@messages.command()
+def show(queue_id: QueueId, json: Json = False) -> None:
+    """Show everything that is known about one mail: facts, evidence, history."""
+    record, waiting_for = asyncio.run(_show(queue_id))
+    facts = _facts(record) | {"waiting_for": list(waiting_for), "history": [_attempt(a) for a in record.history]}
+    if json:
+        output.emit(facts)
+        return
+    simple = [(name, value) for name, value in facts.items() if name not in ("evidence", "history")]
+    output.table(("fact", "value"), [(name.replace("_", " "), _text(value)) for name, value in simple])
+    output.say("")
+    evidence = [tuple(item.get(key) for key in _EVIDENCE) for item in facts["evidence"]]
+    output.table(("evidence", "value", "ticket", "strength", "note"), evidence)
+    output.say("")
+    history = [(a["number"], a["started_at"], a["finished_at"], a["outcome"], a["detail"]) for a in facts["history"]]
+    output.table(("attempt", "started", "finished", "outcome", "detail"), history)
+
+
+_EVIDENCE = ("signal", "value", "ticket_id", "strength", "note")
+
+
+@messages.command()
+def raw(queue_id: QueueId) -> None:
+    """Write the octets of a mail to standard output, as they were received.
+
+    On a terminal control characters are shown as escapes; redirect the output to have the exact octets:
+    ingest messages raw ID > mail.eml
+    """
+    content = asyncio.run(_content(queue_id))
+    if not sys.stdout.isatty():
+        sys.stdout.buffer.write(content)
+        return
+    for line in content.decode("utf-8", "backslashreplace").splitlines():
+        output.say(line)
+
+
+@messages.command()
+def retry(queue_ids: QueueIds, by: By = "") -> None:
+    """Try quarantined, failed, waiting or discarded mails once more, under the same rules as before."""
+    who, now = by or user_name(), time.time()
+    asyncio.run(_each(queue_ids, "queued again", lambda store, queue_id: store.retry(queue_id, by=who, now=now)))
+
+
+@messages.command()
+def release(
+    queue_ids: QueueIds,
+    ticket: Annotated[str | None, typer.Option(help="Post to this ticket (id or code), whatever the evidence.")] = None,
+    by: By = "",
+) -> None:
+    """Let mails pass that a rule stopped. With --ticket they go to that ticket and need no other evidence."""
+    who, now = by or user_name(), time.time()
+
+    async def act(store: Store, queue_id: str) -> None:
+        await store.release(queue_id, by=who, now=now, ticket=ticket)
+
+    asyncio.run(_each(queue_ids, "released", act))
+
+
+@messages.command()
+def discard(
+    queue_ids: QueueIds,
+    reason: Annotated[str, typer.Option(help="Why nobody needs it, for the history.")],
+    by: By = "",
+) -> None:
+    """End mails that nobody needs. Their octets are kept for the retention time; `retry` brings them back."""
+    who, now = by or user_name(), time.time()
+
+    async def act(store: Store, queue_id: str) -> None:
+        await store.discard(queue_id, by=who, reason=reason, now=now)
+
+    asyncio.run(_each(queue_ids, "discarded", act))
+
+
+async def _list(state: State | None, limit: int, before: str | None) -> tuple[MessageRecord, ...]:
+    async with existing_store() as store:
+        return await store.list_messages(state=state, limit=limit, before=before)
+
+
+async def _show(queue_id: str) -> tuple[MessageRecord, tuple[str, ...]]:
+    async with existing_store() as store:
+        record = await store.message(queue_id)
+        if record is None:
+            raise _unknown(queue_id)
+        return record, await store.waiting_for(queue_id)
+
+
+async def _content(queue_id: str) -> bytes:
+    async with existing_store() as store:
+        if await store.message(queue_id) is None:
+            raise _unknown(queue_id)
+        try:
+            return await store.content(queue_id)
+        except KeyError:
+            raise Problem(f"{queue_id}: its octets were deleted after INGEST_RETENTION_DAYS", Exit.NOT_FOUND) from None
+
+
+async def _each(queue_ids: list[str], done: str, act: Act) -> None:
+    """``act`` on each; what is not possible for one does not stop the others, and is told at the end."""
+    problems = []
+    async with existing_store() as store:
+        for queue_id in queue_ids:
+            try:
+                await act(store, queue_id)
+                output.say(f"{queue_id} {done}")
+            except NotPossible as error:
+                problems.append(str(error))
+    if problems:
+        raise Problem("\n".join(problems))
+
+
+def _unknown(queue_id: str) -> Problem:
+    return Problem(f"there is no message {queue_id}; `ingest messages list` shows them", Exit.NOT_FOUND)
+
+
+def _row(record: MessageRecord) -> tuple[object, ...]:
+    reason = ": ".join(filter(None, (record.rule, record.reason)))
+    received = output.iso(record.received_at)
+    return record.queue_id, received, record.state, record.ticket_id, record.sender, record.subject, reason
+
+
+def _facts(record: MessageRecord) -> dict[str, Any]:
+    facts = asdict(record) | {name: output.iso(getattr(record, name)) for name in _TIMES}
+    del facts["history"]
+    return facts | {"evidence": jsons.loads(record.evidence)}
+
+
+def _attempt(attempt: Any) -> dict[str, Any]:
+    return asdict(attempt) | {
+        "started_at": output.iso(attempt.started_at),
+        "finished_at": output.iso(attempt.finished_at),
+    }
+
+
+def _text(value: object) -> object:
+    return ", ".join(map(str, value)) if isinstance(value, list) else value

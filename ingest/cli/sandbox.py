@@ -1,0 +1,64 @@
+"""``ingest sandbox``: the stand-in for the ticket API, alone."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingest import sandbox as stand_in
+from ingest.cli import output
+from ingest.cli.exits import Exit, Problem
+from ingest.config import SANDBOX_TOKEN, load, split_host_port
+
+START_DATA = Path("fixtures/sandbox.json")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("sandbox")(sandbox)
+
+
+def sandbox(
+    listen: Annotated[
+        str | None, typer.Option(help="host:port to listen on.", show_default="INGEST_SANDBOX_LISTEN")
+    ] = None,
+    data: Annotated[Path, typer.Option(help="The tickets, users and messages that it starts with.")] = START_DATA,
+    journal: Annotated[
+        Path | None, typer.Option(help="File that keeps what was posted; without one it is forgotten at the end.")
+    ] = None,
+    token: Annotated[str, typer.Option(help="The token that requests must carry.")] = SANDBOX_TOKEN,
+) -> None:
+    """Run a local stand-in for the ticket API, until it is interrupted. Its page shows tickets and messages."""
+    address = listen or load(os.environ).sandbox_listen
+    host, port = parse_listener(address)
+    check_start_data(data)
+    output.note(f"ticket API on http://{address}/api, to look at on http://{address}/, token {token}")
+    try:
+        stand_in.run(host, port, data=data, journal=journal, token=token)
+    except OSError as error:
+        raise Problem(
+            f"cannot listen on {address}: {error.strerror}; name another address with --listen", Exit.UNAVAILABLE
+        ) from None
+
+
+def parse_listener(address: str) -> tuple[str, int]:
+    """``host:port`` as a pair.
+
+    Raises:
+        Problem: it is none.
+    """
+    try:
+        return split_host_port(address)
+    except ValueError as error:
+        raise Problem(str(error), Exit.USAGE) from None
+
+
+def check_start_data(data: Path) -> None:
+    """Tell early that the start data is not there.
+
+    Raises:
+        Problem: it is not.
+    """
+    if not data.is_file():
+        raise Problem(f"there is no {data}: run it in the project's folder, or name a file with --data", Exit.NOT_FOUND)

@@ -1,0 +1,79 @@
+"""Opening the store that INGEST_DATABASE_URL names, and the lock that keeps two workers from one file."""
+
+import fcntl
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from ingest.store import StoreUnavailable
+from ingest.store.messages import Store
+from ingest.store.sqlite import SqliteDatabase
+
+SQLITE = "sqlite:///"
+
+
+def file_of(url: str) -> Path:
+    """The database file that ``sqlite:///PATH`` names; a fourth slash begins an absolute path."""
+    return Path(url.removeprefix(SQLITE))
+
+
+@asynccontextmanager
+async def open_store(url: str) -> AsyncIterator[Store]:
+    """The store at ``url``, brought up to date; closed with the block.
+
+    Raises:
+        StoreUnavailable: the database cannot be opened.
+    """
+    database = SqliteDatabase(file_of(url))
+    try:
+        await database.migrate()
+        yield Store(database)
+    finally:
+        await database.close()
+
+
+class WorkerLock:
+    """Held by the one worker process that may work on a database file. The system frees it when the process ends,
+    however it ends; the file stays and means nothing by itself."""
+
+    def __init__(self, url: str) -> None:
+        database = file_of(url)
+        self.path = database.with_name(f"{database.name}.lock")
+        self._descriptor: int | None = None
+
+    def take(self) -> bool:
+        """Whether the lock is ours now. False: another process has it.
+
+        Raises:
+            StoreUnavailable: its file cannot be made.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"{self.path}: {error.strerror}; check INGEST_DATABASE_URL and who may write to its folder"
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        self._descriptor = descriptor
+        return True
+
+    def holder(self) -> str:
+        """The process id that the lock's file names, for messages."""
+        try:
+            return self.path.read_text("ascii", "replace").strip() or "unknown"
+        except OSError:
+            return "unknown"
+
+    def release(self) -> None:
+        """Give the lock back, if we have it."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
