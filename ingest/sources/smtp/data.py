@@ -33,6 +33,11 @@ class Wire:
         """Whether the client has sent more than has been used."""
         return bool(self._pending)
 
+    @property
+    def has_line(self) -> bool:
+        """Whether a whole command line is here already."""
+        return b"\n" in self._pending
+
     async def line(self) -> bytes | None:
         """The next command line without its line end; ``None`` for one that was too long, of which nothing is kept.
 

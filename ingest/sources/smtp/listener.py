@@ -2,22 +2,17 @@
 
 import ipaddress
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 
 from ingest.config import Settings
-from ingest.sources import Receive, _replies
-from ingest.sources._limits import Limits
-from ingest.sources._tls import Certificate
+from ingest.sources import Receive
+from ingest.sources.smtp import replies
+from ingest.sources.smtp.limits import Limits
+from ingest.sources.smtp.tls import Certificate
 
 Refusal = Callable[[], Awaitable[str | None]]
 """Why no mail can be taken now (store failing, disk, backlog), for the log; ``None`` while it can."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-class Member(Protocol):
-    """A session as its listener knows it."""
-
-    def end_if_idle(self) -> None: ...
 
 
 class Listener:
@@ -32,7 +27,6 @@ class Listener:
         clock: Callable[[], float],
         lmtp: bool,
         limits: Limits,
-        certificate: Certificate | None,
     ) -> None:
         self.receive = receive
         self.refusal = refusal
@@ -40,10 +34,10 @@ class Listener:
         self.clock = clock
         self.lmtp = lmtp
         self.limits = limits
-        self.certificate = certificate
+        self.certificate: Certificate | None = None
         self.name = ""
         self.draining = False
-        self.sessions: set[Any] = set()
+        self.connections: set[Any] = set()
         self._proxies = tuple(map(ipaddress.ip_network, settings.smtp_proxies))
         self._relays = tuple(map(ipaddress.ip_network, settings.smtp_relays))
 
@@ -57,10 +51,10 @@ class Listener:
         A stranger is refused and closed at once, not heard until his QUIT: who may stay uses up the connections of
         those who may send."""
         if self.draining:
-            return _replies.SHUTTING_DOWN
+            return replies.SHUTTING_DOWN
         if self._relays and not _within(client, self._relays):
-            return _replies.NOT_A_RELAY
-        return None if self.limits.connect(client) else _replies.TOO_MANY_CONNECTIONS
+            return replies.NOT_A_RELAY
+        return None if self.limits.connect(client) else replies.TOO_MANY_CONNECTIONS
 
 
 def client_address(peer: Any) -> str:

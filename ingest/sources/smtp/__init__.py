@@ -7,11 +7,14 @@ from collections.abc import Callable
 
 from ingest.config import Settings, split_host_port
 from ingest.sources import Receive, SourceError
-from ingest.sources._limits import Limits
-from ingest.sources._listener import Listener, Refusal
-from ingest.sources._session import SmtpSession
-from ingest.sources._tls import Certificate
+from ingest.sources.smtp.connection import Connection
+from ingest.sources.smtp.limits import Limits
+from ingest.sources.smtp.listener import Listener, Refusal
+from ingest.sources.smtp.session import SmtpSession
+from ingest.sources.smtp.tls import Certificate
 
+ABORT = 1.0
+"""Seconds that a connection may take to notice that it was cut."""
 BACKLOG = 1024
 """Connections that the system keeps for us until we accept them."""
 
@@ -33,16 +36,19 @@ class SmtpSource:
         """``listen`` is ``host:port``, port 0 for any; ``limits`` are those shared with other listeners, if any."""
         self.host, self.port = split_host_port(listen)
         """Where it listens; once started, the port that was really bound."""
-        self._receive = receive
-        self._refusal = refusal
-        self._settings = settings
-        self._clock = clock
-        self._lmtp = lmtp
-        self._limits = limits or Limits(settings, clock)
+        self._listener = Listener(
+            receive=receive,
+            refusal=refusal,
+            settings=settings,
+            clock=clock,
+            lmtp=lmtp,
+            limits=limits or Limits(settings, clock),
+        )
+        self._server: asyncio.Server | None = None
         self.name = self._name()
 
     def _name(self) -> str:
-        return f"{'lmtp' if self._lmtp else 'smtp'}:{self.port}"
+        return f"{'lmtp' if self._listener.lmtp else 'smtp'}:{self.port}"
 
     async def start(self) -> None:
         """Listen.
@@ -52,16 +58,8 @@ class SmtpSource:
         """
         # aiosmtpd logs command lines and addresses as they come; ours are redacted.
         logging.getLogger("mail").setLevel(logging.CRITICAL)
+        self._listener.certificate = self._certificate()
         loop = asyncio.get_running_loop()
-        self._listener = Listener(
-            receive=self._receive,
-            refusal=self._refusal,
-            settings=self._settings,
-            clock=self._clock,
-            lmtp=self._lmtp,
-            limits=self._limits,
-            certificate=self._certificate(),
-        )
         try:
             self._server = await loop.create_server(
                 lambda: SmtpSession(self._listener, loop), self.host, self.port, backlog=BACKLOG
@@ -72,20 +70,30 @@ class SmtpSource:
         self.name = self._listener.name = self._name()
 
     async def drain(self, seconds: float) -> None:
-        """Listen no more; tell idle clients to come back later; let transactions end, for up to ``seconds``."""
-        self._server.close()
+        """Listen no more; send idle clients away; let transactions end for up to ``seconds``, then cut them.
+
+        A store that is still running then is left to end by itself: its client will not hear, and send the mail again,
+        and the store knows it by then."""
         self._listener.draining = True
-        sessions = list(self._listener.sessions)
-        for session in sessions:
-            session.end_if_idle()
-        tasks = [session.task for session in sessions]
+        if self._server is not None:
+            self._server.close()
+        for connection in self._connections():
+            connection.end_if_idle()
+        await self._ended(seconds)
+        for connection in self._connections():
+            connection.abort()
+        await self._ended(ABORT)
+
+    def _connections(self) -> tuple[Connection, ...]:
+        return tuple(self._listener.connections)
+
+    async def _ended(self, seconds: float) -> None:
+        tasks = [connection.task for connection in self._connections()]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
-        for session in list(self._listener.sessions):
-            session.abort()
 
     def _certificate(self) -> Certificate | None:
-        chain, key = self._settings.tls_certificate, self._settings.tls_key
+        chain, key = self._listener.settings.tls_certificate, self._listener.settings.tls_key
         if chain is None or key is None:
             return None
         try:

@@ -1,0 +1,215 @@
+"""One connection of an SMTP client, within the bounds that a public port needs: who, how long, how much, how often.
+
+aiosmtpd 1.4.6 has none of these bounds, so the loop around its commands is ours. The commands are in ``session.py``.
+"""
+
+import asyncio
+from typing import AnyStr
+
+from aiosmtpd.proxy_protocol import get_proxy
+from aiosmtpd.smtp import SMTP
+
+from ingest import log, metrics
+from ingest.sources.smtp import replies
+from ingest.sources.smtp.data import STREAM_LIMIT, EndlessLineError, Wire
+from ingest.sources.smtp.limits import IDLE_COST, PATIENCE, cost
+from ingest.sources.smtp.listener import Listener, client_address
+
+LOG = log.get("smtp")
+LINGER = 10.0
+"""Seconds that our last words may take to reach a client before the connection is cut."""
+_IDLE_COMMANDS = frozenset({"EHLO", "EXPN", "HELO", "HELP", "LHLO", "NOOP", "RSET", "STARTTLS", "VRFY"})
+
+
+class Connection(SMTP):
+    """A connection from its first octet to its last. Its task is never cancelled: it learns of the end by reading."""
+
+    line_length_limit = STREAM_LIMIT
+    """What aiosmtpd gives its stream as limit; the lengths of lines are ours to judge."""
+
+    def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
+        self._listener = listener
+        super().__init__(
+            self,
+            hostname=listener.settings.hostname,
+            data_size_limit=listener.settings.max_message_bytes,
+            enable_SMTPUTF8=True,
+            loop=loop,
+        )
+        self._client = ""
+        self._opened_at = self._active_at = loop.time()
+        self._patience = PATIENCE
+        self._storing = False
+        self._tls = False
+        self._unsent = bytearray()
+
+    # Beginning and end
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._wire = Wire(self._reader)
+        self._client = client_address(transport.get_extra_info("peername"))
+        self._listener.connections.add(self)
+        metrics.CONNECTIONS.inc()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell the reader. aiosmtpd would cancel the task, in the middle of a store."""
+        if self._timeout_handle is not None:
+            self._timeout_handle.cancel()
+        asyncio.StreamReaderProtocol.connection_lost(self, error)
+
+    def eof_received(self) -> bool:
+        """Let a client that closes only its sending half have the replies it waits for (TLS has no half-close)."""
+        asyncio.StreamReaderProtocol.eof_received(self)
+        return not self._tls
+
+    @property
+    def task(self) -> "asyncio.Task[None]":
+        """Runs as long as the connection, and longer if that ends while a mail is being stored."""
+        assert self._handler_coroutine is not None
+        return self._handler_coroutine
+
+    async def _handle_client(self) -> None:
+        try:
+            if await self._admit():
+                await self._converse()
+        except EndlessLineError:
+            self.end(replies.TOO_MANY_ERRORS)
+        except (EOFError, OSError) as error:
+            LOG.debug("connection lost", client=self._client, error=repr(error))
+        finally:
+            self._listener.connections.discard(self)
+            metrics.CONNECTIONS.dec()
+            self._close()
+
+    async def _admit(self) -> bool:
+        """Learn who the client is, and whether it may and can be served."""
+        if self._listener.is_proxy(self._client):
+            proxied = await get_proxy(self._reader)
+            if not proxied:
+                LOG.info("refused: no valid PROXY header", client=self._client)
+                return False
+            self._client = client_address((proxied.src_addr,)) or self._client
+        refusal = self._listener.admit(self._client)
+        if refusal:
+            self.end(refusal)
+        return refusal is None
+
+    def end(self, reply: str) -> None:
+        """Say why and close."""
+        if not self._writer.is_closing():
+            self._put(reply)
+            self._write()
+            self._close()
+
+    def end_if_idle(self) -> None:
+        """Close a connection that is between two transactions: we are shutting down."""
+        if self._is_idle():
+            self.end(replies.SHUTTING_DOWN)
+
+    def abort(self) -> None:
+        """Cut the connection. A store that is running goes on."""
+        self._writer.transport.abort()
+
+    def _is_idle(self) -> bool:
+        assert self.envelope is not None
+        return self.envelope.mail_from is None
+
+    def _close(self) -> None:
+        transport = self._writer.transport
+        if not transport.is_closing():
+            assert self._timeout_handle is not None
+            self._timeout_handle.cancel()
+            self._timeout_handle = self.loop.call_later(LINGER, transport.abort)
+            transport.close()
+
+    # Time
+
+    def _reset_timeout(self, _duration: float | None = None) -> None:
+        """Note progress. The timer looks at the note when it goes off, so no command needs to move the timer."""
+        self._active_at = self.loop.time()
+        if self._timeout_handle is None:
+            settings = self._listener.settings
+            first = min(settings.smtp_idle, settings.smtp_session)
+            self._timeout_handle = self.loop.call_later(first, self._timeout_cb)
+
+    def _timeout_cb(self) -> None:
+        settings = self._listener.settings
+        due = min(self._active_at + settings.smtp_idle, self._opened_at + settings.smtp_session) - self.loop.time()
+        if due > 0 or self._storing:
+            self._timeout_handle = self.loop.call_later(due if due > 0 else 1.0, self._timeout_cb)
+        else:
+            self.end(replies.TOO_SLOW)
+
+    # Commands
+
+    async def _converse(self) -> None:
+        try:
+            self._put(f"220 {self.hostname} {'LMTP' if self._listener.lmtp else 'ESMTP'}")
+            while not self._writer.is_closing():
+                if self._listener.draining:
+                    self.end_if_idle()
+                line = await self._next_line()
+                self._reset_timeout()
+                await self._obey(line)
+        finally:
+            self._listener.limits.disconnect(self._client)
+
+    async def _next_line(self) -> bytes | None:
+        """Replies to commands that came together go out together (RFC 2920 section 3.2): when we would have to wait."""
+        if not self._wire.has_line:
+            await self._flush()
+        return await self._wire.line()
+
+    async def _obey(self, line: bytes | None) -> None:
+        verb, _, argument = (line or b"").partition(b" ")
+        name = verb.decode("ascii", "replace").upper()
+        command = self._smtp_methods.get(name)
+        if command is None:
+            await self.push("500 5.5.2 Line too long" if line is None else "500 5.5.2 Command not recognized")
+            return
+        try:
+            await command(argument.strip().decode("utf-8", "surrogateescape") or None)
+        except Exception as error:
+            if isinstance(error, EOFError) or self._writer.is_closing():
+                raise
+            await self.push(await self.handle_exception(error))
+        if name in _IDLE_COMMANDS:
+            self._spend(IDLE_COST)
+
+    async def handle_exception(self, error: Exception) -> str:
+        """A fault of ours is temporary, and its text is for the log only."""
+        LOG.error("unexpected error in an SMTP session", client=self._client, exc_info=error)
+        return replies.UNEXPECTED
+
+    # Replies
+
+    async def push(self, status: AnyStr) -> None:
+        """Reply, in our words or in aiosmtpd's completed with an enhanced status code, and keep account of refusals."""
+        reply = replies.enhanced(status if isinstance(status, str) else status.decode())
+        self._put(reply)
+        self._spend(cost(reply))
+
+    def _put(self, reply: str) -> None:
+        self._unsent += reply.encode("ascii", "replace") + b"\r\n"
+        if reply[0] in "45":
+            self._note(reply)
+
+    async def _flush(self) -> None:
+        self._write()
+        await self._writer.drain()
+
+    def _write(self) -> None:
+        self._writer.write(bytes(self._unsent))
+        self._unsent.clear()
+
+    def _note(self, reply: str) -> None:
+        metrics.REFUSED.labels(reply[:3]).inc()
+        transaction = self.envelope
+        sender = transaction.mail_from if transaction else None
+        LOG.info("refused", client=self._client, reply=reply, mail_from=sender and log.redact_address(sender))
+
+    def _spend(self, price: int) -> None:
+        self._patience -= price
+        if self._patience < 0:
+            self.end(replies.TOO_MANY_ERRORS)

@@ -1,0 +1,261 @@
+"""The commands of one SMTP or LMTP client, and its transactions: from EHLO to a stored mail.
+
+aiosmtpd 1.4.6 keeps what it does well: the order and syntax of MAIL, RCPT and the small commands, and its envelopes.
+Replaced are the parts through which a client could hurt us or itself: DATA (line by line, without bound), paths
+(exceptions on odd ones), STARTTLS (twice). ``docs/decisions/smtp-hardened-aiosmtpd.md`` has the whole list.
+"""
+# ruff: noqa: N802 - aiosmtpd finds commands and hooks by these names
+
+import asyncio
+from collections.abc import Iterable
+
+from aiosmtpd.smtp import SMTP
+from aiosmtpd.smtp import Envelope as Transaction
+
+from ingest import log
+from ingest.envelope import Envelope, ReceivedMessage, SourceRef
+from ingest.sources.smtp import replies
+from ingest.sources.smtp.connection import Connection
+from ingest.sources.smtp.data import MessageData
+from ingest.sources.smtp.limits import PATIENCE, Hold
+from ingest.sources.smtp.paths import NULL_PATH, PathError, parse_path, refuse_recipient
+from ingest.sources.smtp.tls import Certificate
+from ingest.sources.smtp.trace import protocol, received_field
+from ingest.store import StoreUnavailable
+
+LOG = log.get("smtp")
+TLS_HANDSHAKE = 30.0
+"""Seconds that a TLS handshake may take."""
+DROPPED = 2
+"""A message above the size limit is read and dropped for this many times the limit, then the connection is closed."""
+_COMMON = ["DATA", "EXPN", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "STARTTLS", "VRFY"]
+_HOOKS = ["handle_MAIL", "handle_RCPT"]
+_SMTP_NAMES = _HOOKS + [f"smtp_{name}" for name in [*_COMMON, "EHLO", "HELO"]]
+_LMTP_NAMES = _HOOKS + [f"smtp_{name}" for name in [*_COMMON, "LHLO"]]
+
+
+class SmtpSession(Connection):
+    """What a client may say. It is its own aiosmtpd handler: ``handle_MAIL`` and ``handle_RCPT`` are its hooks."""
+
+    def __dir__(self) -> Iterable[str]:
+        """The names that aiosmtpd looks for on each connection; to search them all would cost more than a mail does."""
+        return _LMTP_NAMES if self._listener.lmtp else _SMTP_NAMES
+
+    # Before a transaction
+
+    async def smtp_EHLO(self, hostname: str | None) -> None:
+        settings = self._listener.settings
+        extensions = ["PIPELINING", f"SIZE {settings.max_message_bytes}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+        if self._listener.certificate and not self._tls:
+            extensions.append("STARTTLS")
+        await self._hello(hostname, extensions)
+
+    async def smtp_HELO(self, hostname: str | None) -> None:
+        await self._hello(hostname, [])
+
+    async def smtp_LHLO(self, hostname: str | None) -> None:
+        await self.smtp_EHLO(hostname)
+
+    async def _hello(self, hostname: str | None, extensions: list[str]) -> None:
+        assert self.session is not None
+        if not hostname:
+            await self.push("501 5.5.4 Say who you are: a host name is missing")
+            return
+        self._begin_again()
+        self.session.host_name = hostname
+        self.session.extended_smtp = bool(extensions)
+        *first, last = [self.hostname, *extensions]
+        self._put("".join(f"250-{line}\r\n" for line in first) + f"250 {last}")
+
+    def _begin_again(self) -> None:
+        self.envelope = self._create_envelope()
+
+    async def smtp_HELP(self, _arg: str | None) -> None:
+        await self.push("214 2.0.0 RFC 5321 has the commands")
+
+    async def smtp_VRFY(self, _arg: str | None) -> None:
+        await self.push("252 2.5.2 Cannot verify; send the mail, and its recipients are checked")
+
+    async def smtp_QUIT(self, _arg: str | None) -> None:
+        self.end("221 2.0.0 Bye")
+
+    async def smtp_STARTTLS(self, arg: str | None) -> None:
+        """Octets that came behind the command were sent in the clear, by anyone: they end the session (RFC 3207)."""
+        certificate = self._listener.certificate
+        if certificate is None:
+            await self.push("502 5.5.1 STARTTLS is not available")
+        elif arg:
+            await self.push("501 5.5.4 STARTTLS takes no argument")
+        elif self._tls:
+            await self.push("503 5.5.1 TLS is active already")
+        elif self._wire.pending or self._reader._buffer:  # type: ignore[attr-defined]  # no public way to ask
+            self.end("554 5.5.0 Commands were sent behind STARTTLS")
+        else:
+            self._put("220 2.0.0 Ready to start TLS")
+            self._write()
+            await self._start_tls(certificate)
+
+    async def _start_tls(self, certificate: Certificate) -> None:
+        """What was said before counts no more (RFC 3207 section 4.2); who the client is, as a proxy told us, does.
+
+        Nothing may be awaited between the look for early octets and ``start_tls``, which stops the reading at once."""
+        assert self.session is not None
+        transport = await self.loop.start_tls(
+            self._writer.transport,
+            self,
+            certificate.context(),
+            server_side=True,
+            ssl_handshake_timeout=TLS_HANDSHAKE,
+        )
+        if transport is None:
+            raise EOFError
+        self._tls = True
+        self.transport = self._reader._transport = transport  # type: ignore[attr-defined]  # its flow control
+        self._writer = asyncio.StreamWriter(transport, self, self._reader, self.loop)
+        self.session.host_name = None
+        self._begin_again()
+
+    # A transaction
+
+    def _getaddr(self, arg: str) -> tuple[str, str]:
+        return parse_path(arg) if arg.startswith("<") else ("", "")
+
+    async def smtp_MAIL(self, arg: str | None) -> None:
+        try:
+            await super().smtp_MAIL(arg)
+        except PathError:
+            await self.push("553 5.1.7 The sender's address is malformed")
+
+    async def smtp_RCPT(self, arg: str | None) -> None:
+        try:
+            await super().smtp_RCPT(arg)
+        except PathError:
+            await self.push("553 5.1.3 The recipient's address is malformed")
+
+    async def handle_MAIL(
+        self, _server: SMTP, _session: object, transaction: Transaction, address: str, _options: list[str]
+    ) -> str:
+        refusal = await self._refuse_mail(transaction, address)
+        if refusal is None:
+            transaction.mail_from = address
+        return refusal or "250 2.1.0 Ok"
+
+    async def _refuse_mail(self, transaction: Transaction, address: str) -> str | None:
+        if not address.isascii() and not transaction.smtp_utf8:
+            return replies.NEEDS_SMTPUTF8
+        if not self._listener.limits.begin_message(self._client):
+            return replies.TOO_FAST
+        reason = await self._listener.refusal()
+        if reason is not None:
+            LOG.info("no mail can be taken now", reason=reason)
+        return None if reason is None else replies.UNAVAILABLE
+
+    async def handle_RCPT(
+        self, _server: SMTP, _session: object, transaction: Transaction, address: str, _options: list[str]
+    ) -> str:
+        settings = self._listener.settings
+        if len(transaction.rcpt_tos) >= settings.max_recipients:
+            return replies.TOO_MANY_RECIPIENTS
+        if not address.isascii() and not transaction.smtp_utf8:
+            return replies.NEEDS_SMTPUTF8
+        refusal = refuse_recipient(address, settings.domains, settings.recipients)
+        if refusal is None:
+            transaction.rcpt_tos.append(address)
+        return refusal or "250 2.1.5 Ok"
+
+    async def smtp_DATA(self, arg: str | None) -> None:
+        assert self.envelope is not None
+        if arg:
+            await self.push("501 5.5.4 DATA takes no argument")
+        elif not self.envelope.rcpt_tos:
+            await self.push("503 5.5.1 No recipient was accepted")
+        else:
+            self._put("354 End data with <CR><LF>.<CR><LF>")
+            await self._flush()
+            with Hold(self._listener.limits) as hold:
+                reply = self._for_each_recipient(await self._take(hold))
+            self._begin_again()
+            await self.push(reply)
+
+    def _for_each_recipient(self, reply: str) -> str:
+        """LMTP answers once for each recipient (RFC 2033 section 4.2); ours share one fate."""
+        assert self.envelope is not None
+        return "\r\n".join([reply] * len(self.envelope.rcpt_tos)) if self._listener.lmtp else reply
+
+    async def _take(self, hold: Hold) -> str:
+        """Read a message and store it; the reply that tells what became of it."""
+        received_at = self._listener.clock()
+        trace = self._trace(received_at)
+        data = MessageData(trace, self._listener.settings.max_message_bytes)
+        await self._gather(data, hold)
+        content = data.content()
+        if content is None:
+            return replies.UNAVAILABLE if hold.refused else replies.TOO_LARGE
+        return await self._store(content, len(trace), received_at)
+
+    async def _gather(self, data: MessageData, hold: Hold) -> None:
+        rest = None
+        while rest is None:
+            chunk = await self._wire.chunk()
+            self._reset_timeout()
+            if data.kept and not hold.take(len(chunk)):
+                data.drop()
+            rest = data.feed(chunk)
+            if not data.kept:
+                hold.release()
+            if data.dropped > DROPPED * self._listener.settings.max_message_bytes:
+                self.end(self._for_each_recipient(replies.TOO_LARGE))
+                raise EOFError
+        self._wire.put_back(rest)
+
+    def _trace(self, received_at: float) -> bytes:
+        assert self.session is not None
+        assert self.envelope is not None
+        recipients = self.envelope.rcpt_tos
+        return received_field(
+            helo=self.session.host_name or "",
+            client=self._client,
+            hostname=self.hostname,
+            with_protocol=protocol(
+                lmtp=self._listener.lmtp,
+                extended=self.session.extended_smtp,
+                tls=self._tls,
+                utf8=self.envelope.smtp_utf8,
+            ),
+            recipient=recipients[0] if len(recipients) == 1 else None,
+            received_at=received_at,
+        )
+
+    async def _store(self, content: bytes, trace_length: int, received_at: float) -> str:
+        message = ReceivedMessage(
+            envelope=self._envelope(),
+            content=content,
+            trace_length=trace_length,
+            source_ref=SourceRef(source=self._listener.name),
+            received_at=received_at,
+        )
+        self._storing = True
+        try:
+            queue_id = await self._listener.receive(message)
+        except StoreUnavailable as error:
+            LOG.warning("the store takes no mail", reason=str(error))
+            return replies.UNAVAILABLE
+        except Exception as error:
+            return await self.handle_exception(error)
+        finally:
+            self._storing = False
+            self._reset_timeout()
+        self._patience = PATIENCE
+        return f"250 2.0.0 Ok: queued as {queue_id}"
+
+    def _envelope(self) -> Envelope:
+        assert self.session is not None
+        assert self.envelope is not None
+        mail_from = self.envelope.mail_from or ""
+        return Envelope(
+            mail_from="" if mail_from == NULL_PATH else mail_from,
+            rcpt_tos=tuple(self.envelope.rcpt_tos),
+            helo=self.session.host_name or "",
+            client=self._client,
+            smtputf8=self.envelope.smtp_utf8,
+        )
