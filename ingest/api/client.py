@@ -225,6 +225,8 @@ class TicketApi:
             return answer.body
         if answer.meaning is Meaning.REFUSED and answer.status in absent:
             return None
+        if answer.meaning is Meaning.FORBIDDEN:
+            self._tell_once(f"the API forbids GET /{path[0]}; give the token that right, the mail that needs it waits")
         raise Unavailable(deferred(answer))
 
     def _tell_once(self, what: str) -> None:

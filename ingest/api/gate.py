@@ -32,6 +32,11 @@ class _Stop:
     refused: set[str] = field(default_factory=set)
     """Tickets that were refused since the last success."""
 
+    @property
+    def wants_second_opinion(self) -> bool:
+        """After a first 403, a message of another ticket may go at once."""
+        return self.answer.meaning is Meaning.FORBIDDEN and self.interval == FIRST_PROBE
+
 
 class Gate:
     """``clock`` gives seconds that only ever grow."""
@@ -49,8 +54,9 @@ class Gate:
 
     @property
     def held_for(self) -> float:
-        """Seconds until the next request may be sent; 0 when it may be sent now."""
-        probe_at = self._stop.probe_at if self._stop is not None else 0.0
+        """Seconds until some message may be sent; 0 when one may be sent now."""
+        stop = self._stop
+        probe_at = stop.probe_at if stop is not None and not stop.wants_second_opinion else 0.0
         return max(0.0, max(self._resume_at, probe_at) - self._clock())
 
     def hold(self, ticket_id: str | None) -> Answer | None:
@@ -65,7 +71,8 @@ class Gate:
         stop = self._stop
         if stop is None or (ticket_id is None and stop.answer.meaning is Meaning.FORBIDDEN):
             return None
-        if now < stop.probe_at and not self._is_second_opinion(stop, ticket_id):
+        second_opinion = stop.wants_second_opinion and ticket_id not in stop.refused
+        if now < stop.probe_at and not second_opinion:
             reason = f"sending is stopped: {stop.answer.reason}"
             return Answer(meaning=stop.answer.meaning, reason=reason, retry_after=stop.probe_at - now)
         stop.probe_at = now + stop.interval
@@ -85,11 +92,6 @@ class Gate:
                 self._close(answer, ticket_id)
             case Meaning.ACCEPTED | Meaning.REFUSED:
                 self._open(ticket_id)
-
-    def _is_second_opinion(self, stop: _Stop, ticket_id: str | None) -> bool:
-        """Whether this is the one message that may go at once because it is of another ticket than the refused one."""
-        first = stop.answer.meaning is Meaning.FORBIDDEN and stop.interval == FIRST_PROBE
-        return first and ticket_id not in stop.refused
 
     def _close(self, answer: Answer, ticket_id: str | None) -> None:
         if self._stop is None:

@@ -87,8 +87,13 @@ class Http:
 
     async def _exchange(self, request: Request) -> Answer:
         url = "/".join((self._base, *(quote(segment, safe="") for segment in request.path)))
+        kind = {"Content-Type": "application/json"} if request.body is not None else {}
         outgoing = self._client.build_request(
-            request.method, url, params=request.params or None, content=request.body, headers=request.headers
+            request.method,
+            url,
+            params=request.params or None,
+            content=request.body,
+            headers=kind | dict(request.headers),
         )
         response = await self._client.send(outgoing, stream=True)
         try:
@@ -107,7 +112,6 @@ def _headers(settings: Settings) -> dict[str, str]:
         name: value,
         "Accept": "application/json",
         "Accept-Encoding": "identity",
-        "Content-Type": "application/json",
         "User-Agent": f"email-ingest/{__version__}",
     }
 
