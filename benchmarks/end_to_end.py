@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -31,6 +32,7 @@ TICKETS = 500
 SESSIONS = 10
 TOKEN = "sandbox-token"
 LATENCY_MAILS = 200
+MOST_REQUESTS = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ class Running:
         """Have the API take ``seconds`` for each request from now on."""
         httpx.delete(f"{self.api}/sandbox/faults")
         if seconds:
-            httpx.post(f"{self.api}/sandbox/faults", json=[{"times": 10**9, "delay": seconds}])
+            httpx.post(f"{self.api}/sandbox/faults", json=[{"times": MOST_REQUESTS, "delay": seconds}])
 
 
 @contextmanager
@@ -130,8 +132,6 @@ def latency(running: Running, batch: Sequence[Mail]) -> dict[str, float]:
 
 
 def _created_at(post: dict[str, object]) -> float:
-    from datetime import datetime
-
     return datetime.fromisoformat(str(post["createdAt"])).timestamp()
 
 

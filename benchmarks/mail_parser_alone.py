@@ -1,4 +1,4 @@
-"""How many mails a second mail-parser parses, alone in one process: ``python -m benchmarks.mail_parser_alone FOLDER``."""
+"""How many mails a second mail-parser parses alone: ``python -m benchmarks.mail_parser_alone FOLDER``."""
 
 import sys
 import time

@@ -1,0 +1,74 @@
+"""SIGKILL at each crash point, and under load: afterwards each accepted mail is at the API exactly once."""
+
+import asyncio
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from ingest.sandbox import Fault
+from tests.crash.victim import POINTS
+from tests.world import World, eventually, new_world, reply
+
+MAILS = 120
+KILLS = 6
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with new_world(tmp_path) as made:
+        yield made
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_worker_killed_at_a_crash_point_neither_loses_nor_doubles_the_mail(world: World, point: str) -> None:
+    world.start([sys.executable, "-m", "tests.crash.victim", point])
+    sending = asyncio.create_task(world.deliver(reply("a mail that must survive")))
+    assert await world.died() == -signal.SIGKILL
+    world.start()
+    await sending
+    await eventually(lambda: world.settled(1), "the mail is delivered")
+    assert world.posted("a mail that must survive") == 1
+
+
+@pytest.mark.parametrize("has_effect", [True, False], ids=["after the effect", "before the effect"])
+async def test_c4_a_worker_killed_in_mid_post_neither_loses_nor_doubles_the_mail(
+    world: World, has_effect: bool
+) -> None:
+    await world.order(Fault(method="POST", path="/api/ticket-messages", effect=has_effect, cut=True, delay=3600))
+    world.start()
+    await world.deliver(reply("a mail in mid-air"))
+    await eventually(world.played, "the POST is on its way")
+    await eventually(lambda: world.posted("a mail in mid-air") == has_effect, "the POST has had its effect or not")
+    world.kill()
+    world.start()
+    await eventually(lambda: world.settled(1), "the mail is delivered")
+    assert world.posted("a mail in mid-air") == 1
+
+
+async def posts_reach(world: World, count: int) -> None:
+    await eventually(lambda: len(world.sandbox.desk.posts) >= count, f"{count} mails are posted")
+
+
+async def test_a_worker_killed_again_and_again_under_load_neither_loses_nor_doubles_a_mail(world: World) -> None:
+    chance = random.Random(20261123)
+    tickets = [ticket for ticket, facts in world.sandbox.desk.tickets.items() if not facts["mergedIntoId"]]
+    sending = asyncio.gather(
+        *(
+            world.deliver(
+                reply(f"mail number {n:03d}", ticket=tickets[n % len(tickets)]), ticket=tickets[n % len(tickets)]
+            )
+            for n in range(MAILS)
+        )
+    )
+    for _ in range(KILLS):
+        world.start()
+        await posts_reach(world, len(world.sandbox.desk.posts) + chance.randint(1, MAILS // KILLS - 2))
+        world.kill()
+    world.start()
+    await sending
+    await eventually(lambda: world.settled(MAILS), "all mails are delivered")
+    assert {n: world.posted(f"mail number {n:03d}") for n in range(MAILS)} == dict.fromkeys(range(MAILS), 1)
