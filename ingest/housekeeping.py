@@ -9,7 +9,7 @@ from ingest import log, metrics
 from ingest.store import Ledger, StoreUnavailable
 
 ROUND_SECONDS = 60.0
-FIGURES_SECONDS = 5.0
+FIGURES_SECONDS = 1.0
 """How old the figures may be when they are asked for: counting is cheap, but not free."""
 DAY = 86_400.0
 

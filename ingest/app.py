@@ -1,0 +1,274 @@
+"""The composition root: the only file that knows everything. It builds the worker from the settings, starts it in
+order (lock, store, parsing processes, API, worker, sources, HTTP), and stops it in the other order."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ingest import log
+from ingest.api import TicketApi
+from ingest.children import ParseChildren
+from ingest.config import Settings
+from ingest.housekeeping import Housekeeping
+from ingest.pipeline import Pipeline, Rules
+from ingest.policy import House
+from ingest.receive import Receiver
+from ingest.retry import DAY, Schedule
+from ingest.sources import Source, SourceError
+from ingest.sources.smtp import SmtpSource
+from ingest.sources.smtp.limits import Limits
+from ingest.store import StoreUnavailable
+from ingest.store.messages import Store
+from ingest.store.opening import WorkerLock, open_store
+from ingest.sync import ThreadSync
+from ingest.web import Web, create_app
+from ingest.worker import Worker
+
+_log = log.get("app")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """Everything behind the sources: what takes mail in, and what delivers it."""
+
+    settings: Settings
+    store: Store
+    api: TicketApi
+    receiver: Receiver
+    pipeline: Pipeline
+    worker: Worker
+    sync: ThreadSync | None
+
+
+@asynccontextmanager
+async def start_engine(settings: Settings, *, clock: Callable[[], float] = time.time) -> AsyncIterator[Engine]:
+    """The engine, started but not yet working; stopped with the block. The caller holds the ``WorkerLock``.
+
+    Raises:
+        StoreUnavailable: the database cannot be opened.
+    """
+    children = ParseChildren(
+        children=settings.parse_children, seconds=settings.parse_seconds, memory_bytes=settings.parse_memory_bytes
+    )
+    async with open_store(settings.database_url) as store, TicketApi(settings) as api:
+        if released := await store.release_leases():
+            _log.info("took over what an earlier worker left", messages=released)
+        await children.start()
+        try:
+            yield _wire(settings, store, api, children, clock)
+        finally:
+            await children.stop()
+
+
+def rules(settings: Settings) -> Rules:
+    """The operator's choices, as the pipeline wants them."""
+    key = settings.signing_key
+    return Rules(
+        house=House(
+            domains=frozenset(settings.domains),
+            recipients=frozenset(settings.recipients),
+            max_received=settings.max_received,
+        ),
+        signing_key=key.get_secret_value().encode() if key else None,
+        fallback_author_id=settings.fallback_author_id,
+        plain_content=settings.content_format == "plain",
+    )
+
+
+def _wire(
+    settings: Settings, store: Store, api: TicketApi, children: ParseChildren, clock: Callable[[], float]
+) -> Engine:
+    pipeline = Pipeline(facts=store, desk=api, reader=children, rules=rules(settings), clock=clock)
+    worker = Worker(
+        store,
+        pipeline,
+        schedule=Schedule(first=settings.retry_first, cap=settings.retry_cap, max_age=settings.retry_max_days * DAY),
+        clock=clock,
+        capacity=settings.deliveries,
+        lease=settings.lease,
+        max_unfinished=settings.max_unfinished,
+        on_waiting=lambda: sync.trigger() if sync else None,
+    )
+    sync = (
+        ThreadSync(api, store, clock=clock, interval=settings.sync_interval, on_learned=worker.wake)
+        if settings.sync_interval
+        else None
+    )
+    receiver = Receiver(
+        store,
+        clock=clock,
+        max_backlog=settings.max_backlog,
+        min_free_bytes=settings.min_free_bytes,
+        on_stored=worker.wake,
+    )
+    return Engine(
+        settings=settings, store=store, api=api, receiver=receiver, pipeline=pipeline, worker=worker, sync=sync
+    )
+
+
+class Died(Exception):
+    """A part of the worker ended that never should. The process must end too, so that a supervisor starts it anew:
+    half a worker would take mail in and not deliver it, or the other way round."""
+
+
+class App:
+    """An engine with its sources and its HTTP listener: what ``ingest serve`` runs."""
+
+    def __init__(self, engine: Engine, *, clock: Callable[[], float] = time.time) -> None:
+        settings = engine.settings
+        self.engine = engine
+        self.sources = tuple(_sources(engine, clock))
+        self.housekeeping = Housekeeping(
+            engine.store,
+            clock=clock,
+            waiting_limit=settings.waiting_limit,
+            retention_days=settings.retention_days,
+            is_stopped=lambda: engine.api.stopped,
+        )
+        asgi = create_app(self.reasons, self.housekeeping.refresh)
+        self.web = Web(asgi, settings.http_listen) if settings.http_listen else None
+        self._started: list[Source] = []
+        self._draining = False
+
+    async def reasons(self) -> dict[str, str]:
+        """Why no mail can be taken in now; empty while it can."""
+        if self._draining:
+            return {"worker": "it is stopping"}
+        if not self._started:
+            return {"sources": "none is configured: set INGEST_SMTP_LISTEN, or mailboxes to read"}
+        try:
+            refusal = await self.engine.receiver.refusal()
+        except StoreUnavailable as error:
+            return {"store": str(error)}
+        return {"intake": refusal} if refusal else {}
+
+    async def start(self) -> None:
+        """Listen and read; returns when mail can come in. Call ``stop`` afterwards, also where this failed.
+
+        Raises:
+            SourceError: a port is taken, a certificate is wrong; the text says which setting to change.
+        """
+        if self.web is not None:
+            try:
+                self.web.bind()
+            except OSError as error:
+                listen = self.engine.settings.http_listen
+                raise SourceError(f"cannot listen on {listen}: {error.strerror}; change INGEST_HTTP_LISTEN") from error
+        for source in self.sources:
+            await source.start()
+            self._started.append(source)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set, then let what is in progress finish.
+
+        Raises:
+            Died: a part of the worker ended by itself.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                parts = [tasks.create_task(part, name=name) for name, part in self._parts()]
+                await stop.wait()
+                await self.stop(self.engine.settings.drain)
+                for part in parts:
+                    part.cancel()
+        except ExceptionGroup as errors:
+            _log.exception("a part of the worker ended by itself; the process ends too")
+            first = errors.exceptions[0]
+            raise Died(f"a part of the worker ended by itself ({type(first).__name__}): see the log") from errors
+
+    async def stop(self, seconds: float) -> None:
+        """Take in nothing new, finish what is in progress within ``seconds``, and close everything."""
+        self._draining = True
+        started, self._started = self._started, []
+        await asyncio.gather(*(source.drain(seconds) for source in started), self.engine.worker.drain(seconds))
+        if self.web is not None:
+            self.web.stop()
+
+    def places(self) -> Iterator[tuple[str, str]]:
+        """What listens where, and where the data is, once started."""
+        for source in self.sources:
+            yield source.name.partition(":")[0], self.address(source)
+        if self.web is not None:
+            yield "http", f"{self.web.url}  (/healthz, /readyz, /metrics)"
+        yield "store", self.engine.settings.database_url
+
+    @staticmethod
+    def address(source: Source) -> str:
+        """``host:port`` of a listener, the name of another source."""
+        if not isinstance(source, SmtpSource):
+            return source.name
+        return f"[{source.host}]:{source.port}" if ":" in source.host else f"{source.host}:{source.port}"
+
+    def _parts(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
+        yield "worker", self.engine.worker.run()
+        yield "housekeeping", self.housekeeping.run()
+        if self.engine.sync is not None:
+            yield "sync", self.engine.sync.run()
+        if self.web is not None:
+            yield "web", self.web.run()
+
+
+async def serve(settings: Settings, on_ready: Callable[[App], None]) -> None:
+    """Run the worker until SIGTERM or SIGINT. ``on_ready`` is called when mail can come in.
+
+    Raises:
+        StoreUnavailable: the database cannot be used, or another worker has it.
+        SourceError: a source or the HTTP port cannot be started.
+        Died: a part of the worker ended by itself.
+    """
+    stop = _stop_on_signals()
+    lock = WorkerLock(settings.database_url)
+    if not lock.take():
+        raise StoreUnavailable(
+            f"another worker (process {lock.holder()}) works on {settings.database_url}; stop it first, or set"
+            " INGEST_DATABASE_URL to another file"
+        )
+    async with start_engine(settings) as engine:
+        app = App(engine)
+        try:
+            await app.start()
+            on_ready(app)
+            await app.run(stop)
+        finally:
+            await app.stop(0)
+    lock.release()
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """An event that the first SIGTERM or SIGINT sets. The second one ends the process on the spot: what it had in
+    progress is taken up again at the next start."""
+    stop = asyncio.Event()
+
+    def received(number: int) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        _log.info("stopping; a second signal stops at once", signal=signal.Signals(number).name)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, received, number)
+    return stop
+
+
+def _sources(engine: Engine, clock: Callable[[], float]) -> Iterator[Source]:
+    """Every source that the settings name."""
+    settings, receiver = engine.settings, engine.receiver
+    limits = Limits(settings, clock)
+    listeners = [(listen, False) for listen in settings.smtp_listen] + [
+        (listen, True) for listen in settings.lmtp_listen
+    ]
+    for listen, lmtp in listeners:
+        yield SmtpSource(
+            listen,
+            receive=receiver.receive,
+            refusal=receiver.refusal,
+            settings=settings,
+            clock=clock,
+            lmtp=lmtp,
+            limits=limits,
+        )

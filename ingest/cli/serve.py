@@ -1,0 +1,115 @@
+"""``ingest serve``: the worker."""
+
+import os
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from ingest import log
+from ingest.app import App, Died
+from ingest.app import serve as run_worker
+from ingest.cli.exits import Exit, Problem
+from ingest.cli.sandbox import START_DATA, check_start_data, parse_listener
+from ingest.config import REQUIRED_TO_SERVE, SANDBOX_TOKEN, Settings, load, unknown_names
+from ingest.sandbox import Sandbox
+from ingest.store.opening import file_of
+
+SANDBOX_DEFAULTS = {"INGEST_DOMAINS": "mail.ravenna.example", "INGEST_SYNC_INTERVAL": 5.0}
+UNKNOWN_SENDER = "unknown-sender@"
+"""The address of the sandbox's user for mail of strangers begins so."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("serve")(serve)
+
+
+def serve(
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Try it out: with a stand-in for the ticket API, and no settings at all.")
+    ] = False,
+    data: Annotated[
+        Path, typer.Option(help="The tickets, users and messages that the stand-in starts with.")
+    ] = START_DATA,
+) -> None:
+    """Run the worker: take mail in by SMTP, LMTP and IMAP, and post it as ticket messages.
+
+    It needs RAVENNA_API_TOKEN and INGEST_DOMAINS; `ingest settings` shows all settings, `ingest check` tries them.
+
+    SIGTERM or SIGINT stops it: it takes no more mail, and gives what is in progress INGEST_DRAIN seconds to finish.
+    A second signal stops it at once. Nothing that was accepted is lost either way.
+    """
+    settings = _sandbox_settings() if sandbox else load(os.environ, required=REQUIRED_TO_SERVE)
+    log.configure(settings.log_level, settings.log_format)
+    for line in unknown_names(os.environ):
+        log.get("settings").warning(line)
+    try:
+        uvloop.run(_with_sandbox(settings, data) if sandbox else run_worker(settings, _tell_where))
+    except Died as error:
+        raise Problem(str(error)) from error
+
+
+def _sandbox_settings() -> Settings:
+    """Settings that need no help desk. Address and token are those of the sandbox, whatever is set."""
+    return load(
+        os.environ, defaults=SANDBOX_DEFAULTS, RAVENNA_API_TOKEN=SANDBOX_TOKEN, RAVENNA_API_URL="http://sandbox/api"
+    )
+
+
+async def _with_sandbox(settings: Settings, data: Path) -> None:
+    host, port = parse_listener(settings.sandbox_listen)
+    check_start_data(data)
+    journal = file_of(settings.database_url).with_name("sandbox.jsonl")
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    stand_in = Sandbox(host, port, data=data, journal=journal)
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(stand_in)
+        except OSError as error:
+            where = settings.sandbox_listen
+            raise Problem(
+                f"cannot listen on {where}: {error.strerror}; change INGEST_SANDBOX_LISTEN", Exit.UNAVAILABLE
+            ) from None
+        await run_worker(_point_at(stand_in, settings), lambda app: _tell_what_to_try(app, stand_in))
+
+
+def _point_at(stand_in: Sandbox, settings: Settings) -> Settings:
+    """The settings, with the API that really listens, and its user for mail of strangers."""
+    users = stand_in.desk.users.values()
+    stranger = next((user["id"] for user in users if user["email"].startswith(UNKNOWN_SENDER)), None)
+    author = settings.fallback_author_id or stranger
+    return settings.model_copy(update={"api_url": stand_in.url, "fallback_author_id": author})
+
+
+def _tell_where(app: App) -> None:
+    for name, place in app.places():
+        log.get("serve").info(name, at=place)
+
+
+def _tell_what_to_try(app: App, stand_in: Sandbox) -> None:
+    for name, place in [*app.places(), ("api", f"{stand_in.url}  (the sandbox; token {stand_in.token})")]:
+        print(f"{name:6} {place}")
+    smtp = next((place for name, place in app.places() if name == "smtp"), None)
+    if smtp is not None:
+        print("\nTo try it, send a reply to ticket TAI-42:\n")
+        print(f"  {curl_line(smtp, app.engine.settings.domains[0])}\n")
+    print(f"and look at {stand_in.page}", flush=True)
+
+
+def curl_line(smtp: str, domain: str) -> str:
+    """A line for a shell that sends a reply; a new one each time it is run."""
+    mail = (
+        "From: Alice Archer <alice@customer.example>",
+        f"To: Help Desk <help@{domain}>",
+        "Subject: Re: [TAI-42] Your ticket",
+        "Message-ID: <try-$(date +%s%N)@customer.example>",
+        "In-Reply-To: <tai-42-1@mail.ravenna.example>",
+        "",
+        "Thank you, it works now.",
+        "",
+    )
+    text = "\\r\\n".join(mail)
+    return f'printf "{text}" | curl -sS smtp://{smtp} --mail-from alice@customer.example --mail-rcpt help@{domain} -T -'
