@@ -1,4 +1,4 @@
-"""The life of a message: received, claimed, identified, settled, and its octets purged. Units of work."""
+"""The life of a message: received, claimed, identified and settled. Units of work."""
 
 import json
 from collections.abc import Sequence
@@ -6,11 +6,10 @@ from dataclasses import asdict
 
 from ingest.envelope import Envelope, QueuedMessage, ReceivedMessage, SourceRef
 from ingest.outcome import Deferred, Delivered, Discarded, Evidence, Failed, Outcome, Quarantined, State, Waiting
-from ingest.store import Row, Standing, Transaction, rows, threads
+from ingest.store import Row, Standing, Transaction, contents, rows, threads
 
 LOOK_AGAIN = 60.0
 """Seconds after which a message that waits behind another is looked at in any case."""
-PURGE_BATCH = 50
 EXPIRE_BATCH = 500
 
 _INSERT = """
@@ -20,7 +19,6 @@ VALUES (:queue_id, :dedupe_key, :source, :position, :mail_from, :rcpt_tos, :helo
     :received_at, :received_at, :received_at, :whole)
 ON CONFLICT (dedupe_key) DO NOTHING RETURNING seq
 """
-_INSERT_CONTENT = "INSERT INTO contents (seq, encoding, octets) VALUES (:seq, '', :octets)"
 _COUNT_ACCEPTED = "UPDATE counters SET value = value + 1 WHERE name = 'accepted'"
 _FIND_DEDUPE = "SELECT queue_id FROM messages WHERE dedupe_key = :dedupe_key"
 _SET_POSITION = """
@@ -47,9 +45,6 @@ RETURNING seq, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, po
     unfinished, first_attempt_at, unconfirmed, released_by, released_ticket
 """  # noqa: S608
 _NEXT_DUE = "SELECT min(due_at) FROM messages WHERE state = 'queued'"
-_CONTENT = """
-SELECT contents.octets FROM messages JOIN contents ON contents.seq = messages.seq WHERE messages.queue_id = :queue_id
-"""
 _IDENTIFY = """
 UPDATE messages SET message_id = :message_id, content_digest = :content_digest, ticket_id = :ticket_id,
     subject = :subject, sender = :sender, evidence = :evidence
@@ -97,13 +92,6 @@ _QUARANTINE = """
 UPDATE messages SET state = 'quarantined', rule = :rule, reason = :reason, due_at = NULL, updated_at = :now
 WHERE seq = :seq
 """
-_PURGE = """
-UPDATE messages SET has_content = 0 WHERE seq IN (
-    SELECT seq FROM messages WHERE has_content = 1 AND state IN ('delivered', 'discarded') AND updated_at < :before
-    ORDER BY updated_at LIMIT :limit)
-RETURNING seq
-"""
-_DELETE_CONTENT = "DELETE FROM contents WHERE seq = :seq"
 
 
 def receive(tx: Transaction, message: ReceivedMessage, queue_id: str, dedupe_key: str) -> str:
@@ -113,7 +101,7 @@ def receive(tx: Transaction, message: ReceivedMessage, queue_id: str, dedupe_key
     inserted = tx.execute(_INSERT, _new_row(message, queue_id, dedupe_key))
     if not inserted:
         return str(tx.execute(_FIND_DEDUPE, {"dedupe_key": dedupe_key})[0][0])
-    tx.execute(_INSERT_CONTENT, {"seq": inserted[0][0], "octets": message.content})
+    contents.add(tx, inserted[0][0], message.content)
     tx.execute(_COUNT_ACCEPTED)
     if message.incomplete:
         _quarantine(tx, inserted[0][0], "incomplete", message.incomplete, message.received_at)
@@ -185,18 +173,6 @@ def next_due(tx: Transaction) -> float | None:
     """The earliest time at which a row becomes claimable."""
     due: float | None = tx.execute(_NEXT_DUE)[0][0]
     return due
-
-
-def content(tx: Transaction, queue_id: str) -> bytes:
-    """The octets of a message.
-
-    Raises:
-        KeyError: there is no such message, or its octets are past their retention time.
-    """
-    found = tx.execute(_CONTENT, {"queue_id": queue_id})
-    if not found:
-        raise KeyError(queue_id)
-    return bytes(found[0][0])
 
 
 def identify(
@@ -314,10 +290,3 @@ def expire_waiting(tx: Transaction, now: float, limit: float) -> int:
 def _quarantine(tx: Transaction, seq: int, rule: str, reason: str, now: float) -> None:
     tx.execute(_QUARANTINE, {"seq": seq, "rule": rule, "reason": reason, "now": now})
     rows.add_line(tx, seq, now, "Quarantined", reason)
-
-
-def purge(tx: Transaction, before: float) -> int:
-    """Delete the octets of a batch of delivered and discarded messages that were settled before ``before``."""
-    purged = tx.execute(_PURGE, {"before": before, "limit": PURGE_BATCH})
-    tx.execute_many(_DELETE_CONTENT, [{"seq": seq} for (seq,) in purged])
-    return len(purged)

@@ -1,5 +1,6 @@
 """The store of messages, as the rest of the worker sees it. Every SQL statement is written once, in the modules that
-this one calls: ``life`` (a message from receipt to purge), ``threads`` (Message-IDs), ``operator`` (what people do).
+this one calls: ``life`` (a message from receipt to its end), ``contents`` (its octets), ``threads`` (Message-IDs) and
+``operator`` (what people see and do).
 
 All methods are coroutines and raise ``StoreUnavailable`` when the database cannot do it now; nothing has happened then.
 ``now`` and all other times are Unix times in seconds, durations are seconds. Cancelling a caller leaves its change
@@ -11,7 +12,7 @@ from secrets import token_hex
 
 from ingest.envelope import QueuedMessage, ReceivedMessage
 from ingest.outcome import Evidence, Outcome, State
-from ingest.store import Database, Ledger, MessageRecord, Standing, Thread, life, operator, threads
+from ingest.store import Database, Ledger, MessageRecord, Standing, Thread, contents, life, operator, threads
 
 _BACKLOG = "SELECT count(*) FROM messages WHERE state = 'queued'"
 _OLDEST = "SELECT received_at FROM messages WHERE state = 'queued' ORDER BY seq LIMIT 1"
@@ -50,7 +51,7 @@ class Store:
         Raises:
             KeyError: there is no such message, or its octets are past their retention time.
         """
-        return await self._read(lambda tx: life.content(tx, queue_id))
+        return await self._read(lambda tx: contents.read(tx, queue_id))
 
     async def identify(
         self,
@@ -164,7 +165,7 @@ class Store:
         """Delete the octets of mail delivered or discarded more than ``older_than`` seconds ago; of how many mails.
         Works in small batches, so that others get their turn."""
         purged = 0
-        while batch := await self._write(lambda tx: life.purge(tx, now - older_than)):
+        while batch := await self._write(lambda tx: contents.purge(tx, now - older_than)):
             purged += batch
         return purged
 

@@ -22,9 +22,7 @@ WHERE seq = (SELECT seq FROM messages WHERE queue_id = :queue_id) ORDER BY numbe
 """
 _STANDING = "SELECT seq, state, lease_token, due_at, has_content FROM messages WHERE queue_id = :queue_id"
 _FRESH_START = """
-UPDATE messages SET attempts = attempts, unfinished = 0, lease_token = NULL,
-    unconfirmed = CASE WHEN posting_at IS NULL THEN unconfirmed ELSE 1 END, posting_at = NULL
-WHERE seq = :seq
+UPDATE messages SET unfinished = 0, lease_token = NULL WHERE seq = :seq
 """
 _RELEASE = "UPDATE messages SET released_by = :by, released_ticket = :ticket WHERE seq = :seq"
 _DISCARD = """

@@ -1,4 +1,4 @@
-"""Units of work on their way from asyncio callers to a database thread and back.
+"""Units of work on their way from asyncio callers to a database's thread and back.
 
 The hand-over is cheap in both directions: one C queue in, and one wake-up of the event loop for a whole batch out.
 """
@@ -14,20 +14,23 @@ T = TypeVar("T")
 
 
 class Unit:
-    """One function that wants to run in a transaction, and what came of it."""
+    """One function that wants to run in a transaction, and what came of it.
 
-    __slots__ = ("answered", "error", "value", "work")
+    The answer carries no value and no exception: a caller that was cancelled never collects them, and asyncio would
+    complain of an exception that nobody retrieved."""
 
-    def __init__(self, work: Callable[[Transaction], Any], answered: asyncio.Future[None]) -> None:
-        self.work = work
+    __slots__ = ("_work", "answered", "error", "value")
+
+    def __init__(self, work: Callable[[Transaction], Any], answered: "asyncio.Future[None]") -> None:
+        self._work = work
         self.answered = answered
         self.value: Any = None
         self.error: BaseException | None = None
 
     def run(self, transaction: Transaction) -> None:
-        """Run the work; an exception of it goes up."""
-        self.value = self.work(transaction)
-        self.error = None
+        """Run the work, unless its caller is gone; an exception of it goes up."""
+        if not self.answered.cancelled():
+            self.value = self._work(transaction)
 
 
 class Inbox:
@@ -38,14 +41,14 @@ class Inbox:
         self._closed = False
 
     async def run(self, work: Callable[[Transaction], T]) -> T:
-        """Have ``work`` run by a thread. A cancelled caller leaves its unit behind, which then runs whole or not at
-        all, and nobody is told.
+        """Have ``work`` run by a thread. A caller that is cancelled leaves its unit behind, which then runs whole or
+        not at all.
 
         Raises:
             StoreUnavailable: the inbox is closed.
         """
         if self._closed:
-            raise StoreUnavailable("the store is closed; the service is stopping")
+            raise StoreUnavailable("the store is closed: the service is stopping")
         unit = Unit(work, asyncio.get_running_loop().create_future())
         self._waiting.put(unit)
         await unit.answered
@@ -64,7 +67,7 @@ class Inbox:
         """The next unit, as soon as there is one; ``None`` when the inbox is closed and empty."""
         return self._unless_end(self._waiting.get())
 
-    def take_now(self) -> Unit | None:
+    def take_waiting(self) -> Unit | None:
         """The next unit, if one is waiting."""
         try:
             return self._unless_end(self._waiting.get_nowait())
@@ -73,12 +76,12 @@ class Inbox:
 
     def _unless_end(self, unit: Unit | None) -> Unit | None:
         if unit is None:
-            self._waiting.put(None)  # each thread that takes from here has to see the end
+            self._waiting.put(None)  # every thread that takes from here has to see the end
         return unit
 
 
 def answer(units: Sequence[Unit]) -> None:
-    """Wake the callers of ``units`` (not empty), from a thread."""
+    """Wake the callers of ``units`` (at least one), from a thread."""
     try:
         units[0].answered.get_loop().call_soon_threadsafe(_wake, units)
     except RuntimeError:

@@ -1,0 +1,145 @@
+"""A SQLite connection that belongs to one thread, and the words for what can go wrong with it."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from errno import ENOENT
+from pathlib import Path
+
+import apsw
+
+from ingest.store import Row, StoreUnavailable
+
+CAUSES: dict[type[apsw.Error], str] = {
+    apsw.FullError: "the disk is full; make room on it",
+    apsw.BusyError: "another process holds the database locked; end it or wait for it",
+    apsw.LockedError: "another process holds the database locked; end it or wait for it",
+    apsw.ReadOnlyError: "the database is read-only; make the file, its folder and its disk writable",
+    apsw.PermissionsError: "the database may not be used; give this user the right to write the file and its folder",
+    apsw.CantOpenError: "the database cannot be opened; its folder must exist and this user may write there",
+    apsw.IOError: "the disk reports an error; look at the system's log",
+    apsw.NoMemError: "there is no memory left; give the process more",
+    apsw.CorruptError: "the database is damaged; stop the service and restore it from a backup",
+    apsw.NotADBError: "the file is no SQLite database; check INGEST_DATABASE_URL",
+    apsw.ProtocolError: "the database's locks do not work here; put it on a local disk",
+}
+"""What only the operator, or time, can mend. Every other error is a mistake of ours, and shows as itself."""
+
+PASSING = (apsw.FullError, apsw.BusyError, apsw.LockedError)
+"""Causes after which the connection is as good as before."""
+
+
+class NotBegun(StoreUnavailable):
+    """Not even a transaction could be begun: whoever else waits would fare no better."""
+
+
+class SqliteTransaction:
+    """Statements on one connection."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
+        try:
+            return self._execute(sql, parameters)
+        except UnicodeEncodeError:
+            return self._execute(sql, _encodable(parameters or {}))
+
+    def execute_many(self, sql: str, parameters: Sequence[Mapping[str, object]]) -> None:
+        for each in parameters:
+            self.execute(sql, each)
+
+    def _execute(self, sql: str, parameters: Mapping[str, object] | None) -> list[Row]:
+        rows: list[Row] = self._connection.execute(sql, parameters).fetchall()
+        return rows
+
+
+def _encodable(parameters: Mapping[str, object]) -> dict[str, object]:
+    """Text from mail can hold lone surrogates, which UTF-8 cannot; they are written as escapes."""
+    return {
+        name: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+        for name, value in parameters.items()
+    }
+
+
+class SqliteConnection:
+    """Opened when it is needed first, and anew after the disk has failed. Belongs to the thread that uses it."""
+
+    def __init__(self, path: Path, pragmas: Sequence[str], *, create: bool) -> None:
+        """``create``: make the file where there is none. Only once: a file that is gone later took mail with it, and
+        to go on with an empty one would hide that."""
+        self._path = path
+        self._pragmas = pragmas
+        self._create = create
+        self._connection: apsw.Connection | None = None
+        self._file: os.stat_result
+
+    @contextmanager
+    def transaction(self, begin: str) -> Iterator[SqliteTransaction]:
+        """A transaction, committed at the end of the block and rolled back after an exception.
+
+        Raises:
+            NotBegun: it could not be begun.
+            StoreUnavailable: the operator or time must mend something.
+        """
+        connection = self._begin(begin)
+        try:
+            yield SqliteTransaction(connection)
+            connection.execute("COMMIT")
+        except BaseException as error:
+            self._roll_back(connection, error)
+            if isinstance(error, tuple(CAUSES)):
+                raise StoreUnavailable(self._explain(error)) from error
+            raise
+
+    def close(self) -> None:
+        """Close the connection, if it is open. What is committed stays, whatever closing says."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(apsw.Error):
+                connection.close()
+
+    def _begin(self, begin: str) -> apsw.Connection:
+        try:
+            connection = self._opened()
+            connection.execute(begin)
+        except tuple(CAUSES) as error:
+            if not isinstance(error, PASSING):
+                self.close()
+            raise NotBegun(self._explain(error)) from error
+        except OSError as error:
+            self.close()
+            reason = f"{error.strerror}; check INGEST_DATABASE_URL and who may write to its folder"
+            raise NotBegun(f"{self._path}: {reason}") from error
+        return connection
+
+    def _opened(self) -> apsw.Connection:
+        if self._connection is None:
+            self._connection = self._open()
+            self._file = os.stat(self._path)
+        elif not os.path.samestat(os.stat(self._path), self._file):
+            raise FileNotFoundError(ENOENT, "another file has taken its place; stop the service and put it back")
+        return self._connection
+
+    def _open(self) -> apsw.Connection:
+        if self._create:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.touch(mode=0o600)  # mail is private; the log beside the file takes over its mode
+        connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READWRITE)
+        for pragma in self._pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+        self._create = False
+        return connection
+
+    def _roll_back(self, connection: apsw.Connection, error: BaseException) -> None:
+        """SQLite has rolled back by itself after some errors; after some the connection is not worth keeping."""
+        if isinstance(error, tuple(CAUSES)) and not isinstance(error, PASSING):
+            self.close()
+        elif connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+    def _explain(self, error: BaseException) -> str:
+        cause = next(text for kind, text in CAUSES.items() if isinstance(error, kind))
+        return f"{self._path}: {cause} ({error})"
