@@ -18,6 +18,8 @@ class Folder:
     """Messages up to this UID were there before us, and are not ours to take in."""
     met_at: float
     """When we read the folder the first time."""
+    since: float | None = None
+    """Messages that the server dates before this are not ours either; ``None``: the date does not matter."""
     marked_uid: int = 0
     """Messages up to this UID, as far as they are taken in, carry the mark that the account asks for."""
     on_server: int = 0

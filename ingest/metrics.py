@@ -21,3 +21,12 @@ DELIVERY_SECONDS = Histogram(
     "Time from acceptance to the API's answer.",
     buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 3600, 21600, 86400),
 )
+IMAP_CONNECTED = Gauge("ingest_imap_connected", "1 while a folder is being read.", ["account", "folder"])
+IMAP_FAILURES = Counter("ingest_imap_failures_total", "Sessions that ended, by kind of trouble.", ["account", "kind"])
+IMAP_GAP = Gauge(
+    "ingest_imap_gap_messages", "Mails that the server held and we had not at the last count.", ["account", "folder"]
+)
+IMAP_GAP_SECONDS = Gauge("ingest_imap_gap_seconds", "For how long there has been such a gap.", ["account", "folder"])
+IMAP_CREDENTIAL_ENDS = Gauge(
+    "ingest_imap_credential_ends_timestamp_seconds", "When an account's token or secret ends.", ["account"]
+)

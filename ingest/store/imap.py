@@ -8,16 +8,15 @@ from dataclasses import asdict
 from ingest.mailbox import Folder, SavedToken, Taken
 from ingest.store import Database, Transaction
 
-_POSITION = "SELECT position FROM source_positions WHERE source = :source"
 _TAKEN = "SELECT position, whole FROM messages WHERE source = :source AND position LIKE :prefix"
-_COLUMNS = "source, uid_validity, start_uid, met_at, marked_uid, on_server, taken_in, gap_since, counted_at"
+_COLUMNS = "source, uid_validity, start_uid, met_at, since, marked_uid, on_server, taken_in, gap_since, counted_at"
 _FOLDER = f"SELECT {_COLUMNS} FROM imap_folders WHERE source = :source"  # noqa: S608 - joins fixed texts
 _FOLDERS = f"SELECT {_COLUMNS} FROM imap_folders ORDER BY source"  # noqa: S608 - joins fixed texts
 _SAVE_FOLDER = f"""
 INSERT INTO imap_folders ({_COLUMNS})
-VALUES (:source, :uid_validity, :start_uid, :met_at, :marked_uid, :on_server, :taken_in, :gap_since, :counted_at)
+VALUES (:source, :uid_validity, :start_uid, :met_at, :since, :marked_uid, :on_server, :taken_in, :gap_since, :counted_at)
 ON CONFLICT (source) DO UPDATE SET uid_validity = excluded.uid_validity, start_uid = excluded.start_uid,
-    met_at = excluded.met_at, marked_uid = excluded.marked_uid, on_server = excluded.on_server,
+    met_at = excluded.met_at, since = excluded.since, marked_uid = excluded.marked_uid, on_server = excluded.on_server,
     taken_in = excluded.taken_in, gap_since = excluded.gap_since, counted_at = excluded.counted_at
 """  # noqa: S608 - joins fixed texts
 _LEASE = """
@@ -43,11 +42,6 @@ class ImapStore:
 
     def __init__(self, database: Database) -> None:
         self._write, self._read = database.write, database.read
-
-    async def position(self, source: str) -> str | None:
-        """The place of the message that was stored last; ``None``: none was."""
-        found = await self._read(lambda tx: tx.execute(_POSITION, {"source": source}))
-        return found[0][0] if found else None
 
     async def taken(self, source: str, uid_validity: int) -> Taken:
         """The UIDs that were taken in from a folder under this numbering."""

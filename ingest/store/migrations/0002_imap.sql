@@ -11,6 +11,7 @@ CREATE TABLE imap_folders (
     uid_validity BIGINT NOT NULL,
     start_uid BIGINT NOT NULL,              -- up to here the mail is older than we are
     met_at DOUBLE PRECISION NOT NULL,
+    since DOUBLE PRECISION,                 -- what the server dates before this is older than we are, too
     marked_uid BIGINT NOT NULL DEFAULT 0,   -- up to here \Seen is set on what was taken in
     on_server BIGINT NOT NULL DEFAULT 0,    -- the last count: messages past start_uid
     taken_in BIGINT NOT NULL DEFAULT 0,     -- how many of them we have
