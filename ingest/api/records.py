@@ -39,6 +39,8 @@ class Ticket:
     follower_ids: tuple[str, ...] = ()
     merged_into: str | None = None
     """Id of the ticket that took this one in."""
+    updated_at: str = ""
+    """As the API writes it; only to tell whether the ticket has changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,7 @@ def ticket(item: object) -> Ticket:
         author_id=_text(record, "authorId") or None,
         follower_ids=_follower_ids(record.get("followers")),
         merged_into=_text(record, "mergedIntoId") or None,
+        updated_at=_text(record, "updatedAt"),
     )
 
 
