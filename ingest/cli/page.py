@@ -1,0 +1,63 @@
+"""The page of ``ingest explain --html``: each mail's text, with the parts that were cut greyed. Everything in it comes
+from strangers, so everything is escaped, and the page may load and run nothing."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+from ingest.message import Segment
+
+_HEAD = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>ingest explain</title>
+<style>
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b }
+section { border-top: 1px solid #ccc; padding: 1rem 0 2rem }
+h2 { font-size: 1.05rem; overflow-wrap: anywhere }
+dl { display: grid; grid-template-columns: 8rem 1fr; margin: 0 }
+dt { color: #666 } dd { margin: 0; overflow-wrap: anywhere }
+.body { white-space: pre-wrap; overflow-wrap: anywhere; background: #fafafa; padding: 1rem; margin-top: 1rem }
+.cut { color: #999 } .cut:hover { color: #555 }
+@media (prefers-color-scheme: dark) {
+  body { background: #181818; color: #ddd } .body { background: #222 } .cut { color: #777 }
+}
+</style>
+"""
+
+Item = tuple[str, dict[str, Any], Sequence[Segment]]
+
+
+def page(items: Iterable[Item]) -> str:
+    """The whole page: of each mail its place, its facts as ``--json`` prints them, and the segments of its body."""
+    return _HEAD + "".join(map(_section, items))
+
+
+def _section(item: Item) -> str:
+    place, told, segments = item
+    rows = "".join(f"<dt>{escape(name)}<dd>{escape(value)}\n" for name, value in _rows(told))
+    body = "".join(map(_segment, segments))
+    return f'<section>\n<h2>{escape(place)}</h2>\n<dl>\n{rows}</dl>\n<div class="body">{body}</div>\n</section>\n'
+
+
+def _segment(segment: Segment) -> str:
+    text = escape(segment.text)
+    return text if segment.kept else f'<span class="cut" title="{escape(segment.kind)}">{text}</span>'
+
+
+def _rows(told: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    message, end, reply = told["message"], told["outcome"], told["reply"]
+    yield "from", ", ".join(message["from"])
+    yield "subject", message["subject"]
+    yield "verdict", " ".join(filter(None, (end["state"], end["rule"], end["reason"])))
+    for item in told["resolution"]["evidence"]:
+        yield (
+            "evidence",
+            f"{item['strength']} {item['signal']} {item['value']} → {item['ticket_id'] or 'no ticket'} {item['note']}",
+        )
+    for item in message["attachments"]:
+        yield "attachment", f"{item['filename']} ({item['content_type']}, {item['size']} octets)"
+    for defect in message["defects"]:
+        yield "defect", defect
+    yield "reply", f"{reply['how']}, confidence {reply['confidence']:g}"
