@@ -1,0 +1,117 @@
+"""Addresses and the date: read by mail-parser, from a message made of just these fields.
+
+mail-parser takes the structure of an address list apart with care, and it is safe on what it is given here: values that
+are cut to the limits, decoded from their octets, and whose encoded words are sound. Where it finds no address in a
+field that has text in it, a lenient reading of our own follows.
+"""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from email.message import Message
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+from mailparser import MailParser
+
+from ingest.message import Address
+from ingest.parse import words
+from ingest.parse.defects import ADDRESS, DATE, INTERNAL, Defects
+
+FIELDS = ("from", "reply-to", "to", "cc")
+_MAX_DATE_CHARACTERS = 200
+_MAX_JOINED_CHARACTERS = 64 * 1024
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.?)*(?:"|$)', re.DOTALL)
+_ANGLE = re.compile(r"<\s*([^<>\s@]+@[^<>\s@]+)\s*>")
+_SEPARATORS = re.compile(r"[\s<>()\[\]:;,\"']+")
+
+logging.getLogger("mailparser").setLevel(logging.CRITICAL + 1)  # it logs the text of header fields
+
+
+class Originators(NamedTuple):
+    """What mail-parser reads for us."""
+
+    addresses: Mapping[str, tuple[Address, ...]]
+    date: str | None
+
+
+def read(values: Mapping[str, Sequence[str]], defects: Defects) -> Originators:
+    """Read the address fields and the date.
+
+    Args:
+        values: the values of each field by name in lower case, unfolded, encoded words still in them.
+        defects: takes what was wrong.
+    """
+    dates = values.get("date", ())
+    joined = {
+        name: words.canonical(", ".join(values[name])[:_MAX_JOINED_CHARACTERS]) for name in FIELDS if values.get(name)
+    }
+    parser = _parse(joined, dates, defects)
+    addresses = {name: _addresses(name, text, parser, defects) for name, text in joined.items()}
+    return Originators(addresses, _date(parser, dates[0], defects) if dates else None)
+
+
+def _parse(fields: Mapping[str, str], dates: Sequence[str], defects: Defects) -> MailParser | None:
+    message = Message()
+    for name, text in fields.items():
+        message[name] = text
+    if dates:
+        message["date"] = dates[0][:_MAX_DATE_CHARACTERS]
+    try:
+        return MailParser(message)
+    except MemoryError:
+        raise
+    except Exception as error:
+        defects.note(INTERNAL, f"mail-parser failed on the address fields: {type(error).__name__}")
+        return None
+
+
+def _addresses(name: str, text: str, parser: MailParser | None, defects: Defects) -> tuple[Address, ...]:
+    pairs = getattr(parser, name.replace("-", "_")) if parser is not None else ()
+    found = tuple(_address(display_name, addr_spec) for display_name, addr_spec in pairs)
+    if found or not text.strip(" ,;"):
+        return found
+    lenient = read_leniently(text)
+    if lenient:
+        defects.note(ADDRESS, f"the field {name} does not follow RFC 5322; what looks like an address was taken")
+    elif ":" not in text:
+        defects.note(ADDRESS, f"the field {name} has no address")
+    return lenient
+
+
+def read_leniently(text: str) -> tuple[Address, ...]:
+    """Addresses in a text by their looks: those in angle brackets, else the words with an ``@``."""
+    bare = _QUOTED.sub(lambda quoted: " " * len(quoted[0]), text)
+    angled = list(_ANGLE.finditer(bare))
+    if angled:
+        names = [words.decode(text[: angled[0].start()]), *[""] * (len(angled) - 1)]
+        return tuple(_address(name, match[1]) for name, match in zip(names, angled, strict=True))
+    return tuple(_address("", word) for word in _SEPARATORS.split(bare) if word.strip("@").count("@") == 1)
+
+
+def _address(display_name: str, addr_spec: str) -> Address:
+    name = words.decode(display_name).strip(" \"',")
+    local, _, domain = words.unfold(addr_spec).rpartition("@")
+    return Address(display_name=name, addr_spec=f"{local}@{domain.lower()}")
+
+
+def _date(parser: MailParser | None, text: str, defects: Defects) -> str | None:
+    try:
+        if parser is not None and parser.date is not None:
+            offset = timezone(timedelta(hours=float(parser.timezone)))
+            return str(parser.date.astimezone(offset).isoformat())
+    except (ValueError, OverflowError, TypeError):
+        pass
+    lenient = _date_leniently(text[:_MAX_DATE_CHARACTERS].strip())
+    defects.note(DATE, "the date does not follow RFC 5322" if lenient else "the date cannot be read")
+    return lenient
+
+
+def _date_leniently(text: str) -> str | None:
+    for reader in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            return reader(text).isoformat()
+        except (ValueError, OverflowError, TypeError, IndexError):
+            continue
+    return None

@@ -1,0 +1,48 @@
+"""Attachments as facts: a safe name, a type, a size, a digest, and whether the body shows them in place."""
+
+import hashlib
+import re
+from urllib.parse import unquote
+
+from ingest.message import Attachment
+from ingest.parse import filename, report
+from ingest.parse.defects import ENCODING, Defects
+from ingest.parse.part import Part
+
+_CID = re.compile(r"cid:([^\"'<>\s)]+)", re.IGNORECASE)
+_MESSAGE_TYPES = frozenset({"message/rfc822", "message/global"})
+_HEADER_WINDOW = 64 * 1024
+
+
+def describe(parts: tuple[Part, ...], html: str | None, defects: Defects) -> tuple[Attachment, ...]:
+    """The attachments, in the order in which they stand in the message."""
+    shown = {unquote(reference) for reference in _CID.findall(html)} if html and "cid:" in html.lower() else set[str]()
+    ordered = sorted(parts, key=lambda part: part.number)
+    return tuple(_describe(part, shown, html or "", defects) for part in ordered)
+
+
+def _describe(part: Part, shown: set[str], html: str, defects: Defects) -> Attachment:
+    decoded = part.decoded()
+    if decoded.repair:
+        defects.note(ENCODING, f"an attachment has {decoded.repair}")
+    content_id = part.content_id
+    location = part.content_location
+    placed = content_id in shown or f"part{part.number}" in shown or (bool(location) and location in html)
+    return Attachment(
+        part=part.number,
+        filename=_name(part, decoded.octets),
+        content_type=part.content_type,
+        size=len(decoded.octets),
+        sha256=hashlib.sha256(decoded.octets).hexdigest(),
+        content_id=content_id,
+        inline=placed or (part.disposition == "inline" and part.main_type == "image"),
+    )
+
+
+def _name(part: Part, octets: bytes) -> str:
+    """The sender's name for the file; an attached mail without one is called by its subject."""
+    name = part.filename
+    if not name and part.content_type in _MESSAGE_TYPES:
+        subject = report.read_fields(octets[:_HEADER_WINDOW]).get("subject", "")
+        name = f"{subject.replace('/', '-')}.eml" if subject else ""
+    return filename.safe(name, part.content_type, part.number)

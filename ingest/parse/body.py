@@ -1,0 +1,284 @@
+"""Which parts are the body, which are attachments, and the body put together.
+
+Text and HTML are each complete in themselves: where a piece exists as text only, HTML is made from it; where it exists
+as HTML only, the text form is given up. So whichever form is read later, nothing that the sender wrote is missing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from urllib.parse import quote
+
+from ingest.parse import charset, flowed, texts, uuencode
+from ingest.parse.defects import BODY, CHARSET, CUT, ENCODING, ENCRYPTED, Defects
+from ingest.parse.limits import MAX_BODY_OCTETS
+from ingest.parse.part import Part
+from ingest.parse.unwrap import is_smime, is_tnef
+
+_PLAIN_TYPES = frozenset({"text/plain", "text/markdown", "text/x-markdown", "text/enriched", "text/richtext"})
+_HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "text/x-html"})
+_DUPLICATES = frozenset({"text/x-amp-html", "text/watch-html"})
+"""Further forms of the body for programs that can show them; never the only ones."""
+_PGP_MESSAGE = "-----BEGIN PGP MESSAGE-----"
+
+
+class Body(NamedTuple):
+    """What the sender wrote, and the parts that are not it."""
+
+    text: str | None
+    html: str | None
+    attachments: tuple[Part, ...]
+
+
+class Piece(NamedTuple):
+    """A stretch of the body: in one form or two, or a picture between others."""
+
+    text: str | None = None
+    html: str | None = None
+    picture: Part | None = None
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there are words in it."""
+        return self.text is not None or self.html is not None
+
+
+Pieces = list[Piece]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is known while the tree is read."""
+
+    defects: Defects
+    hints: tuple[str, ...]
+    attachments: list[Part] = field(default_factory=list)
+    octets_left: int = 2 * MAX_BODY_OCTETS
+    has_text: bool = False
+    unnamed: list[Part] = field(default_factory=list)
+    """Text parts marked as attachments, without a name: the body after all, where there is no other."""
+    from_tnef: Pieces = field(default_factory=list)
+
+
+def read(root: Part, hints: tuple[str, ...], defects: Defects) -> Body:
+    """Read the tree of parts of a message."""
+    reading = _Reading(defects, hints)
+    pieces = _read(root, reading)
+    if not reading.has_text and reading.from_tnef:
+        pieces += reading.from_tnef
+    elif not reading.has_text and reading.unnamed:
+        part = reading.unnamed[0]
+        reading.attachments.remove(part)
+        pieces.append(_read_text(part, reading))
+        defects.note(BODY, "the only text is marked as an attachment; read as the body")
+    text, markup = _compose(pieces)
+    if text is not None and markup is not None and texts.is_stub(text, markup):
+        defects.note(BODY, "the text part only says to look at the HTML part")
+        text = None
+    return Body(text, markup, tuple(reading.attachments))
+
+
+def _compose(pieces: Pieces) -> tuple[str | None, str | None]:
+    pieces = _trimmed(pieces)
+    has_html = any(piece.html is not None for piece in pieces)
+    has_text = pieces and all(piece.text is not None or piece.picture is not None for piece in pieces)
+    return (_compose_text(pieces) if has_text else None), (_compose_html(pieces) if has_html else None)
+
+
+def _trimmed(pieces: Pieces) -> Pieces:
+    """Without the pictures before the first and after the last words: there they are attachments like any other."""
+    spoken = [index for index, piece in enumerate(pieces) if piece.says_something]
+    return pieces[spoken[0] : spoken[-1] + 1] if spoken else []
+
+
+def _compose_text(pieces: Pieces) -> str:
+    lines: list[str] = []
+    for piece in pieces:
+        text = piece.text if piece.text is not None else _mark(piece.picture)
+        lines.append(text if text.endswith("\n") or piece is pieces[-1] else text + "\n")
+    return "".join(lines)
+
+
+def _mark(picture: Part | None) -> str:
+    name = picture.filename if picture is not None else ""
+    return f"[{name or 'image'}]"
+
+
+def _compose_html(pieces: Pieces) -> str:
+    return "".join(_piece_html(piece) for piece in pieces)
+
+
+def _piece_html(piece: Piece) -> str:
+    if piece.html is not None:
+        return piece.html
+    if piece.picture is not None:
+        source = quote(piece.picture.content_id or f"part{piece.picture.number}", safe="@.$+-_")
+        return f'<div><img src="cid:{source}" alt="{quote(_mark(piece.picture)[1:-1], safe=" .")}"></div>\n'
+    return texts.to_html(piece.text or "")
+
+
+def _read(part: Part, reading: _Reading) -> Pieces:
+    """The pieces of a part; what is no piece goes to the attachments."""
+    if part.main_type == "multipart" or (part.children and part.content_type not in _PLAIN_TYPES):
+        return _read_container(part, reading)
+    if _is_body(part, reading):
+        return _read_leaf(part, reading)
+    if is_smime(part) or part.content_type not in _DUPLICATES:
+        reading.attachments.append(part)
+    if part.disposition == "attachment" and not part.filename and part.content_type in _PLAIN_TYPES | _HTML_TYPES:
+        reading.unnamed.append(part)
+    is_picture = part.main_type == "image" and part.disposition != "attachment"
+    return [Piece(picture=part)] if is_picture else []
+
+
+def _read_container(part: Part, reading: _Reading) -> Pieces:
+    if is_tnef(part):
+        return _read_tnef(part, reading)
+    if not part.children:
+        return _read_broken(part, reading)
+    reader = _CONTAINERS.get(part.content_type, _read_mixed)
+    return reader(part, reading)
+
+
+def _read_mixed(part: Part, reading: _Reading) -> Pieces:
+    return [piece for child in part.children for piece in _read(child, reading)]
+
+
+def _read_alternative(part: Part, reading: _Reading) -> Pieces:
+    """The same in several forms: the last HTML and the first text are taken."""
+    had_text = reading.has_text
+    branches: list[Pieces] = []
+    for child in part.children:
+        reading.has_text = had_text
+        branches.append(_read(child, reading))
+    forms = [_compose(branch) for branch in branches]
+    reading.has_text = had_text or any(text or markup for text, markup in forms)
+    rich = [form for form in forms if form[1] is not None]
+    plain = [text for text, markup in forms if markup is None and text is not None]
+    markup = rich[-1][1] if rich else None
+    text = _join_different(plain) if plain else (rich[-1][0] if rich else None)
+    return [Piece(text=text, html=markup)] if text is not None or markup is not None else []
+
+
+def _join_different(plain: list[str]) -> str:
+    """The first text, and such others as do not say the same: some senders write alternative and mean mixed."""
+    chosen = plain[0]
+    for text in plain[1:]:
+        said = set(chosen.split())
+        words = text.split()
+        if sum(word in said for word in words) * 2 < len(words):
+            chosen = f"{chosen.rstrip()}\n\n{text}"
+    return chosen
+
+
+def _read_related(part: Part, reading: _Reading) -> Pieces:
+    """A root and what it refers to (RFC 2387). Texts without a name or an identifier are body, wherever they stand."""
+    start = part.parameter("start").strip("<> ")
+    root = next((child for child in part.children if start and child.content_id == start), part.children[0])
+    pieces = _read(root, reading)
+    for child in part.children:
+        if child is root:
+            continue
+        if child.main_type == "multipart" or not (child.content_id or child.content_location or child.filename):
+            pieces += _read(child, reading)
+        else:
+            reading.attachments.append(child)
+    return pieces
+
+
+def _read_signed(part: Part, reading: _Reading) -> Pieces:
+    """RFC 1847: what was signed, and the signature."""
+    reading.attachments += part.children[1:]
+    return _read(part.children[0], reading)
+
+
+def _read_encrypted(part: Part, reading: _Reading) -> Pieces:
+    kind = "OpenPGP" if "pgp" in part.parameter("protocol").lower() else part.parameter("protocol") or "unknown kind"
+    reading.defects.note(ENCRYPTED, f"{kind}; only the recipient's key opens it")
+    reading.attachments += part.children
+    return []
+
+
+def _read_tnef(part: Part, reading: _Reading) -> Pieces:
+    """The body in a TNEF container repeats the one beside it; it counts where there is no other."""
+    pieces: Pieces = []
+    for child in part.children:
+        if child.disposition == "attachment" and not child.children:
+            reading.attachments.append(child)
+        elif child.content_type in _PLAIN_TYPES | _HTML_TYPES:
+            pieces.append(_read_text(child, reading))
+        else:
+            _read(child, reading)
+    forms = {("html" if piece.html is not None else "text"): piece for piece in reversed(pieces)}
+    joined = Piece(forms["text"].text if "text" in forms else None, forms["html"].html if "html" in forms else None)
+    if joined.says_something:
+        reading.from_tnef.append(joined)
+    return []
+
+
+def _read_broken(part: Part, reading: _Reading) -> Pieces:
+    """A multipart that could not be taken apart: text, unless a limit kept us from trying."""
+    if part.is_cut:
+        reading.attachments.append(part)
+        return []
+    return _read_leaf(part, reading)
+
+
+_CONTAINERS: dict[str, Callable[[Part, _Reading], Pieces]] = {
+    "multipart/alternative": _read_alternative,
+    "multipart/related": _read_related,
+    "multipart/signed": _read_signed,
+    "multipart/encrypted": _read_encrypted,
+}
+"""Every other multipart is read as mixed (RFC 2046 section 5.1.3)."""
+
+
+def _is_body(part: Part, reading: _Reading) -> bool:
+    """Text is body unless it is sent as a file: marked so, or named while other text came before it."""
+    if part.content_type not in _PLAIN_TYPES | _HTML_TYPES:
+        return part.number == 0 and part.main_type == "text" and part.content_type != "text/calendar"
+    if part.disposition == "attachment":
+        return False
+    return not part.filename or not reading.has_text
+
+
+def _read_leaf(part: Part, reading: _Reading) -> Pieces:
+    piece = _read_text(part, reading)
+    pieces = [piece] if piece.says_something else []
+    reading.has_text = reading.has_text or piece.says_something
+    for child in part.children:
+        pieces += _read(child, reading)
+    return pieces
+
+
+def _read_text(part: Part, reading: _Reading) -> Piece:
+    """A text part as a piece; blank ones say nothing."""
+    text = _decode(part, reading)
+    if part.content_type in _HTML_TYPES or (part.main_type == "multipart" and "<html" in text[:1000].lower()):
+        return Piece() if texts.is_blank_html(text) else Piece(html=text)
+    if part.content_type in ("text/enriched", "text/richtext"):
+        text = texts.from_enriched(text)
+    elif part.parameter("format").lower() == "flowed":
+        text = flowed.unflow(text, delete_space=part.parameter("delsp").lower() == "yes")
+    if text.lstrip().startswith(_PGP_MESSAGE):
+        reading.defects.note(ENCRYPTED, "OpenPGP in the text; only the recipient's key opens it")
+    return Piece() if texts.is_blank(text) else Piece(text=text)
+
+
+def _decode(part: Part, reading: _Reading) -> str:
+    """The characters of a text part. What is over the limit is cut, and the whole is then an attachment as well."""
+    decoded = part.decoded()
+    octets = uuencode.split(decoded.octets).text if part.children else decoded.octets
+    if decoded.repair:
+        reading.defects.note(ENCODING, decoded.repair)
+    limit = min(MAX_BODY_OCTETS, reading.octets_left)
+    if len(octets) > limit:
+        reading.defects.note(CUT, f"a text part has {len(octets)} octets; {limit} were read, all are attached")
+        reading.attachments.append(part)
+        octets = octets[:limit]
+    reading.octets_left -= len(octets)
+    label = part.charset or (texts.declared_in_html(octets) if part.content_type in _HTML_TYPES else "")
+    found = charset.decode(octets, label, reading.hints)
+    if found.repair:
+        reading.defects.note(CHARSET, f"text {found.repair}")
+    return texts.normalise_lines(found.text)

@@ -1,0 +1,240 @@
+"""Octets to text, whatever the sender called them.
+
+The order: a byte order mark; the declared charset under its real meaning (``charset_labels``); UTF-8, which hardly any
+other text looks like; the charsets that other places of the same mail use; a detector. The first that fits every octet
+wins. Where none fits, the one that fits best is used, so that no letter is lost for one bad octet beside it.
+"""
+
+import codecs
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import chardet
+
+from ingest.parse.charset_labels import FALLBACKS, STATEFUL, WIDE, codec_for
+from ingest.parse.japanese import decode_iso2022_jp, jis_character
+from ingest.parse.limits import MAX_DETECT_OCTETS
+
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf_8"),
+    (codecs.BOM_UTF32_LE, "utf_32_le"),
+    (codecs.BOM_UTF32_BE, "utf_32_be"),
+    (codecs.BOM_UTF16_LE, "utf_16_le"),
+    (codecs.BOM_UTF16_BE, "utf_16_be"),
+)
+_SENT_UNDECLARED = """
+    windows-1252 windows-1250 windows-1251 windows-1253 windows-1254 windows-1255 windows-1256 windows-1257
+    windows-1258 windows-874 tis-620 iso-8859-2 iso-8859-5 iso-8859-7 koi8-r koi8-u cp866 cp850 macroman
+    cp932 euc-jp gb18030 big5 cp949
+"""
+_DETECTABLE = _SENT_UNDECLARED.split()
+"""What mail without a declared charset is written in. The detector knows more, and mistakes short texts for them."""
+_WESTERN = re.compile(r"[\x00-\x7fäöüßàâáãéèêëíîïìóôòõúûùçñåæøœÄÖÜÉÈÊÀÁÂÇÑÅØÆÓÍÚ¿¡«»„“”‘’–—…€£§°·´\xa0©®™•²³½]*")
+_RARE = re.compile(r"[\u0180-\u0373\u0376-\u0379\u0500-\u058f\u0700-\u08ff\x80-\x9f]")
+_MULTI_BYTE = frozenset({"gb18030", "cp949", "cp950", "big5hkscs", "cp932", "euc_jp", "johab", "shift_jis_2004"})
+_LATIN = frozenset({"cp1252", "cp1250", "cp1254", "cp1257", "iso8859_2", "iso8859_15"})
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_HZ = re.compile(rb"~\{[!-~]+~\}")
+_SURE = 0.2
+"""The detector's confidence above which it is believed against the Western reading of a short text."""
+
+
+class Decoded(NamedTuple):
+    """Text, the codec that read it, and what had to be repaired (``""``: nothing)."""
+
+    text: str
+    codec: str
+    repair: str = ""
+
+
+def decode(octets: bytes, label: str = "", hints: Iterable[str] = ()) -> Decoded:
+    """Read ``octets``. Never fails.
+
+    Args:
+        octets: the text as sent, transfer encoding undone.
+        label: the declared charset, ``""`` where none is declared.
+        hints: labels of charsets that the same mail uses elsewhere, tried before detection.
+    """
+    declared = codec_for(label) if label else None
+    found = _by_mark(octets) or _decode(octets, declared, hints)
+    if found.codec != declared and not found.repair and not octets.isascii():
+        found = found._replace(repair=_describe(label, found.codec))
+    if label and declared is None and not found.repair:
+        found = found._replace(repair=f"{label[:40]!r} is no known charset; read as {found.codec}")
+    if _SURROGATES.search(found.text):
+        found = found._replace(text=_SURROGATES.sub("\ufffd", found.text))
+    return found
+
+
+def _describe(label: str, codec: str) -> str:
+    return f"declared {label[:40]!r} but written in {codec}" if label else f"none declared; written in {codec}"
+
+
+def _by_mark(octets: bytes) -> Decoded | None:
+    """A byte order mark says it all (and is no part of the text)."""
+    for mark, codec in _BYTE_ORDER_MARKS:
+        if octets.startswith(mark):
+            text = _strict(octets[len(mark) :], codec)
+            return Decoded(text, codec) if text is not None else None
+    return None
+
+
+def _decode(octets: bytes, declared: str | None, hints: Iterable[str]) -> Decoded:
+    if declared in WIDE:
+        wide = _decode_wide(octets, declared)
+        if wide is not None:
+            return wide
+    if octets.isascii():
+        return _decode_seven_bit(octets, declared)
+    return (
+        _as_utf_8(octets, declared)
+        or _as_declared(octets, declared)
+        or _as_hinted(octets, hints)
+        or _as_patched_utf_8(octets)
+        or _as_detected(octets)
+        or _as_near_as_possible(octets, declared)
+    )
+
+
+def _decode_wide(octets: bytes, codec: str) -> Decoded | None:
+    """UTF-16 and UTF-32 without a mark: the half in which the zeros are tells the order of octets."""
+    if codec == "utf_16":
+        codec = "utf_16_be" if octets[0:200:2].count(0) > octets[1:200:2].count(0) else "utf_16_le"
+    elif codec == "utf_32":
+        codec = "utf_32_be" if octets[:1] == b"\0" else "utf_32_le"
+    text = _strict(octets, codec)
+    if text is None or (octets.isascii() and b"\0" not in octets and codec.startswith("utf")):
+        return None
+    return Decoded(text, codec)
+
+
+def _decode_seven_bit(octets: bytes, declared: str | None) -> Decoded:
+    """ASCII, or a charset that hides in it behind escape sequences."""
+    if b"\x1b$)C" in octets:
+        text, codec = _strict(octets, "iso2022_kr"), "iso2022_kr"
+    elif b"\x1b$" in octets or b"\x1b(" in octets or (declared == "iso2022_jp" and b"\x0e" in octets):
+        text, codec = decode_iso2022_jp(octets), "iso2022_jp"
+    elif declared == "utf_7" and b"+" in octets:
+        text, codec = _strict(octets, "utf_7"), "utf_7"
+    elif declared in ("hz", "gb18030") and _HZ.search(octets):
+        text, codec = _strict(octets, "hz"), "hz"
+    else:
+        return Decoded(octets.decode("ascii"), declared or "ascii")
+    if text is None:
+        return Decoded(octets.decode("ascii"), declared or "ascii", f"damaged {codec}")
+    return Decoded(text, codec, "" if codec == declared else _describe(declared or "", codec))
+
+
+def _as_utf_8(octets: bytes, declared: str | None) -> Decoded | None:
+    """Valid UTF-8, unless the declared charset makes more sense of the same octets."""
+    text = _strict(octets, "utf_8")
+    if text is None:
+        return None
+    if declared == "utf_8" or (declared in (None, "cp1252") and not _RARE.search(text)):
+        return Decoded(text, "utf_8")
+    sequences = sum(octets.count(lead) for lead in _LEADS)
+    return Decoded(text, "utf_8") if sequences >= 4 and not _RARE.search(text) else None
+
+
+_LEADS = tuple(bytes((lead,)) for lead in range(0xC2, 0xF5))
+
+
+def _as_declared(octets: bytes, declared: str | None) -> Decoded | None:
+    if declared is None or declared == "utf_8":
+        return None
+    if declared == "iso2022_jp":
+        return Decoded(decode_iso2022_jp(octets), declared) if b"\x1b" in octets else None
+    for codec in (declared, *FALLBACKS.get(declared, ())):
+        text = _strict(octets, codec)
+        if text is not None and not (declared == "cp1252" and _is_misread(text)):
+            return Decoded(text, declared if codec == declared else codec)
+    return None
+
+
+def _is_misread(text: str) -> bool:
+    """Whether a Western reading has so many accented letters in a row that it must be of another script."""
+    letters = [c for c in text[:4000] if c.isalpha()]
+    accented = sum(not c.isascii() for c in letters)
+    return accented > 8 and accented > 0.7 * len(letters)
+
+
+def _as_hinted(octets: bytes, hints: Iterable[str]) -> Decoded | None:
+    for hint in hints:
+        codec = codec_for(hint)
+        if codec and codec not in STATEFUL and codec not in WIDE and codec != "utf_8":
+            text = _strict(octets, codec)
+            if text is not None and not (codec == "cp1252" and _is_misread(text)):
+                return Decoded(text, codec)
+    return None
+
+
+def _as_patched_utf_8(octets: bytes) -> Decoded | None:
+    """UTF-8 with some octets of another charset in it (a quoted line, a cut character): each is read as cp1252."""
+    shown = octets.decode("utf_8", "replace")
+    bad = shown.count("\ufffd")
+    good = sum(not c.isascii() for c in shown) - bad
+    if good < bad or good == 0:
+        return None
+    return Decoded(octets.decode("utf_8", "ingest.cp1252"), "utf_8", "UTF-8 with octets of another charset in it")
+
+
+def _as_detected(octets: bytes) -> Decoded | None:
+    western = _strict(octets[:MAX_DETECT_OCTETS], "cp1252")
+    guess = chardet.detect(octets[:MAX_DETECT_OCTETS], include_encodings=_DETECTABLE)
+    codec = codec_for(str(guess["encoding"] or ""))
+    if codec is None:
+        return None
+    doubtful = guess["confidence"] < _SURE and codec != "cp1252"
+    if doubtful and western is not None and _is_western(western):
+        codec = "cp1252"
+    text = _strict(octets, codec)
+    return None if text is None else Decoded(text, codec)
+
+
+def _is_western(text: str) -> bool:
+    """Whether a short text reads as one of the languages of Western Europe: few accents, each a common one."""
+    accented = sum(not c.isascii() for c in text)
+    few = accented <= 3 or "¿" in text or "¡" in text
+    return few and accented * 2 <= len(text) and _WESTERN.fullmatch(text) is not None
+
+
+def _as_near_as_possible(octets: bytes, declared: str | None) -> Decoded:
+    if declared in _MULTI_BYTE:
+        handler = "ingest.euc_jp" if declared == "euc_jp" else "replace"
+        text = octets.decode(declared, handler)
+        if text.count("\ufffd") * 10 <= len(text):
+            return Decoded(text, declared, f"{declared} with damaged characters")
+    if declared is not None and declared not in _MULTI_BYTE | STATEFUL | WIDE and declared != "utf_8":
+        return Decoded(
+            octets.decode(declared, "ingest.cp1252"), declared, f"{declared} with octets that it does not have"
+        )
+    return Decoded(octets.decode("cp1252", "ingest.cp1252"), "cp1252", "no charset fits; read as cp1252")
+
+
+def _strict(octets: bytes, codec: str) -> str | None:
+    try:
+        return octets.decode(codec)
+    except (UnicodeError, ValueError):
+        return None
+
+
+def _patch_cp1252(error: UnicodeError) -> tuple[str, int]:
+    """Error handler: one octet as cp1252 has it; the five that it has not are dropped."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.start + 1].decode("cp1252", "ignore"), error.start + 1
+
+
+def _patch_euc_jp(error: UnicodeError) -> tuple[str, int]:
+    """Error handler: a pair of octets by the vendors' rows of JIS X 0208."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    pair = error.object[error.start : error.start + 2]
+    if len(pair) == 2 and min(pair) >= 0xA1:
+        return jis_character(pair), error.start + 2
+    return "\ufffd", error.start + 1
+
+
+codecs.register_error("ingest.cp1252", _patch_cp1252)
+codecs.register_error("ingest.euc_jp", _patch_euc_jp)

@@ -1,0 +1,51 @@
+"""Defects: what was wrong with a message, and what was done about it.
+
+Each is a sentence with a stable first word, so that policy can test for a kind and a person can read the rest.
+"""
+
+from ingest.parse.limits import MAX_DEFECTS
+
+EMPTY = "empty"
+"""There is nothing to read: no octets, or trace fields alone."""
+NOT_MAIL = "not-mail"
+"""No field that a person's mail program writes: these octets are not a mail."""
+ENCRYPTED = "encrypted"
+"""The content is encrypted; only its recipient could read it."""
+CUT = "cut"
+"""A limit was reached; the rest stays in the stored octets."""
+HEADER = "header"
+"""The header block was broken and was repaired."""
+DUPLICATE = "duplicate"
+"""A field that may occur once occurs more often: a way to show different things to different readers."""
+ADDRESS = "address"
+"""An address field does not follow RFC 5322."""
+DATE = "date"
+"""The date cannot be read."""
+CHARSET = "charset"
+"""The declared charset is missing, unknown or wrong; another one was used."""
+ENCODING = "encoding"
+"""The transfer encoding is unknown, wrong or damaged."""
+STRUCTURE = "structure"
+"""The parts are not put together as MIME says."""
+BODY = "body"
+"""The body was put together in an unusual way."""
+ATTACHMENT = "attachment"
+"""A container could not be opened; it stays an attachment as it is."""
+INTERNAL = "internal"
+"""A fault of ours; the message was read without the step that failed."""
+
+
+class Defects:
+    """The defects of one message, in the order found, each once, bounded."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, None] = {}
+
+    def note(self, word: str, sentence: str) -> None:
+        """Record a defect; ``word`` is one of the constants of this module."""
+        if len(self._found) < MAX_DEFECTS:
+            self._found.setdefault(f"{word}: {sentence}")
+
+    def found(self) -> tuple[str, ...]:
+        """All defects so far."""
+        return tuple(self._found)

@@ -1,0 +1,27 @@
+"""Message identifiers (RFC 5322 section 3.6.4), as they are found in Message-ID, In-Reply-To and References."""
+
+import re
+
+_BRACKETED = re.compile(r"<([^<>]{1,998})>")
+_COMMENT = re.compile(r"\([^()<>]*\)")
+_MAX_ID_CHARACTERS = 998
+
+
+def read(text: str) -> tuple[str, ...]:
+    """Every identifier in a field's value, in order, each once, normalised.
+
+    Those in angle brackets, whatever stands between them (``Message from Bob of Monday <1@a>``); where there are no
+    brackets, every word with an ``@`` in it.
+    """
+    found = _BRACKETED.findall(text)
+    if not found:
+        bare = _COMMENT.sub(" ", text) if "(" in text else text
+        found = [word for word in re.split(r"[\s,;]+", bare) if "@" in word]
+    return tuple(dict.fromkeys(identifier for identifier in map(normalise, found) if identifier))
+
+
+def normalise(identifier: str) -> str:
+    """No brackets, quotes around it or white space; the domain in lower case. ``""`` where nothing is left."""
+    bare = "".join(identifier.split()).strip("<>\"',;")
+    local, at, domain = bare.rpartition("@")
+    return f"{local}{at}{domain.lower()}"[:_MAX_ID_CHARACTERS] if at else bare[:_MAX_ID_CHARACTERS]

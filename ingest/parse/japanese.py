@@ -1,0 +1,96 @@
+"""Japanese mail: ISO-2022-JP as it is really sent, and the vendors' characters in EUC-JP.
+
+Python's own codecs read the standard characters. Mail has more of them under the same names: NEC's row 13 and IBM's
+kanji (cp50220), half-width katakana (``ESC ( I``, SO/SI, or plain 8-bit octets), JIS X 0212, the pictographs of KDDI's
+telephones, and lines that end without the way back to ASCII (RFC 1468 asks for it).
+"""
+
+import re
+
+_ESCAPE = re.compile(rb"(\x1b(?:\$[@AB]|\$\([@A-Z]|\([A-Z]|&@)|[\x0e\x0f]|[\r\n]+)")
+_ASCII_STATES = frozenset({b"\x1b(B", b"\x1b(J", b"\x1b(H"})
+_KATAKANA = b"\x1b(I"
+_JIS_X_0208 = frozenset({b"\x1b$@", b"\x1b$B", b"\x1b$(@", b"\x1b$(B"})
+_SHIFT_OUT, _SHIFT_IN = b"\x0e", b"\x0f"
+_OTHER_CODECS = ("iso2022_jp_2004", "iso2022_jp_2", "iso2022_jp_ext")
+_MISSING = "〓"
+"""The geta mark: what Japanese printers set for a character that the fount does not have."""
+
+
+def decode_iso2022_jp(octets: bytes) -> str:
+    """``octets`` as text. Never fails: what no table has becomes a geta mark."""
+    try:
+        return octets.decode("iso2022_jp")
+    except UnicodeDecodeError:
+        return _decode_segments(octets)
+
+
+def _decode_segments(octets: bytes) -> str:
+    state, shifted = b"\x1b(B", False
+    text: list[str] = []
+    for index, piece in enumerate(_ESCAPE.split(octets)):
+        if index % 2 == 0:
+            text.append(_decode_segment(piece, _KATAKANA if shifted else state))
+        elif piece in (_SHIFT_OUT, _SHIFT_IN):
+            shifted = piece == _SHIFT_OUT
+        elif piece.startswith(b"\x1b"):
+            state = piece
+        else:
+            state, shifted = b"\x1b(B", False
+            text.append(piece.decode("ascii"))
+    return "".join(text)
+
+
+def _decode_segment(octets: bytes, state: bytes) -> str:
+    if not octets:
+        return ""
+    if state in _ASCII_STATES:
+        return (
+            octets.decode("ascii")
+            if octets.isascii()
+            else octets.decode("cp932", "replace").replace("\ufffd", _MISSING)
+        )
+    if state == _KATAKANA:
+        return bytes(octet | 0x80 for octet in octets).decode("cp932", "replace").replace("\ufffd", _MISSING)
+    if state in _JIS_X_0208:
+        return "".join(jis_character(octets[i : i + 2]) for i in range(0, len(octets), 2))
+    return _decode_standard(state + octets + b"\x1b(B")
+
+
+def _decode_standard(octets: bytes) -> str:
+    for codec in _OTHER_CODECS:
+        try:
+            return octets.decode(codec)
+        except UnicodeDecodeError:
+            continue
+    return _MISSING
+
+
+def jis_character(pair: bytes) -> str:
+    """The character of a two-octet JIS X 0208 code (0x21 to 0x7E each), vendors' rows included."""
+    if len(pair) < 2:
+        return pair.decode("ascii", "replace").replace("\ufffd", _MISSING)
+    first, second = pair[0] & 0x7F, pair[1] & 0x7F
+    if not (0x21 <= first <= 0x7E and 0x21 <= second <= 0x7E):
+        return "".join(chr(octet) for octet in (first, second) if 0x20 <= octet < 0x7F)
+    return (
+        _try(b"\x1b$B%c%c\x1b(B" % (first, second), "iso2022_jp")
+        or _try(_shift_jis(first, second), "cp932")
+        or _try(bytes((first | 0x80, second | 0x80)), "euc_jis_2004")
+        or _MISSING
+    )
+
+
+def _shift_jis(first: int, second: int) -> bytes:
+    """A JIS X 0208 code as Shift_JIS writes it: two rows share one lead octet."""
+    lead = (first + 1) // 2 + (0x70 if first < 0x5F else 0xB0)
+    if first % 2:
+        return bytes((lead, second + (0x1F if second < 0x60 else 0x20)))
+    return bytes((lead, second + 0x7E))
+
+
+def _try(octets: bytes, codec: str) -> str:
+    try:
+        return octets.decode(codec)
+    except UnicodeDecodeError:
+        return ""

@@ -1,0 +1,71 @@
+"""Delivery status notifications (RFC 3464): who did not get which mail, and why."""
+
+import re
+from collections.abc import Iterator
+
+from ingest.message import DeliveryReport, ReportedRecipient
+from ingest.parse import header, ids, words
+from ingest.parse.defects import Defects
+from ingest.parse.limits import MAX_RECIPIENTS
+from ingest.parse.part import Part
+
+STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
+RETURNED_TYPES = frozenset(
+    {"message/rfc822", "message/global", "text/rfc822-headers", "message/rfc822-headers", "message/global-headers"}
+)
+_BLANK_LINES = re.compile(rb"(?:\r?\n){2,}")
+_STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+_MAX_STATUS_OCTETS = 1024 * 1024
+
+
+def read(parts: list[Part]) -> DeliveryReport | None:
+    """The report that the parts of a message hold; ``None`` where there is no status part."""
+    status = next((part for part in parts if part.content_type in STATUS_TYPES), None)
+    if status is None:
+        return None
+    returned = next(
+        (part for part in parts if part.content_type in RETURNED_TYPES and part.number > status.number), None
+    )
+    original = read_fields(returned.decoded().octets) if returned is not None else {}
+    return DeliveryReport(
+        recipients=tuple(_recipients(status.decoded().octets[:_MAX_STATUS_OCTETS])),
+        original_message_id=next(iter(ids.read(original.get("message-id", ""))), None),
+        original_references=ids.read(original.get("in-reply-to", "") + " " + original.get("references", "")),
+    )
+
+
+def read_fields(octets: bytes) -> dict[str, str]:
+    """The header fields at the start of ``octets`` by name, the first of each."""
+    fields: dict[str, str] = {}
+    for field in header.read(octets.lstrip(b"\r\n"), 0, len(octets.lstrip(b"\r\n")), Defects()).fields:
+        fields.setdefault(field.name, words.decode(words.raw_text(field.value)))
+    return fields
+
+
+def _recipients(octets: bytes) -> Iterator[ReportedRecipient]:
+    """One for each group of fields that names a recipient; the first group is about the message (section 2.1)."""
+    for count, block in enumerate(_BLANK_LINES.split(octets.strip())):
+        if count > MAX_RECIPIENTS:
+            return
+        fields = read_fields(block)
+        recipient = (
+            fields.get("final-recipient") or fields.get("original-recipient") or fields.get("x-actual-recipient")
+        )
+        if recipient:
+            yield _recipient(recipient, fields)
+
+
+def _recipient(recipient: str, fields: dict[str, str]) -> ReportedRecipient:
+    status = _STATUS.search(fields.get("status", "")) or _STATUS.search(fields.get("diagnostic-code", ""))
+    return ReportedRecipient(
+        recipient=_without_type(recipient).strip("<>"),
+        action=(fields.get("action", "").lower().split() or [""])[0],
+        status=status[0] if status else "",
+        diagnostic=_without_type(fields.get("diagnostic-code", "")),
+    )
+
+
+def _without_type(value: str) -> str:
+    """``rfc822; alice@example`` without the word that names the kind of address or code."""
+    kind, semicolon, rest = value.partition(";")
+    return rest.strip() if semicolon and " " not in kind.strip() else value.strip()

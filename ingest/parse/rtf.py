@@ -1,0 +1,199 @@
+"""Rich text as Outlook sends it in TNEF: decompressed (MS-OXRTFCP), and HTML or text taken out of it (MS-OXRTFEX).
+
+Only for messages whose body exists in no other form. What is kept is the words and, where the RTF was made from HTML,
+the HTML.
+"""
+
+import re
+import struct
+from typing import NamedTuple
+
+from ingest.parse.limits import MAX_BODY_OCTETS
+
+_DICTIONARY = (
+    b"{\\rtf1\\ansi\\mac\\deff0\\deftab720{\\fonttbl;}{\\f0\\fnil \\froman \\fswiss \\fmodern \\fscript "
+    b"\\fdecor MS Sans SerifSymbolArialTimes New RomanCourier{\\colortbl\\red0\\green0\\blue0\r\n\\par "
+    b"\\pard\\plain\\f0\\fs20\\b\\i\\u\\tab\\tx"
+)
+"""The text that every compressor and reader starts with (MS-OXRTFCP section 2.1.2.1)."""
+_WINDOW = 4096
+_HEADER = struct.Struct("<IIII")
+_COMPRESSED, _PLAIN = 0x75465A4C, 0x414C454D
+_TOKEN = re.compile(
+    rb"\\'([0-9A-Fa-f]{2})|\\([A-Za-z]{1,32})(-?\d{1,10})? ?|\\([^A-Za-z])|([{}])|[\r\n]+|([^\\{}\r\n]+)", re.DOTALL
+)
+_DESTINATIONS = b"""
+    fonttbl colortbl stylesheet info pict object themedata colorschememapping listtable listoverridetable rsidtbl
+    generator datastore latentstyles xmlnstbl header footer filetbl revtbl mmathPr fldinst
+"""
+_SKIPPED = frozenset(_DESTINATIONS.split())
+"""Groups whose text is not the author's."""
+_BREAKS = {b"par": "\n", b"line": "\n", b"tab": "\t", b"cell": "\t", b"row": "\n", b"sect": "\n", b"page": "\n"}
+_SIGNS = {
+    b"emdash": "—",
+    b"endash": "–",
+    b"lquote": "‘",
+    b"rquote": "’",
+    b"ldblquote": "“",
+    b"rdblquote": "”",
+    b"bullet": "•",
+}
+
+
+class Text(NamedTuple):
+    """What the rich text said, as ``html`` or ``plain``."""
+
+    subtype: str
+    text: str
+
+
+def decompress(octets: bytes) -> bytes:
+    """RTF out of PR_RTF_COMPRESSED; ``b""`` where it is no such thing. Damaged data ends early."""
+    if len(octets) < _HEADER.size:
+        return b""
+    _, raw_size, kind, _ = _HEADER.unpack_from(octets)
+    if kind == _PLAIN:
+        return octets[_HEADER.size : _HEADER.size + raw_size]
+    return _expand(octets, min(raw_size, MAX_BODY_OCTETS)) if kind == _COMPRESSED else b""
+
+
+def _expand(octets: bytes, size: int) -> bytes:
+    """LZFu: a control octet says of each of the eight items that follow whether it is an octet or a reference."""
+    output = bytearray(_DICTIONARY)
+    position, end = _HEADER.size, len(_DICTIONARY) + size
+    while position < len(octets) and len(output) < end:
+        control = octets[position]
+        position += 1
+        for bit in range(8):
+            if not control >> bit & 1:
+                output += octets[position : position + 1]
+                position += 1
+            elif not _copy(output, octets[position : position + 2]):
+                return bytes(output[len(_DICTIONARY) : end])
+            else:
+                position += 2
+    return bytes(output[len(_DICTIONARY) : end])
+
+
+def _copy(output: bytearray, reference: bytes) -> bool:
+    """Append what a reference points at in the window; ``False`` at the reference that marks the end."""
+    word = int.from_bytes(reference, "big")
+    offset, length = word >> 4, (word & 0xF) + 2
+    distance = (len(output) - offset) % _WINDOW
+    if distance == 0 or distance > len(output):
+        return False
+    for _ in range(length):
+        output.append(output[-distance])
+    return True
+
+
+class _Group(NamedTuple):
+    skipped: bool = False
+    is_html_tag: bool = False
+    is_rtf_only: bool = False
+    unicode_skip: int = 1
+
+
+class _Reader:
+    """Goes through the tokens once, with a stack of groups."""
+
+    def __init__(self, octets: bytes) -> None:
+        self._octets = octets
+        self._is_html = b"\\fromhtml1" in octets[:1000]
+        self._groups = [_Group()]
+        self._codepage = "cp1252"
+        self._pending = bytearray()
+        self._text: list[str] = []
+        self._to_skip = 0
+        self._star = False
+
+    def read(self) -> Text:
+        for token in _TOKEN.finditer(self._octets):
+            self._take(token)
+        self._flush()
+        return Text("html" if self._is_html else "plain", "".join(self._text).strip() + "\n")
+
+    def _take(self, token: re.Match[bytes]) -> None:
+        hexadecimal, word, number, symbol, brace, plain = token.groups()
+        if hexadecimal:
+            self._put(bytes((int(hexadecimal, 16),)))
+        elif word:
+            self._take_word(word, int(number) if number else None)
+        elif symbol:
+            self._take_symbol(symbol)
+        elif brace:
+            self._take_brace(brace)
+        elif plain:
+            self._put(plain)
+
+    def _take_brace(self, brace: bytes) -> None:
+        self._star = False
+        if brace == b"{":
+            self._groups.append(self._groups[-1])
+        elif len(self._groups) > 1:
+            self._groups.pop()
+
+    def _take_symbol(self, symbol: bytes) -> None:
+        if symbol == b"*":
+            self._star = True
+        elif symbol in b"\\{}":
+            self._put(symbol)
+        elif symbol == b"~":
+            self._write("\xa0")
+        elif symbol == b"_":
+            self._write("‑")
+
+    def _take_word(self, word: bytes, number: int | None) -> None:
+        star, self._star = self._star, False
+        if word in _SKIPPED or (star and word not in (b"htmltag", b"mhtmltag")) or word == b"mhtmltag":
+            self._groups[-1] = self._groups[-1]._replace(skipped=True)
+        elif word == b"htmltag":
+            self._groups[-1] = self._groups[-1]._replace(is_html_tag=True)
+        elif word == b"htmlrtf":
+            self._groups[-1] = self._groups[-1]._replace(is_rtf_only=number != 0)
+        elif word == b"uc":
+            self._groups[-1] = self._groups[-1]._replace(unicode_skip=number or 0)
+        elif word == b"ansicpg" and number:
+            self._set_codepage(number)
+        elif word == b"u" and number is not None:
+            self._write(chr(number % 0x10000))
+            self._to_skip = self._groups[-1].unicode_skip
+        elif word in _BREAKS or word in _SIGNS:
+            self._write(_BREAKS.get(word) or _SIGNS[word])
+
+    def _set_codepage(self, number: int) -> None:
+        try:
+            b"".decode(f"cp{number}")
+        except LookupError:
+            return
+        self._codepage = f"cp{number}"
+
+    def _is_shown(self) -> bool:
+        group = self._groups[-1]
+        return not group.skipped and not group.is_rtf_only
+
+    def _put(self, octets: bytes) -> None:
+        if self._to_skip:
+            skipped = min(self._to_skip, len(octets))
+            self._to_skip -= skipped
+            octets = octets[skipped:]
+        if self._is_shown():
+            self._pending += octets
+
+    def _write(self, text: str) -> None:
+        if self._is_shown():
+            self._flush()
+            self._text.append(text)
+
+    def _flush(self) -> None:
+        """Decode what has been collected: characters of several octets come as several tokens."""
+        if self._pending:
+            self._text.append(self._pending.decode(self._codepage, "replace"))
+            self._pending.clear()
+
+
+def read(octets: bytes) -> Text:
+    """HTML where the rich text was made from it, else its words."""
+    text = _Reader(octets[:MAX_BODY_OCTETS]).read()
+    joined = text.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return Text(text.subtype, joined)

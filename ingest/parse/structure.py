@@ -1,0 +1,132 @@
+"""The tree of parts of a message (RFC 2046): where each begins and ends in the octets.
+
+A walk of our own over the octets, not over the standard library's message: it is linear, bounded in depth and number,
+and knows the exact octets of every part, which re-serialised messages do not have. Each multipart is cut at its own
+boundary lines before its parts are looked into, so a part never reaches beyond the one that holds it.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ingest.parse import header as headers
+from ingest.parse import unwrap
+from ingest.parse.defects import CUT, STRUCTURE, Defects
+from ingest.parse.header import Header
+from ingest.parse.limits import MAX_DEPTH, MAX_EXPANDED_OCTETS, MAX_PARTS, MAX_SCANS
+from ingest.parse.part import Part
+
+_GUESS = re.compile(rb"(?:\A|\n)--([!-~][^\r\n]{0,198})\r?\n(?=Content-[A-Za-z-]{1,40}[ \t]*:)", re.IGNORECASE)
+_GUESS_OCTETS = 64 * 1024
+
+
+class Builder:
+    """Makes the tree of one message, numbering the parts as they are met."""
+
+    def __init__(self, defects: Defects, octets: int) -> None:
+        self._defects = defects
+        self._count = 0
+        self._expandable = MAX_EXPANDED_OCTETS
+        self._scannable = MAX_SCANS * max(octets, 64 * 1024)
+
+    def build(
+        self, source: bytes, header: Header, end: int, *, default_type: str = "text/plain", depth: int = 0
+    ) -> Part:
+        """The part whose header has been read, and all parts below it."""
+        part = Part(
+            number=self._count,
+            header=header,
+            source=source,
+            start=header.body_start,
+            end=end,
+            default_type=default_type,
+        )
+        self._count += 1
+        is_multipart = part.main_type == "multipart" or self._is_undeclared_multipart(part)
+        if is_multipart and depth >= MAX_DEPTH:
+            self._defects.note(CUT, f"more than {MAX_DEPTH} multiparts lie in each other")
+            return replace(part, is_cut=True)
+        return self._with_children(part, depth) if is_multipart else self._with_contents(part, depth)
+
+    def _with_contents(self, part: Part, depth: int) -> Part:
+        """A part that is no multipart, with what is inside it where it is a container."""
+        for entity in unwrap.entities(part, self._defects):
+            self._expandable -= len(entity)
+            if depth >= MAX_DEPTH or self._expandable < 0 or self._count >= MAX_PARTS:
+                self._defects.note(CUT, "a container holds more than is taken out of it")
+                break
+            header = headers.read(entity, 0, len(entity), self._defects)
+            part.children.append(self.build(entity, header, len(entity), depth=depth + 1))
+        return part
+
+    def _is_undeclared_multipart(self, part: Part) -> bool:
+        """A message without Content-Type whose text is one multipart all the same."""
+        if part.number or part.header.get("content-type") or part.source.find(b"--", part.start, part.start + 2000) < 0:
+            return False
+        boundary = self._guess_boundary(part)
+        return bool(boundary) and part.source.rfind(b"\n--" + boundary + b"--", part.start, part.end) >= 0
+
+    def _with_children(self, part: Part, depth: int) -> Part:
+        source, start, end = part.source, part.start, part.end
+        spans: list[tuple[int, int]] = []
+        boundary = part.parameter("boundary").encode("utf-8", "replace")
+        if boundary:
+            spans = list(self._spans(source, start, end, boundary))
+        if not spans:
+            guess = self._guess_boundary(part)
+            spans = list(self._spans(source, start, end, guess)) if guess else []
+            missing = "the boundary of a multipart is missing"
+            self._defects.note(STRUCTURE, f"{missing}; another was found" if spans else f"{missing}; read as text")
+        default = "message/rfc822" if part.content_type == "multipart/digest" else "text/plain"
+        return self._adopt(part, spans, default, depth)
+
+    def _adopt(self, part: Part, spans: list[tuple[int, int]], default: str, depth: int) -> Part:
+        for start, end in spans:
+            if self._count >= MAX_PARTS:
+                self._defects.note(CUT, f"the message has more than {MAX_PARTS} parts")
+                break
+            header = _read_part_header(part.source, start, end, self._defects)
+            part.children.append(self.build(part.source, header, end, default_type=default, depth=depth + 1))
+        return part
+
+    def _spans(self, source: bytes, start: int, end: int, boundary: bytes) -> Iterator[tuple[int, int]]:
+        """Where the parts between a boundary's lines are, those after the closing line too: some senders go on."""
+        self._scannable -= end - start
+        if self._scannable < 0:
+            self._defects.note(CUT, "the multiparts are too large and too deep to be searched")
+            return
+        line = re.compile(rb"(?:\r?\n|\A)--" + re.escape(boundary.rstrip()) + rb"(--)?[ \t]*(?=\r?\n|\Z)")
+        opened = -1
+        for match in line.finditer(source, max(start - 1, 0), end):
+            if opened >= 0 and match.start() >= opened:
+                yield opened, match.start()
+            opened = -1 if match[1] else min(_after_line(source, match.end()), end)
+        if 0 <= opened < end:
+            self._defects.note(STRUCTURE, "the closing boundary of a multipart is missing")
+            yield opened, end
+
+    def _guess_boundary(self, part: Part) -> bytes:
+        window = part.source[part.start : min(part.end, part.start + _GUESS_OCTETS)]
+        found = _GUESS.search(window)
+        return found[1].rstrip().removesuffix(b"--") if found else b""
+
+
+def _read_part_header(source: bytes, start: int, end: int, defects: Defects) -> Header:
+    header = headers.read(source, start, end, defects)
+    if header.body_start >= end and not any(field.name.startswith("content-") for field in header.fields):
+        return Header((), start)  # text alone, without the blank line: no header of a part lacks all Content fields
+    return header
+
+
+def _after_line(source: bytes, position: int) -> int:
+    """Past the end of the line at ``position``."""
+    if source.startswith(b"\r\n", position):
+        return position + 2
+    return position + 1
+
+
+def walk(part: Part) -> Iterator[Part]:
+    """The part and all parts below it, in the order of their numbers."""
+    yield part
+    for child in part.children:
+        yield from walk(child)

@@ -1,0 +1,82 @@
+"""Content-Transfer-Encoding undone (RFC 2045 section 6), under all the names and with all the faults that mail has."""
+
+import binascii
+import re
+from typing import Literal, NamedTuple
+
+from ingest.parse.uuencode import decode_lines
+
+Encoding = Literal["identity", "base64", "quoted-printable", "uuencode"]
+
+_NAMES: dict[str, Encoding] = {
+    "base64": "base64",
+    "base-64": "base64",
+    "b64": "base64",
+    "b": "base64",
+    "quoted-printable": "quoted-printable",
+    "quotedprintable": "quoted-printable",
+    "quoted": "quoted-printable",
+    "qp": "quoted-printable",
+    "q": "quoted-printable",
+    "uuencode": "uuencode",
+    "x-uuencode": "uuencode",
+    "uue": "uuencode",
+    "x-uue": "uuencode",
+}
+_IDENTITY = re.compile(r"|(?:7|8)-?bits?|binary|none|plain|ascii|us-ascii|utf-?8|text/.*|iso-8859-\d+|(?:7|8)")
+_BASE64_WORD = re.compile(rb"[A-Za-z0-9+/\s]*")
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
+_AFTER_PADDING = re.compile(rb"=[=\s]*")
+_SOFT_SPACE = re.compile(rb"=[ \t]+(?=\r?\n)")
+_SAMPLE = 4096
+
+
+class Decoded(NamedTuple):
+    """Octets, and what was wrong with their encoding (``""``: nothing)."""
+
+    octets: bytes
+    repair: str = ""
+
+
+def decode(octets: bytes, name: str) -> Decoded:
+    """Undo the encoding that the field names. Never fails: what cannot be undone is given as it is, or in part."""
+    label = name.strip(" \t\r\n\"';,:.").lower().partition(";")[0].strip().replace(" ", "-").replace("_", "-")
+    encoding = _NAMES.get(label)
+    if encoding == "base64":
+        return _decode_base64(octets)
+    if encoding == "quoted-printable":
+        return Decoded(binascii.a2b_qp(_SOFT_SPACE.sub(b"=", octets)))
+    if encoding == "uuencode":
+        return Decoded(decode_lines(octets))
+    known = _IDENTITY.fullmatch(label) is not None
+    return Decoded(octets, "" if known else f"{label[:40]!r} is no known transfer encoding; read as it stands")
+
+
+def _decode_base64(octets: bytes) -> Decoded:
+    sample = octets[:_SAMPLE]
+    strange = len(_NOT_BASE64.sub(b"", sample)) < 0.8 * len(b"".join(sample.split()))
+    if strange:
+        return Decoded(octets, "declared base64 and is not; read as it stands")
+    padding = _AFTER_PADDING.search(octets)
+    if padding is not None and padding.end() < len(octets):
+        return _decode_blocks(octets, padding)
+    return _decode_block(octets)
+
+
+def _decode_blocks(octets: bytes, padding: re.Match[bytes]) -> Decoded:
+    """Text after the padding: further blocks of base64 (each has its own padding), or a footer that a list appended."""
+    rest = octets[padding.end() :]
+    first = _decode_block(octets[: padding.end()]).octets
+    if _BASE64_WORD.fullmatch(rest.replace(b"=", b"")) and len(b"".join(rest.split()).rstrip(b"=")) % 4 != 1:
+        blocks = [_decode_block(block).octets for block in _AFTER_PADDING.split(rest) if block.strip()]
+        return Decoded(b"".join((first, *blocks)), "base64 in several blocks")
+    return Decoded(first + b"\n" + rest, "text after the end of the base64 data")
+
+
+def _decode_block(octets: bytes) -> Decoded:
+    try:
+        return Decoded(binascii.a2b_base64(octets))
+    except binascii.Error:
+        data = _NOT_BASE64.sub(b"", octets).replace(b"=", b"")
+        data = data[:-1] if len(data) % 4 == 1 else data
+        return Decoded(binascii.a2b_base64(data + b"=" * (-len(data) % 4)), "damaged base64")

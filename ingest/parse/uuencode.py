@@ -1,0 +1,58 @@
+"""Uuencoded data: the way to send files before MIME, and still what some programs put into the text."""
+
+import binascii
+import re
+from typing import NamedTuple
+
+_BEGIN = re.compile(rb"^begin [0-7]{3,4} ([^\r\n]{1,200})\r?\n(?=[!-`][ -`]*\r?\n)", re.MULTILINE)
+_END = re.compile(rb"^end[ \t]*\r?$", re.MULTILINE)
+
+
+class File(NamedTuple):
+    """A file found in a text."""
+
+    name: bytes
+    octets: bytes
+
+
+class Split(NamedTuple):
+    """A text without the files that were in it, and the files."""
+
+    text: bytes
+    files: tuple[File, ...]
+
+
+def split(text: bytes) -> Split:
+    """Take complete ``begin`` to ``end`` blocks out of a text."""
+    if b"begin " not in text:
+        return Split(text, ())
+    kept: list[bytes] = []
+    files: list[File] = []
+    start = 0
+    while (begin := _BEGIN.search(text, start)) and (end := _END.search(text, begin.end())):
+        kept.append(text[start : begin.start()])
+        files.append(File(begin[1], decode_lines(text[begin.end() : end.start()])))
+        start = end.end()
+    return Split(b"".join((*kept, text[start:])), tuple(files))
+
+
+def decode_lines(octets: bytes) -> bytes:
+    """The data of uuencoded lines, with or without ``begin`` and ``end`` around them. Other lines are passed over."""
+    lines = (line for line in octets.splitlines() if line and not line.startswith((b"begin ", b"end")))
+    return b"".join(_decode_line(line) for line in lines)
+
+
+def _decode_line(line: bytes) -> bytes:
+    try:
+        return binascii.a2b_uu(line)
+    except binascii.Error:
+        return _decode_loosely(line)
+
+
+def _decode_loosely(line: bytes) -> bytes:
+    """Workaround for encoders that pad the last line with the wrong number of characters."""
+    length = (((line[0] - 32) & 63) * 4 + 5) // 3
+    try:
+        return binascii.a2b_uu(line[:length])
+    except binascii.Error:
+        return b""
