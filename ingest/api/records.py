@@ -40,8 +40,6 @@ class Ticket:
     merged_into: str | None = None
     """Id of the ticket that took this one in."""
     updated_at: str = ""
-    """As the API writes it: equal as long as nothing in the ticket changes."""
-    updated_at: str = ""
     """As the API writes it; only to tell whether the ticket has changed."""
 
 
@@ -92,7 +90,6 @@ def ticket(item: object) -> Ticket:
         author_id=_text(record, "authorId") or None,
         follower_ids=_follower_ids(record.get("followers")),
         merged_into=_text(record, "mergedIntoId") or None,
-        updated_at=_text(record, "updatedAt"),
         updated_at=_text(record, "updatedAt"),
     )
 
