@@ -141,11 +141,13 @@ class Dovecot:
                 extra=extra,
             )
         )
-        self._give_away(self.mail)
+        self.own(self.mail)
 
-    def _give_away(self, path: Path) -> None:
+    def own(self, path: Path) -> None:
+        """Give what is in ``path`` to the user that the server reads mail as."""
         if os.getuid() == 0:
-            shutil.chown(path, self._owner, grp.getgrgid(pwd.getpwnam(self._owner).pw_gid).gr_name)
+            for each in (path, *path.rglob("*")):
+                shutil.chown(each, self._owner, grp.getgrgid(pwd.getpwnam(self._owner).pw_gid).gr_name)
 
     def start(self) -> None:
         """Start the server and return when it greets."""
