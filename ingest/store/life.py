@@ -241,8 +241,8 @@ def _doubt(outcome: Outcome) -> str:
     match outcome:
         case Delivered():
             return "none"
-        case Deferred(unconfirmed=True):
-            return "new"
+        case Deferred(unconfirmed=True) | Failed():
+            return "new"  # given up may mean: in doubt to the end; whoever retries it shall look first
         case Deferred():
             return "none from this attempt"
         case _:

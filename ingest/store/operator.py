@@ -22,7 +22,9 @@ WHERE seq = (SELECT seq FROM messages WHERE queue_id = :queue_id) ORDER BY numbe
 """
 _STANDING = "SELECT seq, state, lease_token, due_at, has_content FROM messages WHERE queue_id = :queue_id"
 _FRESH_START = """
-UPDATE messages SET unfinished = 0, lease_token = NULL WHERE seq = :seq
+UPDATE messages SET unconfirmed = CASE WHEN unfinished > 0 THEN 1 ELSE unconfirmed END, unfinished = 0,
+    lease_token = NULL
+WHERE seq = :seq
 """
 _RELEASE = "UPDATE messages SET released_by = :by, released_ticket = :ticket WHERE seq = :seq"
 _DISCARD = """

@@ -22,9 +22,10 @@ ON CONFLICT (message_id) DO NOTHING
 """
 _ADD_WAIT = "INSERT INTO waiting_for (message_id, seq) VALUES (:message_id, :seq) ON CONFLICT DO NOTHING"
 _WAITERS = """
+WITH RECURSIVE names (name) AS (
+    SELECT :message_id UNION SELECT message_id FROM threads JOIN names ON threads.alias_of = names.name)
 SELECT DISTINCT waiting_for.seq FROM waiting_for JOIN messages ON messages.seq = waiting_for.seq
-WHERE messages.state = 'waiting' AND waiting_for.message_id IN (
-    SELECT :message_id UNION ALL SELECT message_id FROM threads WHERE alias_of = :message_id)
+WHERE messages.state = 'waiting' AND waiting_for.message_id IN (SELECT name FROM names)
 ORDER BY waiting_for.seq
 """
 _WAITING_FOR = """
@@ -69,7 +70,10 @@ def learn(
     alias_of: str | None = None,
     force: bool = False,
 ) -> bool:
-    """Note the ticket of an id, and resume the mail that waits for it. False: another knowledge was there first."""
+    """Note the ticket of an id, and of the one that it is an alias of, and resume the mail that waits for either.
+    False: something was known of the id before."""
+    if alias_of is not None:
+        learn(tx, alias_of, ticket_id, learned_from=learned_from, now=now)
     learned = tx.execute(
         _LEARN,
         {

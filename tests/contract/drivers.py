@@ -1,0 +1,57 @@
+"""The databases that the store contract is tested on. A second one is a class here and a line in ``DRIVERS``."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import apsw
+
+from ingest.store import Database, Transaction
+from ingest.store.sqlite import SqliteDatabase
+
+
+class Driver(Protocol):
+    """What the contract tests need to know of a database beyond its protocol."""
+
+    def open(self, *, busy_seconds: float = 5.0) -> Database:
+        """The data of this test, as one process sees it; call it again for another process."""
+        ...
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Somebody else holds a lock that keeps every writer out."""
+        ...
+
+    def fill(self, transaction: Transaction) -> None:
+        """Leave no room for more data."""
+        ...
+
+    def make_room(self, transaction: Transaction) -> None:
+        """Undo ``fill``."""
+        ...
+
+
+class SqliteDriver:
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "var" / "ingest.db"
+
+    def open(self, *, busy_seconds: float = 5.0) -> Database:
+        return SqliteDatabase(self.path, busy_seconds=busy_seconds)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        other = apsw.Connection(str(self.path))
+        other.execute("BEGIN EXCLUSIVE")
+        yield
+        other.execute("ROLLBACK")
+        other.close()
+
+    def fill(self, transaction: Transaction) -> None:
+        """SQLite's own limit stands in for the disk's; it raises the same SQLITE_FULL."""
+        transaction.execute("PRAGMA max_page_count = 1")  # no less than there are
+
+    def make_room(self, transaction: Transaction) -> None:
+        transaction.execute("PRAGMA max_page_count = 4294967294")
+
+
+DRIVERS = {"sqlite": SqliteDriver}
