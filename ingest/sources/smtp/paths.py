@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 _ATOM = r"[^\s<>()\[\]\\,;:\"@\x00-\x20\x7f]"
 _QUOTED = r'"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])*"'
-_DOMAIN = r"(?:[\w-][\w.-]*|\[[0-9A-Za-z.:-]+\])"
+_DOMAIN = r"(?:\w[\w.-]*|\[[0-9A-Za-z.:-]+\])"
 _PATH = re.compile(
     rf"<(?:@[\w.,@-]+:)?(?P<mailbox>(?P<local>{_ATOM}+|{_QUOTED})@(?P<domain>{_DOMAIN})|(?i:postmaster)|)>"
     r"(?P<parameters>(?:[ ]+[\x21-\x7e]+)*)[ ]*"

@@ -153,6 +153,8 @@ class SmtpSession(Connection):
     async def handle_RCPT(
         self, _server: SMTP, _session: object, transaction: Transaction, address: str, _options: list[str]
     ) -> str:
+        if address == NULL_PATH:
+            raise PathError
         settings = self._listener.settings
         if len(transaction.rcpt_tos) >= settings.max_recipients:
             return replies.TOO_MANY_RECIPIENTS
