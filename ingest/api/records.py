@@ -39,6 +39,8 @@ class Ticket:
     follower_ids: tuple[str, ...] = ()
     merged_into: str | None = None
     """Id of the ticket that took this one in."""
+    updated_at: str = ""
+    """As the API writes it; only to tell whether the ticket has changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
