@@ -1,0 +1,171 @@
+"""Every mail of ``fixtures/mails`` through the real pipeline: parsing processes, store, and the API's stand-in."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.app import Engine
+from ingest.envelope import ReceivedMessage, SourceRef
+from ingest.message import ParsedMessage, Reply
+from ingest.pipeline import Decision
+from ingest.sandbox import Sandbox
+from ingest.sources.smtp.trace import received_field
+from ingest.store import MessageRecord
+from tests.engines import started
+from tests.fixture_mails import FixtureMail, Told, differences, load
+from tests.making import queued
+
+pytestmark = pytest.mark.xdist_group("fixtures")
+
+TRACE_FIELD = received_field(
+    helo="mx.customer.example",
+    client="192.0.2.1",
+    hostname="mx1.mail.ravenna.example",
+    with_protocol="ESMTP",
+    recipient=None,
+    received_at=1791875534.0,
+)
+ALL = load()
+BY_NAME = {mail.name: mail for mail in ALL}
+ALONE = [mail for mail in ALL if not mail.after]
+IN_ORDER = [mail for mail in ALL if mail.after]
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Told]:
+    """What became of each mail, by its name."""
+    return asyncio.run(_tell_all(tmp_path_factory.mktemp("fixtures")))
+
+
+@pytest.fixture(scope="module")
+def told_below_trace(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Told]:
+    """What becomes of each mail when it comes by SMTP, which puts our Received field on top of its octets."""
+    return asyncio.run(_tell(ALONE, tmp_path_factory.mktemp("below-trace"), on_top=TRACE_FIELD))
+
+
+@pytest.mark.parametrize("mail", ALL, ids=lambda mail: mail.name)
+def test_the_mail_ends_as_expected(mail: FixtureMail, told: Mapping[str, Told]) -> None:
+    found = differences(mail.expected, told[mail.name])
+    assert not found, "\n".join([str(mail.expected["why"]), *found])
+
+
+@pytest.mark.parametrize("mail", ALONE, ids=lambda mail: mail.name)
+def test_the_mail_ends_the_same_below_our_trace_field(mail: FixtureMail, told_below_trace: Mapping[str, Told]) -> None:
+    found = differences(mail.expected, told_below_trace[mail.name])
+    assert not found, "\n".join([str(mail.expected["why"]), *found])
+
+
+@pytest.mark.parametrize("mail", ALL, ids=lambda mail: mail.name)
+def test_the_mail_says_why_it_is_here(mail: FixtureMail) -> None:
+    assert str(mail.expected["why"]).endswith(".")
+    assert {"state"} <= mail.expected["outcome"].keys()
+
+
+@pytest.mark.parametrize("mail", ALL, ids=lambda mail: mail.name)
+def test_extraction_loses_nothing_of_the_body(mail: FixtureMail, told: Mapping[str, Told]) -> None:
+    reply = told[mail.name].get("reply")
+    if reply is not None:
+        assert _letters(reply["body"]) == _letters("".join(reply["segments"]))
+        assert reply["content"] or not reply["body"].strip()
+
+
+@pytest.mark.parametrize("mail", ALL, ids=lambda mail: mail.name)
+def test_nothing_out_of_a_header_can_write_on_a_terminal(mail: FixtureMail, told: Mapping[str, Told]) -> None:
+    message = told[mail.name]["message"]
+    shown = [message.get("subject", ""), *message.get("from", ()), *message.get("to", ())]
+    shown += [attachment["filename"] for attachment in message.get("attachments", ())]
+    assert all(word.isprintable() for word in shown), shown
+
+
+def _letters(text: str) -> str:
+    return "".join(text.split())
+
+
+async def _tell_all(folder: Path) -> dict[str, Told]:
+    told = await _tell(ALONE, folder)
+    async with started(folder / "in-order.db") as (engine, sandbox):
+        await _take_in(engine, _predecessors(IN_ORDER))
+        for mail in IN_ORDER:
+            (record,) = await _take_in(engine, [mail])
+            told[mail.name] = _recorded(record, sandbox)
+    return told
+
+
+async def _tell(mails: Sequence[FixtureMail], folder: Path, on_top: bytes = b"") -> dict[str, Told]:
+    """What would become of these mails, each alone."""
+    told: dict[str, Told] = {}
+    for number, author in enumerate({mail.fallback_author for mail in mails}):
+        async with started(folder / f"{number}.db", INGEST_FALLBACK_AUTHOR_ID=author) as (engine, _sandbox):
+            for mail in (mail for mail in mails if mail.fallback_author == author):
+                decision = await engine.pipeline.decide(queued(envelope=mail.envelope), on_top + mail.content)
+                told[mail.name] = _explain(decision)
+    return told
+
+
+def _predecessors(mails: Iterable[FixtureMail]) -> list[FixtureMail]:
+    return [BY_NAME[name] for name in dict.fromkeys(name for mail in mails for name in mail.after)]
+
+
+async def _take_in(engine: Engine, mails: Iterable[FixtureMail]) -> list[MessageRecord]:
+    """Through store and worker, one after the other."""
+    records = []
+    for mail in mails:
+        message = ReceivedMessage(
+            envelope=mail.envelope,
+            content=mail.content,
+            source_ref=SourceRef(source="replay"),
+            received_at=time.time(),
+        )
+        queue_id = await engine.receiver.receive(message)
+        await engine.worker.run_until_idle()
+        record = await engine.store.message(queue_id)
+        assert record is not None
+        records.append(record)
+    return records
+
+
+def _explain(decision: Decision) -> Told:
+    """The decision in the form of `ingest explain --json`, with what would be posted beside it."""
+    told: dict[str, Any] = {
+        "message": _message(decision.message, decision.reply) if decision.message else {},
+        "resolution": {"ticket_id": decision.resolution.ticket_id, "conflict": decision.resolution.conflict},
+        "outcome": {"state": "delivered"},
+    }
+    if decision.outcome is not None:
+        told["outcome"] = {"state": str(decision.outcome.state), **asdict(decision.outcome)}
+    if decision.draft is not None and decision.reply is not None:
+        told["post"] = asdict(decision.draft)
+        told["reply"] = {
+            **asdict(decision.reply),
+            "body": decision.reply.body,
+            "segments": [segment.text for segment in decision.reply.segments],
+        }
+    return told
+
+
+def _message(message: ParsedMessage, reply: Reply | None) -> dict[str, Any]:
+    addresses = {name: [item.addr_spec for item in getattr(message, name)] for name in ("from_", "to", "cc")}
+    return {
+        **asdict(message),
+        "from": addresses["from_"],
+        "to": addresses["to"],
+        "cc": addresses["cc"],
+        **{name: list(getattr(message, name)) for name in ("in_reply_to", "references", "defects")},
+        "body": reply.body if reply is not None else message.text,
+    }
+
+
+def _recorded(record: MessageRecord, sandbox: Sandbox) -> Told:
+    """What the store and the API know of a mail that went all the way."""
+    posted = sandbox.desk.messages.get(record.ticket_message_id or "", {})
+    return {
+        "message": {"message_id": record.message_id, "subject": record.subject},
+        "resolution": {"ticket_id": record.ticket_id},
+        "outcome": {"state": str(record.state), "rule": record.rule},
+        "reply": {"content": posted.get("content", ""), "body": "", "segments": ()},
+    }
