@@ -94,8 +94,8 @@ class AccessTokens:
         """
         async with self._lock:
             if self._clock() >= self._ends_at - EARLY:
-                granted = await self._grant()
-                self._token, self._ends_at = granted.access_token, self._clock() + granted.expires_in
+                grant = await self._grant()
+                self._token, self._ends_at = grant.access_token, self._clock() + grant.expires_in
             return self._token
 
     def reject(self, token: str) -> None:
@@ -126,18 +126,18 @@ class AccessTokens:
             return await self._refresh(newer)  # another worker was faster, and the provider rotates
 
     async def _refresh(self, saved: SavedToken) -> Granted:
-        granted = await request_token(self._http, self._client, _refresh_grant(self._client, saved.refresh_token))
-        await self._memory.save_token(self._account, renewed(granted, saved, self._client, self._clock()))
-        return granted
+        grant = await request_token(self._http, self._client, _refresh_grant(self._client, saved.refresh_token))
+        await self._memory.save_token(self._account, renewed(grant, saved, self._client, self._clock()))
+        return grant
 
 
-def renewed(granted: Granted, saved: SavedToken | None, client: OAuthClient, now: float) -> SavedToken:
+def renewed(grant: Granted, saved: SavedToken | None, client: OAuthClient, now: float) -> SavedToken:
     """What to save after a grant: the new refresh token, or the old one, whose life use has prolonged."""
-    life = granted.refresh_expires_in
+    life = grant.refresh_expires_in
     if life is None and client.provider == "microsoft":
         life = MICROSOFT_REFRESH_LIFE
     return SavedToken(
-        refresh_token=granted.refresh_token or (saved.refresh_token if saved else ""),
+        refresh_token=grant.refresh_token or (saved.refresh_token if saved else ""),
         saved_at=now,
         ends_at=now + life if life else None,
         origin=saved.origin if saved else "",
@@ -157,14 +157,23 @@ async def request_token(http: httpx.AsyncClient, client: OAuthClient, body: str)
     """
     status, headers, text = await post_form(http, client.token_endpoint, body)
     try:
-        token = WebApplicationClient(client.client_id).parse_request_body_response(text)
+        return granted(client, text)
     except (OAuth2Error, ValueError) as error:
         raise failure(status, headers, error) from error
+
+
+def granted(client: OAuthClient, text: str) -> Granted:
+    """What a token endpoint's answer gives.
+
+    Raises:
+        OAuth2Error, ValueError: it is no token.
+    """
+    token = WebApplicationClient(client.client_id).parse_request_body_response(text)
     return Granted(
         str(token["access_token"]),
-        _seconds(token.get("expires_in")) or USUAL_LIFE,
+        seconds(token.get("expires_in")) or USUAL_LIFE,
         token.get("refresh_token"),
-        _seconds(token.get("refresh_token_expires_in")),
+        seconds(token.get("refresh_token_expires_in")),
     )
 
 
@@ -192,11 +201,11 @@ async def post_form(http: httpx.AsyncClient, url: str, body: str) -> tuple[int, 
 
 def failure(status: int, headers: httpx.Headers, error: Exception) -> Exception:
     """What an answer without a token means."""
-    name = error.error if isinstance(error, OAuth2Error) else ""
+    name = (error.error or "") if isinstance(error, OAuth2Error) else ""
     said = printable(f"{name} {getattr(error, 'description', '')}".strip() or f"HTTP status {status}", 200)
     text = f"the provider gives no token ({said})"
     if status == httpx.codes.TOO_MANY_REQUESTS or name in THROTTLING:
-        return TokenThrottled(text, _seconds(headers.get("Retry-After")))
+        return TokenThrottled(text, seconds(headers.get("Retry-After")))
     if status < httpx.codes.INTERNAL_SERVER_ERROR and name in REFUSALS:
         return TokenRefused(text)
     return TokenUnavailable(text)
@@ -218,7 +227,8 @@ def _refresh_grant(client: OAuthClient, refresh_token: str) -> str:
     return body
 
 
-def _seconds(value: object) -> float | None:
+def seconds(value: object) -> float | None:
+    """A duration as a provider writes it; ``None`` where it is none."""
     try:
         return max(0.0, float(str(value)))
     except ValueError:
