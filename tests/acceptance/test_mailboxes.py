@@ -102,10 +102,30 @@ def test_each_reply_has_its_author(replayed: Replayed) -> None:
 
 
 def test_replies_of_a_ticket_keep_their_order(replayed: Replayed) -> None:
-    for ticket_id in {post["ticketId"] for post in replayed.posts}:
-        wanted = [record.ticket_message_id for record in replayed.records if record.ticket_id == ticket_id]
+    """But for the child that had to wait for its parent."""
+    waited = {record.ticket_message_id for record in replayed.records if _has_waited(record)}
+    tickets = {str(post["ticketId"]) for post in replayed.posts}
+    for ticket_id in tickets:
+        wanted = [record.ticket_message_id for record in _delivered(replayed) if record.ticket_id == ticket_id]
         found = [post["id"] for post in replayed.posts if post["ticketId"] == ticket_id]
-        assert [posted for posted in wanted if posted in found] == found
+        assert [posted for posted in wanted if posted not in waited] == [
+            posted for posted in found if posted not in waited
+        ]
+
+
+def test_a_child_waits_for_its_parent_and_follows_it(replayed: Replayed) -> None:
+    (child,) = (record for record in _delivered(replayed) if _has_waited(record))
+    (parent,) = (record for record in replayed.records if "-parent@" in (record.message_id or ""))
+    order = [post["id"] for post in replayed.posts]
+    assert order.index(parent.ticket_message_id) < order.index(child.ticket_message_id)
+
+
+def _delivered(replayed: Replayed) -> list[MessageRecord]:
+    return [record for record in replayed.records if record.state is State.DELIVERED]
+
+
+def _has_waited(record: MessageRecord) -> bool:
+    return any(attempt.outcome == "Waiting" for attempt in record.history)
 
 
 def test_a_second_replay_meets_the_same_rows_and_posts_nothing(replayed: Replayed) -> None:
