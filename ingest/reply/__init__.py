@@ -1,0 +1,30 @@
+"""What the sender newly wrote: quotes, attributions, signatures and footers are told apart and cut, nothing is lost.
+
+    text  ─► lines ──────────────────────────┐
+                                             ├─► scan ─► arrange ─► Reply
+    html  ─► tree ─► marks ─► Markdown lines ┘
+
+Both roads lead to marked lines, and one reading of them. Start at ``scan`` for what is recognised, at ``arrange`` for
+what is cut, and at ``languages.toml`` and ``clients`` for the tables.
+"""
+
+from collections.abc import Sequence
+
+from ingest.message import ParsedMessage, Reply
+from ingest.reply.arrange import arrange, whole
+from ingest.reply.sent import mark_copies
+from ingest.reply.source import choose
+
+
+def extract(message: ParsedMessage, sent: Sequence[str] = ()) -> Reply:
+    """The new text of a message, as Markdown where its HTML was read.
+
+    ``sent`` are texts that this sender was sent: their copies in the body are quotes, whatever was done to them.
+    Never raises: where reading fails, the body is kept whole and ``how`` says why. Linear in the size of the body.
+    """
+    try:
+        body = choose(message)
+        mark_copies(body.lines, sent)
+        return arrange(body.lines, message.subject, body.source)
+    except Exception as error:  # a reading that fails must not cost the customer's words
+        return whole(message.text or message.html or "", f"whole: {type(error).__name__} while reading it")

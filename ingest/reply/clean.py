@@ -1,0 +1,163 @@
+"""Leaves of a mail's HTML only what Markdown can say, and nothing that could do harm when it is shown.
+
+Afterwards the tree holds no elements but those of ``_TAGS``, no attributes but addresses of links and pictures, and no
+address of another scheme than those of ``_SCHEMES``; scripts, styles, hidden text and tracking pixels are gone.
+"""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from ingest.reply.tree import Element, names, text_of, walk
+
+ESCAPE = "\ufdd3"
+"""Stands for a backslash until the Markdown is made: the conversion would escape a real one."""
+_VERBATIM = "verbatim"
+"""An element of our own, until the escapes are made: its text is an address or the like, and stays as it is."""
+_SHOWN = 2_000
+
+_TAGS = names(
+    "html body p div span br blockquote pre code b strong i em s del a img ul ol li table thead tbody tfoot tr td th hr"
+    " h1 h2 h3 h4 h5 h6"
+)
+_DROPPED = names(
+    "head script style title meta link base template noscript iframe frame frameset object embed applet video audio"
+    " source canvas svg math map area input select textarea datalist colgroup col dialog"
+)
+_RENAMED = (
+    {"strike": "s", "kbd": "code", "samp": "code", "tt": "code", "dir": "ul", "menu": "ul"}
+    | dict.fromkeys(names("listing xmp plaintext"), "pre")
+    | dict.fromkeys(names("center section article header footer main aside nav figure figcaption form fieldset"), "div")
+    | dict.fromkeys(names("address dl dt dd details summary caption"), "div")
+)
+_SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "ftp"})
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+_SPACE = re.compile(r"[ \t\r\n\f]+")
+_SPECIAL = re.compile(
+    r"`|\*(?!\s)|(?<!\s)\*|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?]|$)|\](?=[(\[:]|$)|~(?=~|$)|(?<=~)~|&(?=#?\w{1,32};)"
+)
+_HIDDEN = ("display:none", "visibility:hidden", "mso-hide:all", "max-height:0px;overflow:hidden")
+_TINY = frozenset({"0", "1", "2", "0px", "1px", "2px"})
+_TINY_STYLE = re.compile(r"(?:^|;)(?:width|height|max-width|max-height):[012](?:px)?(?:!important)?(?:;|$)")
+
+
+def clean(root: Element, pictures: Mapping[str, str]) -> None:
+    """Change the tree in place. ``pictures`` gives the file names of the pictures that ``cid:`` addresses name."""
+    removed: list[Element] = []
+    for element, _ in list(walk(root)):
+        style = "".join(element.get("style", "")[:2_000].lower().split())
+        if not isinstance(element.tag, str) or element.tag in _DROPPED or _is_hidden(element, style):
+            removed.append(element)
+        elif element.tag == "img":
+            _picture(element, style, pictures, removed)
+        elif element.tag == "a":
+            _link(element)
+        else:
+            _rename(element, style)
+    for element in removed:
+        _remove(element)
+
+
+def _remove(element: Element) -> None:
+    """Take an element out; the text behind it stays."""
+    parent = element.getparent()
+    if parent is None:
+        return
+    previous = element.getprevious()
+    if previous is None:
+        parent.text = (parent.text or "") + (element.tail or "")
+    else:
+        previous.tail = (previous.tail or "") + (element.tail or "")
+    element.tail = None
+    parent.remove(element)
+
+
+def _is_hidden(element: Element, style: str) -> bool:
+    """What no reader of the mail sees: preheaders, and text that is meant for machines."""
+    return "hidden" in element.attrib or any(sign in style for sign in _HIDDEN)
+
+
+def _rename(element: Element, style: str) -> None:
+    """Known elements keep their name, their like get a known one, and the rest is nothing but its content."""
+    tag = _emphasis(element.tag, style)
+    tag = _RENAMED.get(tag, tag)
+    start = element.get("start", "") if tag == "ol" else ""
+    element.attrib.clear()
+    element.tag = tag if tag in _TAGS else "span"
+    if start.isdecimal() and len(start) < 6:
+        element.set("start", start)
+
+
+def _emphasis(tag: str, style: str) -> str:
+    if tag in ("b", "strong") and "font-weight:normal" in style:
+        return "span"
+    if tag not in ("span", "font") or not style:
+        return tag
+    if "font-weight:bold" in style or "font-weight:700" in style:
+        return "b"
+    if "font-style:italic" in style:
+        return "i"
+    return "s" if "text-decoration:line-through" in style else tag
+
+
+def _link(element: Element) -> None:
+    """A link with a harmless address stays; one that shows its own address is written as that address."""
+    address = safe_address(element.get("href", ""))
+    element.attrib.clear()
+    shown = text_of(element, _SHOWN)
+    if not address or (not shown and element.find(".//img") is None):
+        element.tag = "span"
+    elif shown in (address, address.removeprefix("mailto:"), address.removeprefix("tel:"), address.rstrip("/")):
+        del element[:]
+        element.text = shown
+        element.tag = _VERBATIM
+    else:
+        element.set("href", address)
+
+
+def safe_address(address: str) -> str:
+    """An address without what could break out of Markdown; ``""`` where its scheme is not one that is shown."""
+    address = "".join(character for character in address if character > " " and character != "\x7f")
+    scheme = _SCHEME.match(address)
+    if scheme is None or scheme.group(1).lower() not in _SCHEMES:
+        return ""
+    return quote(address, safe="!#$%&'*+,/:;=?@[]~_-.", errors="replace")
+
+
+def _picture(element: Element, style: str, pictures: Mapping[str, str], removed: list[Element]) -> None:
+    """A picture keeps its place; one that nobody can see only reports that the mail was opened, and goes."""
+    source = element.get("src", "").strip()
+    alternative = " ".join(element.get("alt", "").split())[:200]
+    tiny = element.get("width", "") in _TINY or element.get("height", "") in _TINY or _TINY_STYLE.search(style)
+    element.attrib.clear()
+    if tiny or not source:
+        removed.append(element)
+        return
+    identifier = source[4:] if source[:4].lower() == "cid:" else ""
+    address = f"cid:{quote(identifier, safe='@.-_$+')}" if identifier else safe_address(source)
+    name = pictures.get(identifier, "") or alternative or "image"
+    if address.startswith(("http", "cid:")):
+        element.set("src", address)
+        element.set("alt", name)
+    else:
+        element.tag = _VERBATIM
+        element.text = f"[{name}]"
+
+
+def escape(root: Element) -> None:
+    """Collapse white space as a browser does, and escape what Markdown would take for markup, outside of code."""
+    stack = [(root, False)]
+    while stack:
+        element, verbatim = stack.pop()
+        inside = verbatim or element.tag in ("pre", "code", _VERBATIM)
+        if element.text and not inside:
+            element.text = _escaped(element.text)
+        if element.tail and not verbatim:
+            element.tail = _escaped(element.tail)
+        if element.tag == _VERBATIM:
+            element.tag = "span"
+        stack.extend((child, inside) for child in element)
+
+
+def _escaped(text: str) -> str:
+    return _SPECIAL.sub(lambda found: ESCAPE + found.group(), _SPACE.sub(" ", text))

@@ -1,0 +1,191 @@
+"""Blocks of header lines above a quoted mail (``From: … Sent: … To: … Subject: …``) and lines such as
+``-----Original Message-----``, in any language."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ingest.reply.languages import LANGUAGES, Language, index
+from ingest.reply.lines import Line
+
+_LINES = 40
+_CONTINUED = 3
+_ADDRESS = re.compile(r"[\w.+=-]{1,64}@[\w-]{1,63}")
+_YEAR = re.compile(r"(?:19|20|25)\d{2}|\d{1,2}[./-]\d{1,2}[./-]\d{2}|[١٢]\d{3}")
+_CLOCK = re.compile(r"\d{1,2} ?[:：.h時时시] ?\d{2}")
+_RULE = re.compile(r"[\s>]*(?:[-_=*—–─━]\s?){3,}$")
+_DASHED = re.compile(r"[-_=*—–─]{2,}\s*(.{3,60}?)\s*[-_=*—–─]{2,}:?$")
+
+
+class Role(Enum):
+    """What a header label says."""
+
+    FROM = "from"
+    SENT = "sent"
+    TO = "to"
+    CC = "cc"
+    SUBJECT = "subject"
+    OTHER = "other"
+
+
+def _roles() -> dict[str, frozenset[Role]]:
+    fields = (
+        (Role.FROM, index(lambda language: language.from_)),
+        (Role.SENT, index(lambda language: language.sent)),
+        (Role.TO, index(lambda language: language.to)),
+        (Role.CC, index(lambda language: language.cc)),
+        (Role.SUBJECT, index(lambda language: language.subject)),
+        (Role.OTHER, index(lambda language: language.other)),
+    )
+    labels: dict[str, frozenset[Role]] = {}
+    for role, words in fields:
+        for word in words:
+            labels[word] = labels.get(word, frozenset()) | {role}
+    return labels
+
+
+_ROLES = _roles()
+_LABELS = {
+    language.name: frozenset(
+        (*language.from_, *language.sent, *language.to, *language.cc, *language.subject, *language.other)
+    )
+    for language in LANGUAGES
+}
+_ORIGINAL = index(lambda language: language.original)
+_FORWARDED = index(lambda language: language.forwarded)
+
+
+@dataclass(slots=True)
+class _Block:
+    """Header lines that were collected so far."""
+
+    labels: list[str] = field(default_factory=list)
+    values: list[str] = field(default_factory=list)
+    stop: int = 0
+
+    def roles(self) -> set[Role]:
+        return {role for label in self.labels for role in _ROLES[label]}
+
+    def convincing(self, *, ruled: bool) -> bool:
+        """Whether a mail program wrote this: three different labels, and what only a mail has: a subject, or an
+        address, or a full date. ``From: Berlin / To: Paris / Date: 5 May`` is a journey."""
+        roles = self.roles()
+        if Role.FROM not in roles and not {Role.SENT, Role.TO, Role.SUBJECT} <= roles:
+            return False
+        joined = " ".join(self.values)
+        address = _ADDRESS.search(joined) is not None
+        dated = _YEAR.search(joined) is not None and _CLOCK.search(joined) is not None
+        needed = 2 if ruled else 3
+        return len(set(self.labels)) >= needed and (Role.SUBJECT in roles or (address and dated) or ruled)
+
+    def languages(self) -> tuple[str, ...]:
+        """The languages that have all labels of this block."""
+        return tuple(name for name, labels in _LABELS.items() if labels.issuperset(self.labels))
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A block or a line that starts a quoted or forwarded mail."""
+
+    stop: int
+    """The line after it."""
+    languages: tuple[str, ...]
+    forwarded: bool
+    reason: str
+
+
+def find(lines: Sequence[Line], start: int) -> Header | None:
+    """The header block or separator that begins at this line, if one does."""
+    text = lines[start].plain
+    if not text:
+        return None
+    return _separator(lines, start, text) or _ruled_block(lines, start) or _block_at(lines, start)
+
+
+def is_rule(text: str) -> bool:
+    """A line of dashes, underscores or the like, and nothing else."""
+    return len(text) <= 300 and _RULE.match(text) is not None
+
+
+def _separator(lines: Sequence[Line], start: int, text: str) -> Header | None:
+    """``-----Original Message-----``, ``---------- Forwarded message ---------``, ``Begin forwarded message:``."""
+    if len(text) > 100 or not (text[:1] in "-_=*—–─" or text.endswith((":", "："))):
+        return None
+    dashed = _DASHED.match(text)
+    words = (dashed.group(1) if dashed else text).strip(" -_=*—–─:：").lower()
+    for table, forwarded in ((_FORWARDED, True), (_ORIGINAL, False)):
+        if words in table and (dashed or _block_below(lines, start + 1)):
+            reason = "forwarded message" if forwarded else "original message"
+            return Header(start + 1, table[words], forwarded, _named(reason, table[words]))
+    block = _block_below(lines, start + 1) if dashed else None
+    return Header(start + 1, (), False, "original message") if block else None
+
+
+def _ruled_block(lines: Sequence[Line], start: int) -> Header | None:
+    """A line of underscores or dashes, and a header block below it."""
+    if not is_rule(lines[start].text):
+        return None
+    block = _block_below(lines, start + 1)
+    return Header(start + 1, block.languages(), False, _named("header block", block.languages())) if block else None
+
+
+def _block_at(lines: Sequence[Line], start: int) -> Header | None:
+    block = _collect(lines, start)
+    if block is None or not block.convincing(ruled=False):
+        return None
+    languages = block.languages()
+    return Header(block.stop, languages, False, _named("header block", languages))
+
+
+def _block_below(lines: Sequence[Line], start: int) -> _Block | None:
+    for at in range(start, min(start + 3, len(lines))):
+        if not lines[at].blank:
+            block = _collect(lines, at)
+            return block if block is not None and block.convincing(ruled=True) else None
+    return None
+
+
+def _collect(lines: Sequence[Line], start: int) -> _Block | None:
+    """Header lines from here on; a value may be wrapped, and one blank line may stand between two of them."""
+    if label_of(lines[start]) is None:
+        return None
+    block = _Block()
+    unlabelled = 0
+    for at in range(start, min(start + _LINES, len(lines))):
+        label = label_of(lines[at])
+        if label is not None:
+            block.labels.append(label[0])
+            block.values.append(label[1][:200])
+            block.stop, unlabelled = at + 1, 0
+            continue
+        unlabelled += 1
+        if unlabelled > (_CONTINUED if _ADDRESS.search(lines[at].plain[:200]) else 2):
+            break
+        block.values.append(lines[at].plain[:200])
+    return block
+
+
+def label_of(line: Line) -> tuple[str, str] | None:
+    """A header line's label, in lower case, and its value."""
+    head = line.plain[:300]
+    at = min((found for found in (head.find(":"), head.find("：")) if found > 0), default=-1)
+    if not 0 < at <= 30:
+        return None
+    label = head[:at].strip(" _[]・").lower()
+    return (label, head[at + 1 :].strip()) if label in _ROLES else None
+
+
+def _named(reason: str, languages: tuple[str, ...]) -> str:
+    return f"{reason} ({'/'.join(languages[:3])})" if languages else reason
+
+
+def is_forward(subject: str, languages: Sequence[str]) -> bool:
+    """Whether a subject says that the mail was passed on; prefixes count in the language of the header block below,
+    because ``VS:`` is a forward in Danish and a reply in Finnish."""
+    prefix = subject.replace("：", ":").partition(":")[0].strip().lower()
+    return any(prefix in language.forward_prefixes for language in LANGUAGES if _counts(language, languages))
+
+
+def _counts(language: Language, languages: Sequence[str]) -> bool:
+    return language.name == "English" or not languages or language.name in languages

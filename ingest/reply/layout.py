@@ -1,0 +1,110 @@
+"""Turns the shapes that mail programs give to lines into the shapes that were meant: tables that only place things
+become blocks, and runs of ``<div>`` become lines of one paragraph."""
+
+from collections.abc import Set
+
+from lxml import etree
+
+from ingest.reply.tree import Element, names, walk
+
+_BLOCKS = names("html body p div blockquote pre ul ol li table thead tbody tfoot tr td th hr h1 h2 h3 h4 h5 h6")
+_INLINE = names("b strong i em s del a code span")
+_LINED = names("html body div td th li blockquote")
+_GROUPS = names("thead tbody tfoot")
+_TABLE = names("table thead tbody tfoot tr td th")
+_TABLE_CELLS = 400
+_CELL_LENGTH = 600
+_BLANK = "\u00a0\u200b\ufeff \t\r\n"
+
+
+def shape(root: Element) -> None:
+    """Change the tree in place; it holds only what ``clean`` leaves."""
+    elements = [element for element, _ in walk(root)]
+    for element in elements:
+        if element.tag == "table" and not _is_data(element):
+            _place(element)
+    holders = _holders(elements)
+    for element in elements:
+        if element.tag in _INLINE and element in holders:
+            element.tag = "div"
+    for element in elements:
+        if element in holders and element.tag in _LINED:
+            _lines(element, holders)
+
+
+def _holders(elements: list[Element]) -> set[Element]:
+    """The elements with a block inside; each element is entered once, so deep trees cost no more than wide ones."""
+    holders: set[Element] = set()
+    for element in elements:
+        if element.tag not in _BLOCKS:
+            continue
+        parent = element.getparent()
+        while parent is not None and parent not in holders:
+            holders.add(parent)
+            parent = parent.getparent()
+    return holders
+
+
+def _rows(table: Element) -> list[Element]:
+    groups = [group if group.tag in _GROUPS else (group,) for group in table]
+    return [row for group in groups for row in group if row.tag == "tr"]
+
+
+def _is_data(table: Element) -> bool:
+    """Rows and columns of short cells; anything else only places things on the page."""
+    rows = _rows(table)
+    cells = [cell for row in rows for cell in row]
+    if len(rows) < 2 or len(cells) < 4 or len(cells) < len(rows) * 1.5:
+        return False
+    return not any(_is_large(cell) for cell in cells[:_TABLE_CELLS])
+
+
+def _is_large(cell: Element) -> bool:
+    size = 0
+    for inner in cell.iter():
+        if inner.tag in ("table", "blockquote", "ul", "ol", "pre", "hr"):
+            return True
+        size += len(inner.text or "") + len(inner.tail or "")
+        if size > _CELL_LENGTH:
+            return True
+    return False
+
+
+def _place(table: Element) -> None:
+    rows = _rows(table)
+    for element in (table, *table, *rows, *(cell for row in rows for cell in row)):
+        if element.tag in _TABLE:
+            element.tag = "div"
+
+
+def _lines(parent: Element, holders: Set[Element]) -> None:
+    """``<div>a</div><div>b</div>`` is two lines, not two paragraphs; ``<div><br></div>`` is the blank line between."""
+    paragraph: Element | None = None
+    for child in list(parent):
+        if child.tag != "div" or child in holders or _is_empty(child):
+            paragraph = None
+        elif paragraph is not None:
+            _continue(paragraph, child)
+        else:
+            child.tag = "p"
+            paragraph = None if child.tail and child.tail.strip() else child
+
+
+def _continue(paragraph: Element, line: Element) -> None:
+    """Add a line to a paragraph, and what stood behind it as another."""
+    tail, line.tail = line.tail, None
+    last = next(paragraph.iterchildren(reversed=True), None)
+    if last is None or last.tag != "br" or (last.tail or "").strip():
+        last = etree.SubElement(paragraph, "br")
+    last.tail = line.text or ""
+    paragraph.extend(list(line))
+    parent = line.getparent()
+    if parent is not None:
+        parent.remove(line)
+    if tail and tail.strip():
+        etree.SubElement(paragraph, "br").tail = tail
+
+
+def _is_empty(element: Element) -> bool:
+    filled = any(str(piece).strip(_BLANK) for piece in element.itertext())
+    return not filled and next(element.iter("img"), None) is None

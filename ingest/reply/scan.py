@@ -1,0 +1,157 @@
+"""Reads a body from top to bottom and says what each stretch of it is."""
+
+from collections.abc import Iterator, Sequence
+
+from ingest.message import SegmentKind
+from ingest.reply import attribution, headers
+from ingest.reply.blocks import Block
+from ingest.reply.languages import every
+from ingest.reply.lines import Kind, Line, Mark
+
+_ABOVE = tuple(every(lambda language: language.above))
+_MARKED: dict[Kind, SegmentKind] = {
+    Kind.ATTRIBUTION: "attribution",
+    Kind.SIGNATURE: "signature",
+    Kind.DEVICE: "device-line",
+}
+_FENCES = ("```", "~~~")
+
+
+def fenced(lines: Sequence[Line]) -> frozenset[int]:
+    """The lines of fenced code, fences included: nothing in there is a marker. A fence that is never closed is none."""
+    inside: set[int] = set()
+    opened: int | None = None
+    for at, line in enumerate(lines):
+        if line.depth or not line.text.lstrip().startswith(_FENCES):
+            continue
+        if opened is None:
+            opened = at
+        else:
+            inside.update(range(opened, at + 1))
+            opened = None
+    return frozenset(inside)
+
+
+class Scanner:
+    """One pass over the lines of one body."""
+
+    def __init__(self, lines: Sequence[Line], subject: str) -> None:
+        self.lines = lines
+        self.subject = subject
+        self.protected = fenced(lines)
+        self._written = False
+
+    def blocks(self) -> Iterator[Block]:
+        """All stretches in order; together they are all lines."""
+        at = begin = 0
+        while at < len(self.lines):
+            found = self._recognise(at)
+            if not found:
+                self._written = self._written or not self.lines[at].blank
+                at += 1
+                continue
+            if at > begin:
+                yield Block("new", begin, at)
+            yield from found
+            at = begin = found[-1].stop
+        if at > begin:
+            yield Block("new", begin, at)
+
+    def _recognise(self, at: int) -> tuple[Block, ...]:
+        line = self.lines[at]
+        if line.mark is not None and line.mark.kind is not Kind.QUOTE:
+            return self._marked(at, line.mark)
+        if at in self.protected:
+            return ()
+        if line.quoted:
+            return self._quote(at)
+        if line.blank:
+            return ()
+        return self._above(at) or self._header(at) or self._attribution(at)
+
+    def _marked(self, at: int, mark: Mark) -> tuple[Block, ...]:
+        """What the markup of the mail program says."""
+        if mark.kind is Kind.REST:
+            return self._rest(at, mark.reason, mark.confidence)
+        stop = at + 1
+        while stop < len(self.lines) and self.lines[stop].mark is mark:
+            stop += 1
+        if mark.kind is Kind.FORWARD:
+            return (Block("forwarded", at, len(self.lines), mark.reason),)
+        return (Block(_MARKED[mark.kind], at, stop, mark.reason, mark.confidence),)
+
+    def _rest(self, at: int, reason: str, confidence: float) -> tuple[Block, ...]:
+        """From here on all is quoted; where the mail is a forward, all is passed on."""
+        header = self._first_header(at)
+        if header is not None and (header.forwarded or headers.is_forward(self.subject, header.languages)):
+            return (Block("forwarded", at, len(self.lines), "forwarded message"),)
+        return (Block("quote", at, len(self.lines), reason, confidence, cited=True),)
+
+    def _first_header(self, at: int) -> headers.Header | None:
+        for start in range(at, min(at + 12, len(self.lines))):
+            header = headers.find(self.lines, start)
+            if header:
+                return header
+        return None
+
+    def _quote(self, at: int) -> tuple[Block, ...]:
+        """A run of quoted lines, with the blank lines inside it."""
+        stop = last = at + 1
+        cited = self.lines[at].mark is not None
+        while stop < len(self.lines) and (self.lines[stop].quoted or self.lines[stop].blank):
+            mark = self.lines[stop].mark
+            if mark is not None and mark.kind is not Kind.QUOTE:
+                break
+            if self.lines[stop].quoted:
+                last = stop + 1
+                cited = cited or mark is not None
+            stop += 1
+        if self._is_mbox_from(at, last):
+            return ()
+        header = headers.find(self.lines, at)
+        if header is not None and header.forwarded:
+            return (Block("forwarded", at, last, header.reason),)
+        reason, confidence = self._quote_reason(at)
+        return (Block("quote", at, last, reason, confidence, cited=cited),)
+
+    def _quote_reason(self, at: int) -> tuple[str, float]:
+        mark = self.lines[at].mark
+        if mark is not None:
+            return mark.reason, mark.confidence
+        inside = attribution.find(self.lines, at)
+        return (inside.reason, 0.97) if inside else ("quote marks", 0.9)
+
+    def _is_mbox_from(self, at: int, stop: int) -> bool:
+        """``>From`` at the start of a line that a mail store escaped, not a quote."""
+        return stop == at + 1 and self.lines[at].text.startswith(">From ")
+
+    def _above(self, at: int) -> tuple[Block, ...]:
+        text = self.lines[at].plain
+        if len(text) > 200 or not any(phrase in text.lower() for phrase in _ABOVE):
+            return ()
+        if not self._written:
+            return (Block("marker", at, at + 1, "reply-above marker", 0.95),)
+        return (Block("marker", at, len(self.lines), "reply-above marker", 0.95),)
+
+    def _header(self, at: int) -> tuple[Block, ...]:
+        header = headers.find(self.lines, at)
+        if header is None:
+            return ()
+        if header.forwarded or headers.is_forward(self.subject, header.languages):
+            return (Block("forwarded", at, len(self.lines), header.reason),)
+        return (Block("quote", at, len(self.lines), header.reason, 0.93, cited=True),)
+
+    def _attribution(self, at: int) -> tuple[Block, ...]:
+        found = attribution.find(self.lines, at)
+        if found is None:
+            return ()
+        stop = found.stop
+        while stop < len(self.lines) and self.lines[stop].blank and not self.lines[stop].quoted:
+            stop += 1
+        if stop < len(self.lines) and self.lines[stop].quoted:
+            return (Block("attribution", at, stop, found.reason, 0.97),)
+        head = Block("attribution", at, stop, found.reason, 0.88)
+        barred = stop < len(self.lines) and self.lines[stop].text.startswith("| ")
+        if stop == len(self.lines) or not (self._written or barred):
+            return (head,)
+        return (head, Block("quote", stop, len(self.lines), found.reason, 0.88, cited=True))

@@ -1,0 +1,73 @@
+"""HTML as a tree, within bounds: what a hostile or broken mail can make of it is cut off before it costs anything."""
+
+import re
+from collections.abc import Iterator
+
+from lxml import etree
+
+HTML_LIMIT = 2_000_000
+"""Characters of HTML that are read as a tree. More is read as bare text."""
+_DEPTH_LIMIT = 900
+_LONG_TAG = 2_000
+_ATTRIBUTES = 150
+
+Element = etree._Element
+
+_LONG = re.compile(rf"<([a-zA-Z][a-zA-Z0-9:]{{0,20}})\s([^<>]{{{_LONG_TAG},}})>")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufdd0-\ufdef\ufffe\uffff]")
+
+
+class Unreadable(Exception):
+    """The HTML is beyond a bound; it can still be read as bare text."""
+
+
+def names(listed: str) -> frozenset[str]:
+    """The tags in a list of words."""
+    return frozenset(listed.split())
+
+
+def parse(html: str) -> Element | None:
+    """The root element, or ``None`` where there is nothing in it; text after ``</body>`` counts, comments do not."""
+    if len(html) > HTML_LIMIT:
+        raise Unreadable("HTML over the size limit")
+    html = _LONG.sub(_spare_attributes, _CONTROL.sub("", html))
+    parser = etree.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
+    try:
+        root = etree.fromstring(html.encode("utf-8", "replace"), parser)
+    except (etree.ParserError, etree.XMLSyntaxError):
+        return None
+    if any("depth" in entry.message.lower() for entry in parser.error_log.filter_from_errors()):
+        raise Unreadable("HTML nested too deeply")
+    return root
+
+
+def walk(root: Element) -> Iterator[tuple[Element, int]]:
+    """All elements in document order with their depth, without recursion.
+
+    Raises :class:`Unreadable` below the depth that the conversion can follow.
+    """
+    stack = [(root, 0)]
+    while stack:
+        element, depth = stack.pop()
+        if depth > _DEPTH_LIMIT:
+            raise Unreadable("HTML nested too deeply")
+        yield element, depth
+        stack.extend((child, depth + 1) for child in reversed(element))
+
+
+def _spare_attributes(tag: re.Match[str]) -> str:
+    """Parsers compare each attribute with all others: a tag of thousands loses them."""
+    name, attributes = tag.groups()
+    return tag.group() if attributes.count("=") + attributes.count(" ") < _ATTRIBUTES * 2 else f"<{name}>"
+
+
+def text_of(element: Element, limit: int = 400) -> str:
+    """The beginning of the text inside an element."""
+    found: list[str] = []
+    size = 0
+    for piece in element.itertext():
+        found.append(str(piece))
+        size += len(piece)
+        if size > limit:
+            break
+    return " ".join("".join(found).split())[:limit]
