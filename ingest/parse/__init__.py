@@ -18,7 +18,7 @@ def parse(content: bytes) -> ParsedMessage:
     """Read a message.
 
     Never raises, whatever the octets are (but for ``MemoryError``, which is the machine's). What was wrong is in
-    ``defects``; each begins with a word of ``ingest.parse.defects``, such as ``empty`` or ``not-mail``.
+    ``defects``; each begins with a word of ``ingest.parse.defects``, such as ``empty`` or ``not a mail``.
     """
     defects = Defects()
     fields, parts = _read_structure(content, defects)

@@ -36,6 +36,10 @@ _MULTI_BYTE = frozenset({"gb18030", "cp949", "cp950", "big5hkscs", "cp932", "euc
 _LATIN = frozenset({"cp1252", "cp1250", "cp1254", "cp1257", "iso8859_2", "iso8859_15"})
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _HZ = re.compile(rb"~\{[!-~]+~\}")
+_MIXED_WORD = re.compile(
+    r"[A-Za-z][\u0370-\u058f\u05d0-\u06ff\u0e00-\u0e7f]|[\u0370-\u058f\u05d0-\u06ff\u0e00-\u0e7f][A-Za-z]"
+)
+"""Letters of two scripts side by side in one word: nobody writes so."""
 _SURE = 0.2
 """The detector's confidence above which it is believed against the Western reading of a short text."""
 
@@ -189,6 +193,8 @@ def _as_detected(octets: bytes) -> Decoded | None:
     if doubtful and western is not None and _is_western(western):
         codec = "cp1252"
     text = _strict(octets, codec)
+    if text is not None and _MIXED_WORD.search(text) and western is not None:
+        text, codec = _strict(octets, "cp1252"), "cp1252"
     return None if text is None else Decoded(text, codec)
 
 

@@ -1,13 +1,13 @@
 """Defects: what was wrong with a message, and what was done about it.
 
-Each is a sentence with a stable first word, so that policy can test for a kind and a person can read the rest.
+Each is a sentence with a stable word before its colon, so that policy can test for a kind and a person can read the rest.
 """
 
 from ingest.parse.limits import MAX_DEFECTS
 
 EMPTY = "empty"
 """There is nothing to read: no octets, or trace fields alone."""
-NOT_MAIL = "not-mail"
+NOT_MAIL = "not a mail"
 """No field that a person's mail program writes: these octets are not a mail."""
 ENCRYPTED = "encrypted"
 """The content is encrypted; only its recipient could read it."""

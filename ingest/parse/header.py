@@ -108,6 +108,7 @@ def _read_lines(lines: list[bytes], defects: Defects) -> tuple[list[Field], int]
         if line[:1] in (b" ", b"\t") and name:
             folded.append(line)
             continue
+        line = _without_mark(line, defects)
         field = _split(line)
         if field is None and not _is_stray(line, lines, index, defects):
             return _closed(fields, name, folded, defects), index
@@ -117,9 +118,16 @@ def _read_lines(lines: list[bytes], defects: Defects) -> tuple[list[Field], int]
     return _closed(fields, name, folded, defects), len(lines)
 
 
+def _without_mark(line: bytes, defects: Defects) -> bytes:
+    if line.startswith(_BOM):
+        defects.note(HEADER, "a byte order mark stands before a field")
+        return line[len(_BOM) :]
+    return line
+
+
 def _split(line: bytes) -> Field | None:
-    """A line as name and value, a byte order mark before them aside; ``None`` where it is no field."""
-    name, colon, value = line.removeprefix(_BOM).partition(b":")
+    """A line as name and value; ``None`` where it is no field."""
+    name, colon, value = line.partition(b":")
     name = name.rstrip(b" \t")
     if not colon or not _NAME.fullmatch(name):
         return None
@@ -128,7 +136,7 @@ def _split(line: bytes) -> Field | None:
 
 def _is_stray(line: bytes, lines: list[bytes], index: int, defects: Defects) -> bool:
     """Whether a line that is no field stands among fields, to be passed over, rather than at the start of the body."""
-    if line.startswith((b"From ", b">From ", _BOM + b"From ")):
+    if line.startswith((b"From ", b">From ")):
         defects.note(HEADER, "an mbox From line stands in the header")
         return True
     ahead = (_split(later) for later in lines[index + 1 : index + 1 + _LOOK_AHEAD])

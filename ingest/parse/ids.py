@@ -2,7 +2,8 @@
 
 import re
 
-_BRACKETED = re.compile(r"<([^<>]{1,998})>")
+_BRACKETED = re.compile(r"<([^<>]{1,998})>|\([^()]*(?:\([^()]*\)[^()]*)*\)")
+"""An identifier, or a comment, which may have one in it that does not count."""
 _COMMENT = re.compile(r"\([^()<>]*\)")
 _MAX_ID_CHARACTERS = 998
 
@@ -13,7 +14,7 @@ def read(text: str) -> tuple[str, ...]:
     Those in angle brackets, whatever stands between them (``Message from Bob of Monday <1@a>``); where there are no
     brackets, every word with an ``@`` in it.
     """
-    found = _BRACKETED.findall(text)
+    found = [match[1] for match in _BRACKETED.finditer(text) if match[1]]
     if not found:
         bare = _COMMENT.sub(" ", text) if "(" in text else text
         found = [word for word in re.split(r"[\s,;]+", bare) if "@" in word]

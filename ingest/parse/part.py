@@ -7,7 +7,7 @@ from functools import cached_property
 from ingest.parse import parameters, transfer, words
 from ingest.parse.header import Header
 
-_TYPE = re.compile(r"[!#-'*+.^-z|~-]+/[!#-'*+.^-z|~-]+")
+_TYPE = re.compile(r"[!#-'*+.0-9^-z|~-]+/[!#-'*+.0-9^-z|~-]+")
 _KINDS_OF_TEXT = {"text": "text/plain", "text/": "text/plain", "plain": "text/plain", "html": "text/html"}
 
 
