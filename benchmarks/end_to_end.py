@@ -78,7 +78,8 @@ def system(folder: Path) -> Iterator[Running]:
     known = folder / "threads.csv"
     known.write_text("".join(f"{mails.outbound_id(n)},{mails.ticket_id(n)}\n" for n in range(TICKETS)), "utf-8")
     ingest = [sys.executable, "-m", "ingest"]
-    subprocess.run([*ingest, "threads", "import", str(known)], env=environment, check=True, capture_output=True)
+    for command in (["migrate"], ["threads", "import", str(known)]):
+        subprocess.run([*ingest, *command], env=environment, check=True, capture_output=True)
     with ExitStack() as stack:
         listen = ["--listen", f"127.0.0.1:{api}", "--data", str(data)]
         sandbox = stack.enter_context(started([*ingest, "sandbox", *listen], environment, api))
