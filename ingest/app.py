@@ -20,11 +20,13 @@ from ingest.policy import House
 from ingest.receive import Receiver
 from ingest.retry import DAY, Schedule
 from ingest.sources import Source, SourceError
+from ingest.sources.imap import ImapSource
 from ingest.sources.smtp import SmtpSource
 from ingest.sources.smtp.limits import Limits
-from ingest.store import StoreUnavailable
+from ingest.store import Database, StoreUnavailable
+from ingest.store.imap import ImapStore
 from ingest.store.messages import Store
-from ingest.store.opening import WorkerLock, open_store
+from ingest.store.opening import WorkerLock, open_database
 from ingest.sync import ThreadSync
 from ingest.web import Web, create_app
 from ingest.worker import Worker
@@ -38,6 +40,7 @@ class Engine:
 
     settings: Settings
     store: Store
+    mailboxes: ImapStore
     api: TicketApi
     receiver: Receiver
     pipeline: Pipeline
@@ -55,12 +58,12 @@ async def start_engine(settings: Settings, *, clock: Callable[[], float] = time.
     children = ParseChildren(
         children=settings.parse_children, seconds=settings.parse_seconds, memory_bytes=settings.parse_memory_bytes
     )
-    async with open_store(settings.database_url) as store, TicketApi(settings) as api:
-        if released := await store.release_leases():
+    async with open_database(settings.database_url) as database, TicketApi(settings) as api:
+        if released := await Store(database).release_leases():
             _log.info("took over what an earlier worker left", messages=released)
         await children.start()
         try:
-            yield _wire(settings, store, api, children, clock)
+            yield _wire(settings, database, api, children, clock)
         finally:
             await children.stop()
 
@@ -81,8 +84,9 @@ def rules(settings: Settings) -> Rules:
 
 
 def _wire(
-    settings: Settings, store: Store, api: TicketApi, children: ParseChildren, clock: Callable[[], float]
+    settings: Settings, database: Database, api: TicketApi, children: ParseChildren, clock: Callable[[], float]
 ) -> Engine:
+    store = Store(database)
     pipeline = Pipeline(facts=store, desk=api, reader=children, rules=rules(settings), clock=clock)
     worker = Worker(
         store,
@@ -107,7 +111,14 @@ def _wire(
         on_stored=worker.wake,
     )
     return Engine(
-        settings=settings, store=store, api=api, receiver=receiver, pipeline=pipeline, worker=worker, sync=sync
+        settings=settings,
+        store=store,
+        mailboxes=ImapStore(database),
+        api=api,
+        receiver=receiver,
+        pipeline=pipeline,
+        worker=worker,
+        sync=sync,
     )
 
 
@@ -160,7 +171,11 @@ class App:
                 listen = self.engine.settings.http_listen
                 raise SourceError(f"cannot listen on {listen}: {error.strerror}; change INGEST_HTTP_LISTEN") from error
         for source in self.sources:
-            await source.start()
+            try:
+                await source.start()
+            except SourceError as error:
+                setting = f"INGEST_{source.name.partition(':')[0].upper()}_LISTEN"
+                raise SourceError(f"{error} ({setting})") from error
             self._started.append(source)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -271,4 +286,13 @@ def _sources(engine: Engine, clock: Callable[[], float]) -> Iterator[Source]:
             clock=clock,
             lmtp=lmtp,
             limits=limits,
+        )
+    if settings.imap:
+        yield ImapSource(
+            settings.imap,
+            receiver.receive,
+            refusal=receiver.refusal,
+            memory=engine.mailboxes,
+            max_message_bytes=settings.max_message_bytes,
+            clock=clock,
         )

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = _build(words)(words, prog_name="ingest", standalone_mode=False) or Exit.OK
     except typer.TyperException as error:
-        code = _tell(f"{error.format_message()} See `ingest --help`.", Exit.USAGE)
+        code = _tell_usage(error)
     except typer.Abort:
         code = INTERRUPTED
     except Exception as error:
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _build(words: Iterable[str]) -> typer.Typer:
-    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
     app.callback()(_ingest)
     wanted = next((word for word in words if not word.startswith("-")), "")
     for module in [COMMANDS[wanted]] if wanted in COMMANDS else COMMANDS.values():
@@ -71,6 +71,16 @@ def _ingest(
     if version:
         typer.echo(f"ingest {__version__}")
         raise typer.Exit
+
+
+def _tell_usage(error: typer.TyperException) -> Exit:
+    """A group without a command comes with its whole help; all else is one line, with where to read on."""
+    text = error.format_message()
+    if "\n" in text:
+        typer.echo(text, err=True)
+        return Exit.USAGE
+    context = getattr(error, "ctx", None)
+    return _tell(f"{text} See `{context.command_path if context else 'ingest'} --help`.", Exit.USAGE)
 
 
 def _tell(problem: str, code: Exit) -> Exit:

@@ -18,15 +18,16 @@ def register(app: typer.Typer) -> None:
 
 
 def address(
-    ticket: Annotated[str, typer.Argument(help="Id of the ticket (not its code).")],
+    ticket: Annotated[str, typer.Argument(metavar="TICKET", help="Id of the ticket (not its code).")],
     domain: Annotated[
         str | None, typer.Option(help="Which of INGEST_DOMAINS to use.", show_default="the first")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> None:
-    """Print a signed reply address and a signed Message-ID for a ticket, made with INGEST_SIGNING_KEY.
+    """Print a signed reply address for a ticket.
 
-    Put the address into Reply-To, or the Message-ID on the outbound mail: a reply then proves its ticket by itself.
+    And a signed Message-ID, both made with INGEST_SIGNING_KEY. Put the address into Reply-To, or the Message-ID on the
+    outbound mail: a reply then proves its ticket by itself.
     """
     key, ours = _key_and_domain(load(os.environ), domain)
     signed = sign_address(ticket, ours, key)

@@ -20,7 +20,7 @@ from ingest.outcome import Delivered, Outcome, Waiting
 from ingest.pipeline import Decision
 from ingest.sources import replay
 
-Paths = Annotated[list[Path], typer.Argument(help=".eml, mbox, Maildir, or folders of them.")]
+Paths = Annotated[list[Path], typer.Argument(metavar="PATH", help=".eml, mbox, Maildir, or folders of them.")]
 Show = Callable[[Explanation], None]
 
 NO_MESSAGE = ParsedMessage(message_id=None)
@@ -38,7 +38,9 @@ def explain(
         bool, typer.Option("--html", help="A page to look at, with the parts that are cut greyed.")
     ] = False,
 ) -> int:
-    """Show what would happen to each mail, and why: evidence, verdict, content, and what was cut. Posts nothing.
+    """Show what would happen to each mail, and why.
+
+    The evidence, the verdict, the content, and what was cut. Nothing is stored or posted.
 
     It needs neither a database nor an API. The database of INGEST_DATABASE_URL is asked where it exists, and the
     ticket API where RAVENNA_API_TOKEN is set. Without INGEST_DOMAINS every recipient counts as one of ours.

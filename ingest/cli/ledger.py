@@ -20,9 +20,10 @@ def register(app: typer.Typer) -> None:
 def ledger(
     json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> int:
-    """Print the law of conservation, in numbers: accepted = the sum of all states.
+    """Count what became of every accepted mail.
 
-    Exit code 0 while it holds, 1 where it does not: a mail was lost, or came from nowhere.
+    The law of conservation: accepted = the sum of all states. Exit code 0 while it holds, 1 where it does not: a mail
+    was lost, or came from nowhere.
     """
     found = asyncio.run(_read())
     if json:

@@ -18,10 +18,12 @@ from ingest.store import MessageRecord
 from ingest.store.messages import Store
 from ingest.store.operator import NotPossible
 
-messages = typer.Typer(no_args_is_help=True, help="Look at mails in the store, and decide about those that are stuck.")
+messages = typer.Typer(no_args_is_help=True, help="Look at mails, and decide about stuck ones.")
 
-QueueId = Annotated[str, typer.Argument(help="Queue id, as the sender was told it and `messages list` shows it.")]
-QueueIds = Annotated[list[str], typer.Argument(help="Queue ids.")]
+QueueId = Annotated[
+    str, typer.Argument(metavar="ID", help="Queue id, as the sender was told it and `messages list` shows it.")
+]
+QueueIds = Annotated[list[str], typer.Argument(metavar="ID", help="Queue ids.")]
 Act = Callable[[Store, str], Awaitable[None]]
 
 _TIMES = ("received_at", "next_attempt_at", "leased_until", "updated_at")
@@ -51,7 +53,9 @@ def list_(
 
 @messages.command()
 def show(queue_id: QueueId, json: Json = False) -> None:
-    """Show everything that is known about one mail: facts, evidence, history."""
+    """Show all that is known about one mail.
+
+    Its facts, the evidence for its ticket, and its history."""
     record, waiting_for = asyncio.run(_show(queue_id))
     facts = _facts(record) | {"waiting_for": list(waiting_for), "history": [_attempt(a) for a in record.history]}
     if json:
@@ -72,7 +76,7 @@ _EVIDENCE = ("signal", "value", "ticket_id", "strength", "note")
 
 @messages.command()
 def raw(queue_id: QueueId) -> None:
-    """Write the octets of a mail to standard output, as they were received.
+    """Write a mail as it was received.
 
     On a terminal control characters are shown as escapes; redirect the output to have the exact octets:
     ingest messages raw ID > mail.eml
@@ -87,7 +91,9 @@ def raw(queue_id: QueueId) -> None:
 
 @messages.command()
 def retry(queue_ids: QueueIds, by: By = "") -> None:
-    """Try quarantined, failed, waiting or discarded mails once more, under the same rules as before."""
+    """Try mails once more.
+
+    Quarantined, failed, waiting or discarded ones, under the same rules as before."""
     who, now = by or user_name(), time.time()
     asyncio.run(_each(queue_ids, "queued again", lambda store, queue_id: store.retry(queue_id, by=who, now=now)))
 
@@ -98,7 +104,9 @@ def release(
     ticket: Annotated[str | None, typer.Option(help="Post to this ticket (id or code), whatever the evidence.")] = None,
     by: By = "",
 ) -> None:
-    """Let mails pass that a rule stopped. With --ticket they go to that ticket and need no other evidence."""
+    """Let mails pass that a rule stopped.
+
+    With --ticket they go to that ticket and need no other evidence."""
     who, now = by or user_name(), time.time()
 
     async def act(store: Store, queue_id: str) -> None:
@@ -113,7 +121,9 @@ def discard(
     reason: Annotated[str, typer.Option(help="Why nobody needs it, for the history.")],
     by: By = "",
 ) -> None:
-    """End mails that nobody needs. Their octets are kept for the retention time; `retry` brings them back."""
+    """End mails that nobody needs.
+
+    Their octets are kept for the retention time; `ingest messages retry` brings them back."""
     who, now = by or user_name(), time.time()
 
     async def act(store: Store, queue_id: str) -> None:

@@ -58,7 +58,9 @@ def replay(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line and mail.")] = False,
 ) -> int:
-    """Take in mails from files, through the same pipeline as mail that comes by SMTP, and tell what became of each.
+    """Take in mails from files.
+
+    They go through the same pipeline as mail that comes by SMTP, and a table tells what became of each.
 
     If a worker (`ingest serve`) runs on the database, it does the work, and this command watches. Otherwise this
     command works until nothing is left to do now. Replaying the same files again posts nothing twice.
@@ -67,7 +69,7 @@ def replay(
     off or wait for their parent: a worker goes on with them.
     """
     files.check_paths(paths)
-    log.configure("warning")
+    log.configure("error")
     results = asyncio.run(_dry_run(paths) if dry_run else _replay(paths))
     foreign = [item for item in results if isinstance(item, Unread) and item.foreign]
     told = [item for item in results if isinstance(item, Result)]

@@ -29,7 +29,9 @@ def sandbox(
     ] = None,
     token: Annotated[str, typer.Option(help="The token that requests must carry.")] = SANDBOX_TOKEN,
 ) -> None:
-    """Run a local stand-in for the ticket API, until it is interrupted. Its page shows tickets and messages."""
+    """Run the stand-in for the ticket API alone.
+
+    Until it is interrupted. Its page shows the tickets and their messages."""
     address = listen or load(os.environ).sandbox_listen
     host, port = parse_listener(address)
     check_start_data(data)

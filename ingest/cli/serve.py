@@ -35,8 +35,9 @@ def serve(
         Path, typer.Option(help="The tickets, users and messages that the stand-in starts with.")
     ] = START_DATA,
 ) -> None:
-    """Run the worker: take mail in by SMTP, LMTP and IMAP, and post it as ticket messages.
+    """Run the worker.
 
+    It takes mail in by SMTP, LMTP and IMAP, and posts it as ticket messages.
     It needs RAVENNA_API_TOKEN and INGEST_DOMAINS; `ingest settings` shows all settings, `ingest check` tries them.
 
     SIGTERM or SIGINT stops it: it takes no more mail, and gives what is in progress INGEST_DRAIN seconds to finish.

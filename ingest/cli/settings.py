@@ -48,11 +48,12 @@ def settings(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line and setting.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="The table of the README: without values.")] = False,
 ) -> None:
-    """Print every setting: what it is now (secrets hidden), unit, default, and what it means.
+    """Print every setting and what it means.
 
-    Set one in the environment under its name, or in the TOML file that INGEST_CONFIG names. A list is written with
-    commas. The secrets RAVENNA_API_TOKEN and INGEST_SIGNING_KEY can come from the files that RAVENNA_API_TOKEN_FILE
-    and INGEST_SIGNING_KEY_FILE name. Mailboxes to read are tables [[imap]] of the TOML file.
+    With what it is now (secrets hidden), its unit, and its default. Set one in the environment under its name, or in
+    the TOML file that INGEST_CONFIG names. A list is written with commas. The secrets RAVENNA_API_TOKEN and
+    INGEST_SIGNING_KEY can come from the files that RAVENNA_API_TOKEN_FILE and INGEST_SIGNING_KEY_FILE name. Mailboxes
+    to read are tables [[imap]] of the TOML file.
     """
     if markdown:
         typer.echo(markdown_table(), nl=False)

@@ -19,14 +19,15 @@ from ingest.store import Thread
 from ingest.store.messages import Store
 
 threads = typer.Typer(
-    no_args_is_help=True, help="Which ticket a Message-ID belongs to. Mails that wait for an id go on when it is added."
+    no_args_is_help=True,
+    help="Which ticket a Message-ID belongs to.\n\nMails that wait for an id go on when it is added.",
 )
 
 BATCH = 500
 MAX_ID_CHARACTERS = 998
 
 Pair = tuple[str, str]
-Force = Annotated[bool, typer.Option(help="Also where the id is known for another ticket.")]
+Force = Annotated[bool, typer.Option("--force", help="Also where the id is known for another ticket.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +42,9 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="So many, the latest first.")] = 100,
     json: Json = False,
 ) -> None:
-    """List what is known. An id without a ticket is one that mails refer to and nobody has seen."""
+    """List what is known.
+
+    An id without a ticket is one that mails refer to and nobody has seen."""
     wanted = message_id and normalised(message_id)
     found = asyncio.run(_list(wanted, ticket, limit))
     rows = [asdict(thread) | {"learned_at": output.iso(thread.learned_at)} for thread in found]
@@ -55,8 +58,10 @@ def list_(
 
 @threads.command()
 def add(
-    message_id: Annotated[str, typer.Argument(help="Message-ID, with or without angle brackets.")],
-    ticket: Annotated[str, typer.Argument(help="Id of the ticket (not its code).")],
+    message_id: Annotated[
+        str, typer.Argument(metavar="MESSAGE-ID", help="Message-ID, with or without angle brackets.")
+    ],
+    ticket: Annotated[str, typer.Argument(metavar="TICKET", help="Id of the ticket (not its code).")],
     alias_of: Annotated[str | None, typer.Option(help="The id under which the same mail was sent.")] = None,
     force: Force = False,
 ) -> None:
@@ -70,10 +75,14 @@ def add(
 
 @threads.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="CSV (message_id,ticket_id) or JSON lines with these keys.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV (message_id,ticket_id) or JSON lines with these keys.")
+    ],
     force: Force = False,
 ) -> None:
-    """Note many at once, such as the outbound mail of the time before this worker. Doing it twice does no harm.
+    """Note many at once.
+
+    Such as the outbound mail of the time before this worker. Doing it twice does no harm.
 
     CSV: one message_id,ticket_id a line; a first line with these names may be there.
     JSON lines: {"message_id": "<1@example.com>", "ticket_id": "cm7y0q4kt000q5gneqf0tbspg"}

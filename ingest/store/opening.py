@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from ingest.store import StoreUnavailable
+from ingest.store import Database, StoreUnavailable
 from ingest.store.messages import Store
 from ingest.store.sqlite import SqliteDatabase
 
@@ -19,8 +19,8 @@ def file_of(url: str) -> Path:
 
 
 @asynccontextmanager
-async def open_store(url: str) -> AsyncIterator[Store]:
-    """The store at ``url``, brought up to date; closed with the block.
+async def open_database(url: str) -> AsyncIterator[Database]:
+    """The database at ``url``, brought up to date; closed with the block.
 
     Raises:
         StoreUnavailable: the database cannot be opened.
@@ -28,9 +28,16 @@ async def open_store(url: str) -> AsyncIterator[Store]:
     database = SqliteDatabase(file_of(url))
     try:
         await database.migrate()
-        yield Store(database)
+        yield database
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def open_store(url: str) -> AsyncIterator[Store]:
+    """The messages in the database at ``url``, as ``open_database``."""
+    async with open_database(url) as database:
+        yield Store(database)
 
 
 class WorkerLock:

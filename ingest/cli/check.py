@@ -1,0 +1,129 @@
+"""``ingest check``: everything that the worker needs, tried one by one."""
+
+import asyncio
+import os
+import ssl
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
+
+import typer
+
+from ingest.api import TicketApi, Unavailable
+from ingest.cli import output
+from ingest.cli.exits import Exit
+from ingest.config import REQUIRED_TO_SERVE, MiB, Settings, load, unknown_names
+from ingest.sources.imap.check import check as check_account
+from ingest.sources.smtp.tls import Certificate
+from ingest.store import Database, StoreUnavailable
+from ingest.store.imap import ImapStore
+from ingest.store.messages import Store
+from ingest.store.opening import file_of, open_database
+
+Level = Literal["ok", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of the answer."""
+
+    what: str
+    level: Level
+    text: str
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("check")(check)
+
+
+def check(json: Annotated[bool, typer.Option("--json", help="One JSON object a line and finding.")] = False) -> int:
+    """Try everything that the worker needs.
+
+    Settings, certificate, API token, database, and each mailbox: each is tried, and each is told. Nothing is posted,
+    and no mailbox is changed. Exit code 0 where nothing is wrong (there may be warnings), else 1.
+    """
+    settings = load(os.environ)
+    findings = asyncio.run(_all(settings))
+    if json:
+        for finding in findings:
+            output.emit(asdict(finding))
+    else:
+        output.table(("what", "result", ""), [(f.what, f.level, f.text) for f in findings])
+    return Exit.FAILED if any(finding.level == "error" for finding in findings) else Exit.OK
+
+
+async def _all(settings: Settings) -> list[Finding]:
+    return [
+        *_settings(settings),
+        *_certificate(settings),
+        *[finding async for finding in _api(settings)],
+        *[finding async for finding in _database(settings)],
+    ]
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    values = {"RAVENNA_API_TOKEN": settings.api_token, "INGEST_DOMAINS": settings.domains}
+    missing = [name for name in REQUIRED_TO_SERVE if not values[name]]
+    for name in missing:
+        yield Finding(what="settings", level="error", text=f"{name} is not set: {REQUIRED_TO_SERVE[name]}")
+    for line in unknown_names(os.environ):
+        yield Finding(what="settings", level="warning", text=line)
+    if settings.signing_key is None:
+        text = "INGEST_SIGNING_KEY is not set: signed reply addresses and Message-IDs prove nothing"
+        yield Finding(what="settings", level="warning", text=text)
+    if settings.fallback_author_id is None:
+        text = "INGEST_FALLBACK_AUTHOR_ID is not set: mail of senders whom the API does not know is quarantined"
+        yield Finding(what="settings", level="warning", text=text)
+    if not missing:
+        yield Finding(what="settings", level="ok", text=f"mail for {', '.join(settings.domains)} is taken in")
+
+
+def _certificate(settings: Settings) -> Iterator[Finding]:
+    chain, key = settings.tls_certificate, settings.tls_key
+    if chain is None or key is None:
+        return
+    try:
+        Certificate(chain, key)
+    except (OSError, ssl.SSLError) as error:
+        yield Finding(what="certificate", level="error", text=f"cannot use {chain} with {key}: {error}")
+    else:
+        yield Finding(what="certificate", level="ok", text=f"{chain} goes with its key")
+
+
+async def _api(settings: Settings) -> AsyncIterator[Finding]:
+    if settings.api_token is None:
+        return
+    async with TicketApi(settings) as api:
+        try:
+            await api.list_tickets(limit=1)
+        except Unavailable as error:
+            yield Finding(what="api", level="error", text=f"{settings.api_url}: {error}")
+        else:
+            yield Finding(what="api", level="ok", text=f"{settings.api_url} answers, and takes the token")
+
+
+async def _database(settings: Settings) -> AsyncIterator[Finding]:
+    """The database, and the mailboxes, whose tokens are kept in it."""
+    file = file_of(settings.database_url)
+    is_new = not file.exists()
+    try:
+        async with open_database(settings.database_url) as database:
+            yield await _ledger(str(file), database, is_new)
+            for account in settings.imap:
+                for found in await check_account(account, ImapStore(database)):
+                    yield Finding(what=f"imap {found.account}", level=found.level, text=found.text)
+    except StoreUnavailable as error:
+        yield Finding(what="database", level="error", text=str(error))
+
+
+async def _ledger(file: str, database: Database, is_new: bool) -> Finding:
+    ledger = await Store(database).ledger(now=time.time())
+    free = database.free_bytes()
+    room = "" if free is None else f", {free // MiB} MiB of disk are free"
+    if not ledger.holds:
+        text = f"{file}: the ledger does not hold; see `ingest ledger`"
+        return Finding(what="database", level="error", text=text)
+    text = f"{file}{' was made' if is_new else ''}: {ledger.accepted} mails accepted, all accounted for{room}"
+    return Finding(what="database", level="ok", text=text)

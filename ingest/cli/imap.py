@@ -1,0 +1,64 @@
+"""``ingest imap``: what only mailboxes need."""
+
+import asyncio
+import os
+from typing import Annotated
+
+import typer
+
+from ingest.accounts import CredentialUnreadable, ImapAccount
+from ingest.cli import output
+from ingest.cli.exits import Exit, Problem
+from ingest.config import load
+from ingest.sources.imap.first_token import LoginImpossible
+from ingest.sources.imap.first_token import login as get_first_token
+from ingest.sources.imap.oauth import TokenRefused, TokenThrottled, TokenUnavailable
+from ingest.store.imap import ImapStore
+from ingest.store.opening import open_database
+
+imap = typer.Typer(no_args_is_help=True, help="Log in to mailboxes with OAuth2.")
+
+
+@imap.callback()
+def _imap() -> None:
+    """A group, though it has one command."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(imap, name="imap")
+
+
+@imap.command()
+def login(
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name in the settings.")],
+) -> None:
+    """Get the first token of an account.
+
+    It tells which page to open, and saves the token in the database. Needed once for each account with auth = "xoauth2"
+    or "oauthbearer", and again where access was revoked. The worker may run meanwhile; it takes the new token by
+    itself.
+    """
+    settings = load(os.environ)
+    chosen = next((each for each in settings.imap if each.name == account), None)
+    if chosen is None:
+        names = (
+            ", ".join(each.name for each in settings.imap) or "none; INGEST_CONFIG names the file with tables [[imap]]"
+        )
+        raise Problem(f"there is no account {account!r}; the settings have: {names}", Exit.NOT_FOUND)
+    asyncio.run(_login(chosen, settings.database_url))
+    output.say(f"{account}: the token is saved; `ingest check` tries it")
+
+
+async def _login(account: ImapAccount, database_url: str) -> None:
+    async with open_database(database_url) as database:
+        try:
+            await get_first_token(account, ImapStore(database), show=output.say, ask=_ask)
+        except LoginImpossible as error:
+            raise Problem(str(error), Exit.USAGE) from error
+        except (TokenRefused, TokenThrottled, TokenUnavailable, CredentialUnreadable) as error:
+            raise Problem(f"{account.name}: {error}", Exit.UNAVAILABLE) from error
+
+
+async def _ask(question: str) -> str:
+    return await asyncio.to_thread(input, f"{question} ")
