@@ -1,6 +1,7 @@
 """The mails of ``fixtures/mails``: each with its expected result, and how it is compared (``fixtures/README.md``)."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ DOMAIN = "mail.ravenna.example"
 Told = Mapping[str, Any]
 """What became of a mail, in the form that ``ingest explain --json`` prints."""
 
+_EMPTY_LINES = re.compile("\n{3,}")
 COMPARED = ("message", "reply", "resolution", "outcome", "post")
 
 
@@ -40,9 +42,9 @@ class FixtureMail:
         return tuple(self.expected.get("after", ()))
 
     @property
-    def fallback_author(self) -> str | None:
-        settings = self.expected.get("settings", {})
-        return str(author) if (author := settings.get("fallback_author_id", FALLBACK_AUTHOR)) else None
+    def fallback_author(self) -> str:
+        """``""`` for none."""
+        return self.expected.get("settings", {}).get("fallback_author_id", FALLBACK_AUTHOR) or ""
 
     @property
     def envelope(self) -> Envelope:
@@ -95,5 +97,5 @@ def _differ_in(place: str, name: str, wanted: Any, found: Mapping[str, Any]) -> 
 
 
 def _lines(text: str) -> str:
-    """Spaces at the end of a line show nowhere."""
-    return "\n".join(line.rstrip() for line in text.split("\n"))
+    """Spaces at the end of a line show nowhere, and many empty lines show as one."""
+    return _EMPTY_LINES.sub("\n\n", "\n".join(line.rstrip() for line in text.split("\n")))

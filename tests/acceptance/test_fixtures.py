@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 
 from ingest.app import Engine
+from ingest.cli.deciding import Explanation
+from ingest.cli.explain import facts
 from ingest.envelope import ReceivedMessage, SourceRef
-from ingest.message import ParsedMessage, Reply
+from ingest.message import Reply
 from ingest.pipeline import Decision
 from ingest.sandbox import Sandbox
 from ingest.sources.smtp.trace import received_field
 from ingest.store import MessageRecord
-from tests.engines import started
-from tests.fixture_mails import FixtureMail, Told, differences, load
+from tests.engines import environment, started, told_by
+from tests.fixture_mails import SANDBOX, FixtureMail, Told, differences, load
 from tests.making import queued
 
 pytestmark = pytest.mark.xdist_group("fixtures")
@@ -30,6 +32,8 @@ TRACE_FIELD = received_field(
     recipient=None,
     received_at=1791875534.0,
 )
+EXPLAINED = ("resolution", "outcome")
+NO_REPLY = Reply(content="", elided="", confidence=1.0, how="")
 ALL = load()
 BY_NAME = {mail.name: mail for mail in ALL}
 ALONE = [mail for mail in ALL if not mail.after]
@@ -66,12 +70,11 @@ def test_the_mail_says_why_it_is_here(mail: FixtureMail) -> None:
     assert {"state"} <= mail.expected["outcome"].keys()
 
 
-@pytest.mark.parametrize("mail", ALL, ids=lambda mail: mail.name)
+@pytest.mark.parametrize("mail", ALONE, ids=lambda mail: mail.name)
 def test_extraction_loses_nothing_of_the_body(mail: FixtureMail, told: Mapping[str, Told]) -> None:
-    reply = told[mail.name].get("reply")
-    if reply is not None:
-        assert _letters(reply["body"]) == _letters("".join(reply["segments"]))
-        assert reply["content"] or not reply["body"].strip()
+    body = told[mail.name]["message"]["body"]
+    assert body == "".join(told[mail.name]["segments"])
+    assert bool(told[mail.name]["reply"]["content"]) == bool(body.strip())
 
 
 @pytest.mark.parametrize("mail", ALL, ids=lambda mail: mail.name)
@@ -82,8 +85,22 @@ def test_nothing_out_of_a_header_can_write_on_a_terminal(mail: FixtureMail, told
     assert all(word.isprintable() for word in shown), shown
 
 
-def _letters(text: str) -> str:
-    return "".join(text.split())
+def test_the_command_explains_the_same(told: Mapping[str, Told], explained: Mapping[str, Told]) -> None:
+    for name, printed in explained.items():
+        assert {part: printed[part] for part in EXPLAINED} == {part: told[name][part] for part in EXPLAINED}
+
+
+@pytest.fixture(scope="module")
+def explained(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Told]:
+    """What `ingest explain` prints of the mails that need no more than their file."""
+    return asyncio.run(_run_explain(tmp_path_factory.mktemp("explained") / "none.db"))
+
+
+async def _run_explain(database: Path) -> dict[str, Told]:
+    mails = [mail for mail in ALONE if not mail.expected.keys() & {"envelope", "settings"}]
+    async with Sandbox(data=SANDBOX) as sandbox:
+        printed = await told_by(environment(sandbox, database), "explain", *(str(mail.path) for mail in mails))
+    return {mail.name: told for mail, told in zip(mails, printed, strict=True)}
 
 
 async def _tell_all(folder: Path) -> dict[str, Told]:
@@ -103,7 +120,7 @@ async def _tell(mails: Sequence[FixtureMail], folder: Path, on_top: bytes = b"")
         async with started(folder / f"{number}.db", INGEST_FALLBACK_AUTHOR_ID=author) as (engine, _sandbox):
             for mail in (mail for mail in mails if mail.fallback_author == author):
                 decision = await engine.pipeline.decide(queued(envelope=mail.envelope), on_top + mail.content)
-                told[mail.name] = _explain(decision)
+                told[mail.name] = _explain(mail, decision)
     return told
 
 
@@ -129,35 +146,14 @@ async def _take_in(engine: Engine, mails: Iterable[FixtureMail]) -> list[Message
     return records
 
 
-def _explain(decision: Decision) -> Told:
-    """The decision in the form of `ingest explain --json`, with what would be posted beside it."""
-    told: dict[str, Any] = {
-        "message": _message(decision.message, decision.reply) if decision.message else {},
-        "resolution": {"ticket_id": decision.resolution.ticket_id, "conflict": decision.resolution.conflict},
-        "outcome": {"state": "delivered"},
-    }
-    if decision.outcome is not None:
-        told["outcome"] = {"state": str(decision.outcome.state), **asdict(decision.outcome)}
-    if decision.draft is not None and decision.reply is not None:
+def _explain(mail: FixtureMail, decision: Decision) -> Told:
+    """The decision as `ingest explain --json` prints it, with what would be posted beside it."""
+    reply = decision.reply or NO_REPLY
+    explained = facts(Explanation(place=mail.name, size=len(mail.content), decision=decision, reply=reply))
+    told: dict[str, Any] = {**explained, "segments": [segment.text for segment in reply.segments]}
+    if decision.draft is not None:
         told["post"] = asdict(decision.draft)
-        told["reply"] = {
-            **asdict(decision.reply),
-            "body": decision.reply.body,
-            "segments": [segment.text for segment in decision.reply.segments],
-        }
     return told
-
-
-def _message(message: ParsedMessage, reply: Reply | None) -> dict[str, Any]:
-    addresses = {name: [item.addr_spec for item in getattr(message, name)] for name in ("from_", "to", "cc")}
-    return {
-        **asdict(message),
-        "from": addresses["from_"],
-        "to": addresses["to"],
-        "cc": addresses["cc"],
-        **{name: list(getattr(message, name)) for name in ("in_reply_to", "references", "defects")},
-        "body": reply.body if reply is not None else message.text,
-    }
 
 
 def _recorded(record: MessageRecord, sandbox: Sandbox) -> Told:
@@ -167,5 +163,5 @@ def _recorded(record: MessageRecord, sandbox: Sandbox) -> Told:
         "message": {"message_id": record.message_id, "subject": record.subject},
         "resolution": {"ticket_id": record.ticket_id},
         "outcome": {"state": str(record.state), "rule": record.rule},
-        "reply": {"content": posted.get("content", ""), "body": "", "segments": ()},
+        "reply": {"content": posted.get("content", "")},
     }
