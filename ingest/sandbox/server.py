@@ -84,7 +84,7 @@ class Sandbox:
         await self._server.ready.wait()
 
     async def stop(self) -> None:
-        """Finish the requests that are being answered, for two seconds at most, and close."""
+        """Finish the requests that are being answered, for a second at most, and close."""
         self._server.should_exit = True
         await self._serving
         self.desk.close()
@@ -134,6 +134,6 @@ def _config(app: Callable[..., Any]) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=1,
         backlog=2048,
     )
