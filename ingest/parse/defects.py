@@ -1,6 +1,7 @@
 """Defects: what was wrong with a message, and what was done about it.
 
-Each is a sentence with a stable word before its colon, so that policy can test for a kind and a person can read the rest.
+Each is a sentence with a stable word before its colon, so that policy can test for a kind and a person can read the
+rest.
 """
 
 from ingest.parse.limits import MAX_DEFECTS

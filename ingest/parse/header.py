@@ -104,11 +104,11 @@ def _read_lines(lines: list[bytes], defects: Defects) -> tuple[list[Field], int]
     fields: list[Field] = []
     folded: list[bytes] = []
     name = ""
-    for index, line in enumerate(lines):
-        if line[:1] in (b" ", b"\t") and name:
-            folded.append(line)
+    for index, marked in enumerate(lines):
+        if marked[:1] in (b" ", b"\t") and name:
+            folded.append(marked)
             continue
-        line = _without_mark(line, defects)
+        line = _without_mark(marked, defects)
         field = _split(line)
         if field is None and not _is_stray(line, lines, index, defects):
             return _closed(fields, name, folded, defects), index

@@ -17,6 +17,11 @@ from ingest.parse.limits import MAX_DEPTH, MAX_EXPANDED_OCTETS, MAX_PARTS, MAX_S
 from ingest.parse.part import Part
 
 _GUESS = re.compile(rb"(?:\A|\n)--([!-~][^\r\n]{0,198})\r?\n(?=Content-[A-Za-z-]{1,40}[ \t]*:)", re.IGNORECASE)
+_TAIL = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
+"""What may follow a boundary on its line."""
+_LINE_FEED = 10
+_OCTETS_PER_FIND = 100
+"""What a find costs, in octets looked through: a mail made of all but boundaries must not take longer than others."""
 _GUESS_OCTETS = 64 * 1024
 
 
@@ -91,19 +96,29 @@ class Builder:
 
     def _spans(self, source: bytes, start: int, end: int, boundary: bytes) -> Iterator[tuple[int, int]]:
         """Where the parts between a boundary's lines are, those after the closing line too: some senders go on."""
-        self._scannable -= end - start
-        if self._scannable < 0:
-            self._defects.note(CUT, "the multiparts are too large and too deep to be searched")
-            return
-        line = re.compile(rb"(?:\r?\n|\A)--" + re.escape(boundary.rstrip()) + rb"(--)?[ \t]*(?=\r?\n|\Z)")
         opened = -1
-        for match in line.finditer(source, max(start - 1, 0), end):
-            if opened >= 0 and match.start() >= opened:
-                yield opened, match.start()
-            opened = -1 if match[1] else min(_after_line(source, match.end()), end)
+        for line_start, line_end, closes in self._boundary_lines(source, start, end, b"--" + boundary.rstrip()):
+            if 0 <= opened <= line_start:
+                yield opened, line_start
+            opened = -1 if closes else min(line_end, end)
         if 0 <= opened < end:
             self._defects.note(STRUCTURE, "the closing boundary of a multipart is missing")
             yield opened, end
+
+    def _boundary_lines(self, source: bytes, start: int, end: int, mark: bytes) -> Iterator[tuple[int, int, bool]]:
+        """Start and end of each line that is a boundary, and whether it is the closing one.
+
+        The line end before a boundary belongs to it (RFC 2046 section 5.1.1)."""
+        self._scannable -= end - start
+        position = start
+        while self._scannable >= 0 and (found := source.find(mark, position, end)) >= 0:
+            position = found + len(mark)
+            self._scannable -= _OCTETS_PER_FIND
+            tail = _TAIL.match(source, position, end)
+            if tail is not None and (found == start or source[found - 1] == _LINE_FEED):
+                yield _before_line_end(source, start, found), tail.end(), tail[1] is not None
+        if self._scannable < 0:
+            self._defects.note(CUT, "the multiparts are too large and too deep to be searched")
 
     def _guess_boundary(self, part: Part) -> bytes:
         window = part.source[part.start : min(part.end, part.start + _GUESS_OCTETS)]
@@ -118,11 +133,11 @@ def _read_part_header(source: bytes, start: int, end: int, defects: Defects) -> 
     return header
 
 
-def _after_line(source: bytes, position: int) -> int:
-    """Past the end of the line at ``position``."""
-    if source.startswith(b"\r\n", position):
-        return position + 2
-    return position + 1
+def _before_line_end(source: bytes, start: int, position: int) -> int:
+    """The place of the line end before ``position``, not before ``start``."""
+    if source.endswith(b"\r\n", start, position):
+        return position - 2
+    return position - 1 if source.endswith(b"\n", start, position) else position
 
 
 def walk(part: Part) -> Iterator[Part]:

@@ -6,6 +6,8 @@ import re
 _BLANK = re.compile("[\\s\xa0\u200b-\u200f\u2060\ufeff]*")
 _TAG = re.compile(r"<[^<>]*>")
 _OPENING = re.compile(r"<(style|script|title)\b[^<>]*>", re.IGNORECASE)
+_WORDS = re.compile(r"(?:>|\A)[^<>\w]*\w[^<>]*")
+_INVISIBLE = re.compile(r"<(?:style|script|title|!)", re.IGNORECASE)
 _SHOWS = re.compile(r"<(?:img|svg|hr|object|video|audio|iframe|embed)\b", re.IGNORECASE)
 _ENRICHED = re.compile(r"<<|</?[A-Za-z0-9-]{1,60}>")
 _PARAM = re.compile(r"<param>[^<]*</param>", re.IGNORECASE)
@@ -35,6 +37,9 @@ def is_blank(text: str) -> bool:
 
 def is_blank_html(markup: str) -> bool:
     """Whether nothing in the HTML can be seen: no word, no picture."""
+    words = _WORDS.search(markup, max(markup.find("<body"), markup.find("<BODY"), 0))
+    if words is not None and not _INVISIBLE.match(markup, markup.rfind("<", 0, words.start())):
+        return False
     return _SHOWS.search(markup) is None and is_blank(visible(markup))
 
 
