@@ -25,6 +25,7 @@ class Inbox:
         self.messages: list[ReceivedMessage] = []
         self.reason: str | None = None
         self.receive: Callable[[ReceivedMessage], Awaitable[str]] = self.keep
+        self.refuse: Callable[[], Awaitable[str | None]] = self.refusal
 
     async def keep(self, message: ReceivedMessage) -> str:
         self.messages.append(message)
@@ -109,7 +110,7 @@ def smtp_source(
     return SmtpSource(
         listen,
         receive=lambda message: inbox.receive(message),
-        refusal=inbox.refusal,
+        refusal=lambda: inbox.refuse(),
         settings=settings,
         clock=clock,
         lmtp=lmtp,

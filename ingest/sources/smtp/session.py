@@ -145,7 +145,10 @@ class SmtpSession(Connection):
             return replies.NEEDS_SMTPUTF8
         if not self._listener.limits.begin_message(self._client):
             return replies.TOO_FAST
-        reason = await self._listener.refusal()
+        try:
+            reason = await self._listener.refusal()
+        except StoreUnavailable as error:
+            reason = str(error)
         if reason is not None:
             LOG.info("no mail can be taken now", reason=reason)
         return None if reason is None else replies.UNAVAILABLE

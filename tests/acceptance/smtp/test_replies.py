@@ -155,8 +155,8 @@ async def test_a_mail_to_twenty_thousand_recipients_is_taken_for_the_first_hundr
     async with listening(inbox) as source, connected(source) as client:
         await client.say_all("EHLO client.example", "MAIL FROM:<a@b.example>")
         client.send(b"".join(b"RCPT TO:<r%d@ours.example>\r\n" % number for number in range(20_000)))
-        codes = [(await client.reply())[:3] for _ in range(20_000)]
-        assert (codes.count("250"), codes.count("452")) == (100, 19_900)
+        codes = [(await client.reader.readline())[:3] for _ in range(20_000)]
+        assert (codes.count(b"250"), codes.count(b"452")) == (100, 19_900)
         assert (await client.say("DATA")).startswith("354 ")
         assert (await client.say("text\r\n.")).startswith("250 2.0.0 ")
 
@@ -206,6 +206,18 @@ async def test_no_mail_is_begun_while_none_can_be_stored(inbox: Inbox) -> None:
         assert "secret" not in reply
         inbox.reason = None
         assert (await client.deliver(b"")).startswith("250 ")
+
+
+async def test_a_store_that_does_not_even_say_whether_it_can_is_temporary(inbox: Inbox) -> None:
+    async def fail() -> str:
+        raise StoreUnavailable("database at /secret/path is locked")
+
+    inbox.refuse = fail
+    async with listening(inbox) as source, connected(source) as client:
+        await client.say("EHLO client.example")
+        reply = await client.say("MAIL FROM:<a@b.example>")
+    assert reply.startswith("452 4.3.1 ")
+    assert "secret" not in reply
 
 
 async def test_a_store_that_fails_is_temporary(inbox: Inbox) -> None:
