@@ -83,12 +83,15 @@ def _differ(place: str, wanted: Any, found: Any) -> Iterator[str]:
 
 
 def _differ_in(place: str, name: str, wanted: Any, found: Mapping[str, Any]) -> Iterator[str]:
-    """``content`` by its lines, ``..._contains`` and ``defects`` by what has to be in them, the rest as it is."""
+    """``content`` by its lines or by what is in it and what is not, ``defects`` by what is named, the rest as it is."""
     if name == "content":
         yield from _differ(place, _lines(wanted), _lines(found.get("content") or ""))
     elif name == "content_contains":
         content = found.get("content") or ""
         yield from (f"{place}: {piece!r} is not in {content!r}" for piece in wanted if piece not in content)
+    elif name == "content_lacks":
+        content = found.get("content") or ""
+        yield from (f"{place}: {piece!r} is in {content!r}" for piece in wanted if piece in content)
     elif name == "defects":
         told = "\n".join(found.get("defects", ())).casefold()
         yield from (f"{place}: no defect names {piece!r}: {told!r}" for piece in wanted if piece.casefold() not in told)

@@ -21,6 +21,8 @@ from ingest.store import Ledger, MessageRecord
 from ingest.store.opening import open_store
 from tests.world import DOMAIN, TICKET, World, eventually, new_world, reply
 
+pytestmark = pytest.mark.xdist_group("bad-input")
+
 MiB = 1024 * 1024
 HELP = f"help+TAI-{TICKET}@{DOMAIN}"
 OTHER_TICKET = "cm7t6rnt9rbxhyutrhkf5hsft"
