@@ -63,7 +63,7 @@ def page(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
         chosen = _chosen(desk, request.query_params.get("ticket"), tickets)
         return _answer(
             tickets="".join(_ticket(ticket, ticket is chosen) for ticket in tickets),
-            messages=_messages(desk, chosen) if chosen else "<p>There are no tickets.</p>",
+            messages=_messages(desk, chosen) if chosen else "<p>No such ticket.</p>",
         )
 
     return endpoint
