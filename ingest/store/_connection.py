@@ -25,8 +25,16 @@ CAUSES: dict[type[apsw.Error], str] = {
 }
 """What only the operator, or time, can mend. Every other error is a mistake of ours, and shows as itself."""
 
-PASSING = (apsw.FullError, apsw.BusyError, apsw.LockedError)
-"""Causes after which the connection is as good as before."""
+BROKEN = (
+    apsw.ReadOnlyError,
+    apsw.PermissionsError,
+    apsw.CantOpenError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.ProtocolError,
+)
+"""Causes after which a new connection may do what the old one could not. A disk that failed to write or sync is none of
+them: the open connection writes the same pages again, while a new one would find them in the log and trust them."""
 
 
 class NotBegun(StoreUnavailable):
@@ -64,17 +72,40 @@ def _encodable(parameters: Mapping[str, object]) -> dict[str, object]:
     }
 
 
-class SqliteConnection:
-    """Opened when it is needed first, and anew after the disk has failed. Belongs to the thread that uses it."""
+class DatabaseFile:
+    """The file that all connections share. One that is gone, or that another has taken the place of, took mail with it;
+    to go on with an empty one would hide that."""
 
-    def __init__(self, path: Path, pragmas: Sequence[str], *, create: bool) -> None:
-        """``create``: make the file where there is none. Only once: a file that is gone later took mail with it, and
-        to go on with an empty one would hide that."""
-        self._path = path
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._known: os.stat_result | None = None
+
+    def make(self) -> None:
+        """Make the file, unless it was there before."""
+        if self._known is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.touch(mode=0o600)  # mail is private; the log beside the file takes over its mode
+
+    def check(self) -> None:
+        """See that the file is the one that it was.
+
+        Raises:
+            OSError: it is not, or it cannot be reached.
+        """
+        found = os.stat(self.path)
+        if self._known is not None and not os.path.samestat(found, self._known):
+            raise FileNotFoundError(ENOENT, "another file has taken its place: put it back, or restart the service")
+        self._known = found
+
+
+class SqliteConnection:
+    """Opened when it is needed first, and anew when it broke. Belongs to the thread that uses it."""
+
+    def __init__(self, file: DatabaseFile, pragmas: Sequence[str], *, create: bool) -> None:
+        self._file = file
         self._pragmas = pragmas
         self._create = create
         self._connection: apsw.Connection | None = None
-        self._file: os.stat_result
 
     @contextmanager
     def transaction(self, begin: str) -> Iterator[SqliteTransaction]:
@@ -103,43 +134,38 @@ class SqliteConnection:
 
     def _begin(self, begin: str) -> apsw.Connection:
         try:
-            connection = self._opened()
+            connection = self._connection = self._connection or self._open()
+            self._file.check()
             connection.execute(begin)
         except tuple(CAUSES) as error:
-            if not isinstance(error, PASSING):
+            if not isinstance(error, apsw.BusyError):
                 self.close()
             raise NotBegun(self._explain(error)) from error
         except OSError as error:
             self.close()
             reason = f"{error.strerror}; check INGEST_DATABASE_URL and who may write to its folder"
-            raise NotBegun(f"{self._path}: {reason}") from error
+            raise NotBegun(f"{self._file.path}: {reason}") from error
         return connection
-
-    def _opened(self) -> apsw.Connection:
-        if self._connection is None:
-            self._connection = self._open()
-            self._file = os.stat(self._path)
-        elif not os.path.samestat(os.stat(self._path), self._file):
-            raise FileNotFoundError(ENOENT, "another file has taken its place; stop the service and put it back")
-        return self._connection
 
     def _open(self) -> apsw.Connection:
         if self._create:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.touch(mode=0o600)  # mail is private; the log beside the file takes over its mode
-        connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READWRITE)
+            self._file.make()
+        self._file.check()
+        connection = apsw.Connection(str(self._file.path), flags=apsw.SQLITE_OPEN_READWRITE)
         for pragma in self._pragmas:
             connection.execute(f"PRAGMA {pragma}")
-        self._create = False
         return connection
 
     def _roll_back(self, connection: apsw.Connection, error: BaseException) -> None:
-        """SQLite has rolled back by itself after some errors; after some the connection is not worth keeping."""
-        if isinstance(error, tuple(CAUSES)) and not isinstance(error, PASSING):
+        """SQLite has rolled back by itself after some errors."""
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except apsw.Error:
             self.close()
-        elif connection.in_transaction:
-            connection.execute("ROLLBACK")
+        if isinstance(error, BROKEN):
+            self.close()
 
     def _explain(self, error: BaseException) -> str:
         cause = next(text for kind, text in CAUSES.items() if isinstance(error, kind))
-        return f"{self._path}: {cause} ({error})"
+        return f"{self._file.path}: {cause} ({error})"

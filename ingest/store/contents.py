@@ -16,9 +16,8 @@ SELECT contents.encoding, contents.octets FROM messages JOIN contents ON content
 WHERE messages.queue_id = :queue_id
 """
 _MARK_PURGED = """
-UPDATE messages SET has_content = 0 WHERE seq IN (
-    SELECT seq FROM messages WHERE has_content = 1 AND state IN ('delivered', 'discarded') AND updated_at < :before
-    ORDER BY updated_at LIMIT :limit)
+UPDATE messages SET kept_since = NULL WHERE seq IN (
+    SELECT seq FROM messages WHERE kept_since < :before ORDER BY kept_since LIMIT :limit)
 RETURNING seq
 """
 _DELETE = "DELETE FROM contents WHERE seq = :seq"

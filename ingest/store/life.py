@@ -27,10 +27,10 @@ ON CONFLICT (source) DO UPDATE SET position = excluded.position
 """
 _OLDER = """
 SELECT older.queue_id FROM messages AS older
-WHERE older.state = 'queued' AND older.ticket_id = messages.ticket_id AND older.seq < messages.seq
+WHERE older.due_at IS NOT NULL AND older.ticket_id = messages.ticket_id AND older.seq < messages.seq
 ORDER BY older.seq DESC LIMIT 1
 """
-_DUE = "SELECT seq FROM messages WHERE state = 'queued' AND due_at <= :now ORDER BY due_at, seq LIMIT :limit"
+_DUE = "SELECT seq FROM messages WHERE due_at <= :now ORDER BY due_at, seq LIMIT :limit"
 _PARK = f"""
 UPDATE messages SET behind = ({_OLDER}), due_at = :later, lease_token = NULL
 WHERE seq IN ({_DUE}) AND ticket_id IS NOT NULL AND EXISTS ({_OLDER})
@@ -44,7 +44,7 @@ WHERE seq IN ({_DUE} %s)
 RETURNING seq, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, position, size, received_at, attempts,
     unfinished, first_attempt_at, unconfirmed, released_by, released_ticket
 """  # noqa: S608
-_NEXT_DUE = "SELECT min(due_at) FROM messages WHERE state = 'queued'"
+_NEXT_DUE = "SELECT min(due_at) FROM messages WHERE due_at IS NOT NULL"
 _IDENTIFY = """
 UPDATE messages SET message_id = :message_id, content_digest = :content_digest, ticket_id = :ticket_id,
     subject = :subject, sender = :sender, evidence = :evidence
@@ -67,7 +67,8 @@ _EXTEND = """
 UPDATE messages SET due_at = :until WHERE queue_id = :queue_id AND lease_token = :lease_token RETURNING seq
 """
 _SETTLE = """
-UPDATE messages SET state = :state, rule = :rule, reason = :reason, due_at = :due_at, updated_at = :now,
+UPDATE messages SET state = :state, rule = :rule, reason = :reason, updated_at = :now,
+    due_at = :due_at, waiting_since = :waiting_since, kept_since = :kept_since,
     lease_token = NULL, behind = NULL, unfinished = unfinished - 1, posting_at = NULL,
     unconfirmed = CASE :doubt
         WHEN 'none' THEN 0
@@ -86,10 +87,11 @@ UPDATE messages SET lease_token = NULL, due_at = received_at WHERE state = 'queu
 RETURNING seq
 """
 _EXPIRED = """
-SELECT seq, queue_id FROM messages WHERE state = 'waiting' AND updated_at < :before ORDER BY updated_at LIMIT :limit
+SELECT seq, queue_id FROM messages WHERE waiting_since < :before ORDER BY waiting_since LIMIT :limit
 """
 _QUARANTINE = """
-UPDATE messages SET state = 'quarantined', rule = :rule, reason = :reason, due_at = NULL, updated_at = :now
+UPDATE messages SET state = 'quarantined', rule = :rule, reason = :reason, updated_at = :now,
+    due_at = NULL, waiting_since = NULL
 WHERE seq = :seq
 """
 
@@ -207,9 +209,9 @@ def settle(
     tx: Transaction, queue_id: str, lease_token: str, outcome: Outcome, *, now: float, next_attempt_at: float | None
 ) -> bool:
     """Write an outcome, and everything that follows from it. False: the lease was lost, and nothing is written."""
-    due_at = None if outcome.state is not State.QUEUED else now if next_attempt_at is None else next_attempt_at
-    fence = {"queue_id": queue_id, "lease_token": lease_token}
-    settled = tx.execute(_SETTLE, {**fence, **_columns(outcome), "now": now, "due_at": due_at})
+    fence = {"queue_id": queue_id, "lease_token": lease_token, "now": now}
+    times = _times(outcome.state, now, next_attempt_at)
+    settled = tx.execute(_SETTLE, {**fence, **_columns(outcome), **times})
     if not settled:
         return False
     seq, message_id = settled[0]
@@ -223,6 +225,15 @@ def settle(
     if isinstance(outcome, Delivered):
         _learn_delivered(tx, message_id, outcome, now)
     return True
+
+
+def _times(state: State, now: float, next_attempt_at: float | None) -> dict[str, object]:
+    due_at = now if next_attempt_at is None else next_attempt_at
+    return {
+        "due_at": due_at if state is State.QUEUED else None,
+        "waiting_since": now if state is State.WAITING else None,
+        "kept_since": now if state in (State.DELIVERED, State.DISCARDED) else None,
+    }
 
 
 def _columns(outcome: Outcome) -> dict[str, object]:
@@ -282,8 +293,8 @@ def expire_waiting(tx: Transaction, now: float, limit: float) -> int:
     expired = tx.execute(_EXPIRED, {"before": now - limit, "limit": EXPIRE_BATCH})
     for seq, queue_id in expired:
         reason = f"waited in vain for {', '.join(threads.waiting_for(tx, queue_id))}"
+        rows.stop_waiting(tx, seq)
         _quarantine(tx, seq, "unknown-parent", reason, now)
-        tx.execute("DELETE FROM waiting_for WHERE seq = :seq", {"seq": seq})
     return len(expired)
 
 

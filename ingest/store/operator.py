@@ -8,8 +8,8 @@ from ingest.store import Attempt, Ledger, MessageRecord, Row, Transaction, rows
 
 _COLUMNS = """
     queue_id, source, mail_from, rcpt_tos, received_at, size, state, rule, reason, attempts, due_at, lease_token,
-    released_by, message_id, subject, sender, ticket_id, ticket_message_id, email_message_id, evidence, has_content,
-    updated_at
+    released_by, message_id, subject, sender, ticket_id, ticket_message_id, email_message_id, evidence,
+    EXISTS (SELECT 1 FROM contents WHERE contents.seq = messages.seq), updated_at
 """
 _SELECT = f"SELECT {_COLUMNS} FROM messages"  # noqa: S608 - joins fixed texts; values are always parameters
 _LIST = _SELECT + " WHERE seq < :before ORDER BY seq DESC LIMIT :limit"
@@ -20,7 +20,10 @@ _HISTORY = """
 SELECT number, started_at, finished_at, outcome, detail FROM attempts
 WHERE seq = (SELECT seq FROM messages WHERE queue_id = :queue_id) ORDER BY number
 """
-_STANDING = "SELECT seq, state, lease_token, due_at, has_content FROM messages WHERE queue_id = :queue_id"
+_STANDING = """
+SELECT seq, state, lease_token, due_at, EXISTS (SELECT 1 FROM contents WHERE contents.seq = messages.seq)
+FROM messages WHERE queue_id = :queue_id
+"""
 _FRESH_START = """
 UPDATE messages SET unconfirmed = CASE WHEN unfinished > 0 THEN 1 ELSE unconfirmed END, unfinished = 0,
     lease_token = NULL
@@ -28,19 +31,16 @@ WHERE seq = :seq
 """
 _RELEASE = "UPDATE messages SET released_by = :by, released_ticket = :ticket WHERE seq = :seq"
 _DISCARD = """
-UPDATE messages SET state = 'discarded', rule = 'operator', reason = :reason, due_at = NULL, lease_token = NULL,
-    behind = NULL, updated_at = :now
+UPDATE messages SET state = 'discarded', rule = 'operator', reason = :reason, updated_at = :now,
+    due_at = NULL, waiting_since = NULL, kept_since = :now, lease_token = NULL, behind = NULL
 WHERE seq = :seq
 """
-_FORGET_WAIT = "DELETE FROM waiting_for WHERE seq = :seq"
 _BY_STATE = "SELECT state, count(*) FROM messages GROUP BY state"
 _MISSING_CONTENT = """
 SELECT count(*) FROM messages WHERE state IN ('queued', 'waiting', 'quarantined', 'failed')
     AND NOT EXISTS (SELECT 1 FROM contents WHERE contents.seq = messages.seq)
 """
-_EXPIRED_LEASES = """
-SELECT count(*) FROM messages WHERE state = 'queued' AND due_at <= :now AND lease_token IS NOT NULL
-"""
+_EXPIRED_LEASES = "SELECT count(*) FROM messages WHERE due_at <= :now AND lease_token IS NOT NULL"
 _ACCEPTED = "SELECT value FROM counters WHERE name = 'accepted'"
 _OWNER = "SELECT queue_id FROM messages WHERE ticket_message_id = :ticket_message_id ORDER BY seq LIMIT 1"
 
@@ -148,7 +148,7 @@ def discard(tx: Transaction, queue_id: str, by: str, reason: str, now: float) ->
     if state not in DISCARDABLE:
         raise NotPossible(f"{queue_id} is {state}; there is nothing to discard")
     tx.execute(_DISCARD, {"seq": seq, "reason": reason, "now": now})
-    tx.execute(_FORGET_WAIT, {"seq": seq})
+    rows.stop_waiting(tx, seq)
     rows.add_line(tx, seq, now, "discard", f"by {by}: {reason}")
     rows.let_follow(tx, queue_id, now)
 

@@ -11,10 +11,12 @@ UPDATE attempts SET finished_at = :now, outcome = :outcome, detail = :detail
 WHERE seq = :seq AND finished_at IS NULL AND number = (SELECT max(number) FROM attempts WHERE seq = :seq)
 """
 _REQUEUE = """
-UPDATE messages SET state = 'queued', rule = '', reason = :reason, due_at = :now, updated_at = :now WHERE seq = :seq
+UPDATE messages SET state = 'queued', rule = '', reason = :reason, updated_at = :now,
+    due_at = :now, waiting_since = NULL, kept_since = NULL
+WHERE seq = :seq
 """
-_FORGET_WAIT = "DELETE FROM waiting_for WHERE seq = :seq"
-_LET_FOLLOW = "UPDATE messages SET due_at = :now, behind = NULL WHERE behind = :queue_id AND state = 'queued'"
+_STOP_WAITING = "DELETE FROM waiting_for WHERE seq = :seq"
+_LET_FOLLOW = "UPDATE messages SET due_at = :now, behind = NULL WHERE behind = :queue_id"
 
 
 def begin_line(tx: Transaction, seq: int, now: float) -> None:
@@ -34,8 +36,13 @@ def add_line(tx: Transaction, seq: int, now: float, outcome: str, detail: str) -
 
 def requeue(tx: Transaction, seq: int, now: float, reason: str) -> None:
     """Queue a row that was not queued, due at once."""
-    tx.execute(_FORGET_WAIT, {"seq": seq})
+    stop_waiting(tx, seq)
     tx.execute(_REQUEUE, {"seq": seq, "now": now, "reason": reason})
+
+
+def stop_waiting(tx: Transaction, seq: int) -> None:
+    """Forget what a row waits for; each that leaves the state has to."""
+    tx.execute(_STOP_WAITING, {"seq": seq})
 
 
 def let_follow(tx: Transaction, queue_id: str, now: float) -> None:

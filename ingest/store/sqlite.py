@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TypeVar
 
 from ingest.store import StoreUnavailable, Transaction
-from ingest.store._connection import NotBegun, SqliteConnection
+from ingest.store._connection import DatabaseFile, NotBegun, SqliteConnection
 from ingest.store.units import Inbox, Unit, answer
 
 T = TypeVar("T")
@@ -35,6 +35,7 @@ WRITER_PRAGMAS = (
     f"journal_size_limit = {64 * MiB}",
     f"cache_size = -{16 * 1024}",
     "foreign_keys = ON",
+    "wal_checkpoint(TRUNCATE)",  # what an earlier process left unsynced in the log is synced before it is answered from
 )
 READER_PRAGMAS = ("query_only = ON", "wal_autocheckpoint = 0", f"cache_size = -{4 * 1024}")
 
@@ -48,8 +49,9 @@ class SqliteDatabase:
         self._path = path
         self._writes, self._reads = Inbox(), Inbox()
         busy = f"busy_timeout = {int(busy_seconds * 1000)}"
-        writer = SqliteConnection(path, (busy, *WRITER_PRAGMAS), create=True)
-        readers = [SqliteConnection(path, (busy, *READER_PRAGMAS), create=False) for _ in range(READERS)]
+        file = DatabaseFile(path)
+        writer = SqliteConnection(file, (busy, *WRITER_PRAGMAS), create=True)
+        readers = [SqliteConnection(file, (busy, *READER_PRAGMAS), create=False) for _ in range(READERS)]
         self._threads = [Thread(target=_write_all, args=(self._writes, writer), name="store-writer", daemon=True)]
         self._threads += [
             Thread(target=_read_all, args=(self._reads, reader), name="store-reader", daemon=True) for reader in readers

@@ -24,9 +24,7 @@ _ADD_WAIT = "INSERT INTO waiting_for (message_id, seq) VALUES (:message_id, :seq
 _WAITERS = """
 WITH RECURSIVE names (name) AS (
     SELECT :message_id UNION SELECT message_id FROM threads JOIN names ON threads.alias_of = names.name)
-SELECT DISTINCT waiting_for.seq FROM waiting_for JOIN messages ON messages.seq = waiting_for.seq
-WHERE messages.state = 'waiting' AND waiting_for.message_id IN (SELECT name FROM names)
-ORDER BY waiting_for.seq
+SELECT DISTINCT seq FROM waiting_for WHERE message_id IN (SELECT name FROM names) ORDER BY seq
 """
 _WAITING_FOR = """
 SELECT waiting_for.message_id FROM waiting_for JOIN messages ON messages.seq = waiting_for.seq

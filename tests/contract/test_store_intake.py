@@ -1,6 +1,7 @@
 """Taking mail in: durable, once, with its position, exact to the octet."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -117,6 +118,15 @@ async def test_a_row_that_vanished_shows_in_the_ledger(store: Store, database: D
     await database.write(lambda tx: tx.execute("DELETE FROM messages WHERE seq = 1"))
     ledger = await store.ledger(now=START)
     assert (ledger.accepted, ledger.by_state[State.QUEUED], ledger.holds) == (2, 1, False)
+
+
+async def test_mail_that_could_not_be_read_whole_is_kept_for_a_person(store: Store) -> None:
+    mail = replace(received(), incomplete="the server broke off after 10 octets")
+    await store.receive(mail, queue_id="Q1", dedupe_key="key")
+    record = await store.message("Q1")
+    assert record is not None
+    assert (record.state, record.reason) == (State.QUARANTINED, "the server broke off after 10 octets")
+    assert (await store.ledger(now=START)).holds
 
 
 async def test_the_ledger_tells_of_leases_that_ran_out(store: Store) -> None:

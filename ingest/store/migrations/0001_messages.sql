@@ -19,6 +19,8 @@ CREATE TABLE messages (
     rule TEXT NOT NULL DEFAULT '',
     reason TEXT NOT NULL DEFAULT '',
     due_at DOUBLE PRECISION,                -- queued: when a claim may take it; leased: the end of the lease
+    waiting_since DOUBLE PRECISION,         -- waiting
+    kept_since DOUBLE PRECISION,            -- delivered or discarded, and the octets are still there
     lease_token TEXT,                       -- queued: a worker has it until due_at
     behind TEXT,                            -- queued: queue_id of the older mail of its ticket that it waits for
     attempts INTEGER NOT NULL DEFAULT 0,    -- claims
@@ -36,17 +38,18 @@ CREATE TABLE messages (
     ticket_id TEXT,
     ticket_message_id TEXT,
     email_message_id TEXT,
-    has_content INTEGER NOT NULL DEFAULT 1, -- 0: deleted after the retention time
-    updated_at DOUBLE PRECISION NOT NULL    -- last change of state
+    updated_at DOUBLE PRECISION NOT NULL,   -- last change of state
+    CHECK ((state = 'queued') = (due_at IS NOT NULL)),
+    CHECK ((state = 'waiting') = (waiting_since IS NOT NULL))
 );
 
-CREATE INDEX messages_by_state ON messages (state, seq);
-CREATE INDEX messages_due ON messages (due_at, seq) WHERE state = 'queued';
-CREATE INDEX messages_queued_of_ticket ON messages (ticket_id, seq) WHERE state = 'queued' AND ticket_id IS NOT NULL;
+-- Conditions on nullable columns, not on `state`: no planner can take the index of a whole state for one of these.
+CREATE INDEX messages_due ON messages (due_at, seq) WHERE due_at IS NOT NULL;
+CREATE INDEX messages_queued_of_ticket ON messages (ticket_id, seq) WHERE due_at IS NOT NULL;
 CREATE INDEX messages_behind ON messages (behind) WHERE behind IS NOT NULL;
-CREATE INDEX messages_waiting ON messages (updated_at) WHERE state = 'waiting';
-CREATE INDEX messages_purgeable ON messages (updated_at)
-    WHERE has_content = 1 AND state IN ('delivered', 'discarded');
+CREATE INDEX messages_waiting ON messages (waiting_since) WHERE waiting_since IS NOT NULL;
+CREATE INDEX messages_kept ON messages (kept_since) WHERE kept_since IS NOT NULL;
+CREATE INDEX messages_by_state ON messages (state, seq);
 CREATE INDEX messages_by_message_id ON messages (message_id, content_digest) WHERE message_id IS NOT NULL;
 CREATE INDEX messages_by_ticket_message ON messages (ticket_message_id) WHERE ticket_message_id IS NOT NULL;
 
