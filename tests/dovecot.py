@@ -82,6 +82,9 @@ service imap {{
 service anvil {{
   chroot =
   client_limit = 4000
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service auth {{
   client_limit = 4000

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ingest.accounts import ImapAccount
 from ingest.receive import Receiver
@@ -15,7 +15,7 @@ from ingest.store import MessageRecord
 from ingest.store.imap import ImapStore
 from ingest.store.messages import Store
 from ingest.store.sqlite import SqliteDatabase
-from tests.dovecot import PASSWORD, Dovecot
+from tests.dovecot import PASSWORD
 
 SECONDS = 20.0
 """How long a test waits for anything before it fails."""
@@ -43,7 +43,13 @@ async def eventually(condition: Callable[[], Awaitable[bool] | bool], what: str)
         await asyncio.sleep(0.01)
 
 
-def account(server: Dovecot, user: str, **changed: Any) -> ImapAccount:
+class Listening(Protocol):
+    """A server on the loopback."""
+
+    port: int
+
+
+def account(server: Listening, user: str, **changed: Any) -> ImapAccount:
     """An account of ``server`` in clear, which reads everything; ``changed`` says what is different."""
     facts: dict[str, Any] = {
         "name": user.partition("@")[0],

@@ -28,6 +28,9 @@ _TOKEN = re.compile(
     rb'[\x00-\x20]+|(?P<open>\()|(?P<close>\))|"(?P<quoted>(?:[^"\\]|\\.)*)"?|(?P<atom>(?:\[[^\]]*\]?|[^\x00-\x20()"\[])+)',
     re.DOTALL,
 )
+_END_OF_ITEMS = re.compile(
+    rb'(?: +[A-Za-z][^\s()"]* +(?:"[^"]*"|\((?:[^()]|\([^()]*\))*\)|[^\s()"]+))* *\)[ \t]*\Z', re.DOTALL
+)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
 
@@ -62,7 +65,8 @@ class Continuation:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A line that is no response at all."""
+    """A line that is no response at all, or one in which a literal does not end where its count says: then the octets
+    of one thing were taken for another, and nothing that follows can be trusted."""
 
     line: bytes
 
@@ -75,11 +79,18 @@ def read(response: Response) -> Status | Data | Continuation | Unknown:
         return Continuation(head[1:].strip())
     if status := _STATUS.match(head):
         return _status(status)
-    if numbered := _NUMBERED.match(head):
+    if (numbered := _NUMBERED.match(head)) and _is_in_step(response):
         return Data(_text(numbered[2]).upper(), int(numbered[1]), values(_after(response, numbered.end())))
     if named := _NAMED.match(head):
         return Data(_text(named[1]).upper(), 0, values(_after(response, named.end())))
     return Unknown(head)
+
+
+def _is_in_step(response: Response) -> bool:
+    """Whether what follows the last literal looks like the end of a FETCH response. A count that is wrong would make
+    a mail longer or shorter by octets that are not its own, and nobody would notice."""
+    last = response[-1]
+    return len(response) == 1 or (isinstance(last, bytes) and _END_OF_ITEMS.match(last) is not None)
 
 
 def fields(data: Data) -> dict[str, Value]:
