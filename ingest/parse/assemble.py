@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from ingest.message import Address, Attachment, Calendar, ParsedMessage
-from ingest.parse import addresses, attachments, body, calendar, ids, report, words
+from ingest.parse import addresses, attachments, body, bounce, calendar, ids, report, words
 from ingest.parse.body import Body
 from ingest.parse.charset import decode as decode_charset
 from ingest.parse.defects import DUPLICATE, EMPTY, INTERNAL, NOT_MAIL, Defects
 from ingest.parse.header import TRACE, WRITTEN, Header
 from ingest.parse.part import Part
+from ingest.parse.texts import visible
 
 T = TypeVar("T")
 Texts = tuple[tuple[str, str], ...]
@@ -62,7 +63,7 @@ def assemble(header: Header, parts: list[Part], defects: Defects) -> ParsedMessa
         text=content.text,
         html=content.html,
         attachments=files,
-        delivery_report=step(lambda: report.read(parts), None),
+        delivery_report=step(lambda: report.read(parts) or bounce.read(values, _any_text(content), parts), None),
         calendar=step(lambda: _calendars(parts), tuple[Calendar, ...]()),
         content_digest=_digest(from_, subject, content, files),
         defects=defects.found(),
@@ -114,6 +115,11 @@ def _return_path(values: Mapping[str, list[str]]) -> str | None:
     return next((address.addr_spec for address in addresses.read_leniently(values["return-path"][0])), "")
 
 
+def _any_text(content: Body) -> str:
+    """The words of the body, for looking into."""
+    return content.text or (visible(content.html) if content.html else "")
+
+
 def _calendars(parts: list[Part]) -> tuple[Calendar, ...]:
     found = (part for part in parts if part.content_type in _CALENDAR_TYPES)
     texts = (decode_charset(part.decoded().octets, part.charset or "utf-8").text for part in found)
@@ -121,7 +127,7 @@ def _calendars(parts: list[Part]) -> tuple[Calendar, ...]:
 
 
 def _digest(from_: tuple[Address, ...], subject: str, content: Body, files: tuple[Attachment, ...]) -> str:
-    """What makes a mail the same mail, whichever way it came: line ends, trailing space and encodings do not count."""
+    """What makes a mail the same mail, whichever way it came: white space and encodings do not count."""
     facts = [
         *(address.addr_spec for address in from_),
         subject,
@@ -133,4 +139,4 @@ def _digest(from_: tuple[Address, ...], subject: str, content: Body, files: tupl
 
 
 def _settled(text: str | None) -> str:
-    return "\n".join(line.rstrip() for line in (text or "").splitlines()).strip()
+    return " ".join((text or "").split())

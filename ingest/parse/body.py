@@ -9,17 +9,16 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import quote
 
-from ingest.parse import charset, flowed, texts, uuencode
+from ingest.parse import charset, flowed, pgp, texts, tnef, uuencode
 from ingest.parse.defects import BODY, CHARSET, CUT, ENCODING, ENCRYPTED, Defects
 from ingest.parse.limits import MAX_BODY_OCTETS
 from ingest.parse.part import Part
-from ingest.parse.unwrap import is_smime, is_tnef
+from ingest.parse.unwrap import is_tnef
 
 _PLAIN_TYPES = frozenset({"text/plain", "text/markdown", "text/x-markdown", "text/enriched", "text/richtext"})
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "text/x-html"})
 _DUPLICATES = frozenset({"text/x-amp-html", "text/watch-html"})
 """Further forms of the body for programs that can show them; never the only ones."""
-_PGP_MESSAGE = "-----BEGIN PGP MESSAGE-----"
 
 
 class Body(NamedTuple):
@@ -123,12 +122,17 @@ def _read(part: Part, reading: _Reading) -> Pieces:
         return _read_container(part, reading)
     if _is_body(part, reading):
         return _read_leaf(part, reading)
-    if is_smime(part) or part.content_type not in _DUPLICATES:
+    if not _is_empty(part):
         reading.attachments.append(part)
     if part.disposition == "attachment" and not part.filename and part.content_type in _PLAIN_TYPES | _HTML_TYPES:
         reading.unnamed.append(part)
     is_picture = part.main_type == "image" and part.disposition != "attachment"
     return [Piece(picture=part)] if is_picture else []
+
+
+def _is_empty(part: Part) -> bool:
+    """Whether a part repeats what others say: another form of the body, or TNEF with nothing but formatting in it."""
+    return part.content_type in _DUPLICATES or (is_tnef(part) and tnef.read(part.decoded().octets) == ())
 
 
 def _read_container(part: Part, reading: _Reading) -> Pieces:
@@ -260,8 +264,12 @@ def _read_text(part: Part, reading: _Reading) -> Piece:
         text = texts.from_enriched(text)
     elif part.parameter("format").lower() == "flowed":
         text = flowed.unflow(text, delete_space=part.parameter("delsp").lower() == "yes")
-    if text.lstrip().startswith(_PGP_MESSAGE):
+    if pgp.is_encrypted(text):
         reading.defects.note(ENCRYPTED, "OpenPGP in the text; only the recipient's key opens it")
+    signed = pgp.without_armour(text)
+    if signed is not None:
+        reading.defects.note(BODY, "the text is signed with OpenPGP in line; read without checking")
+        text = signed
     return Piece() if texts.is_blank(text) else Piece(text=text)
 
 

@@ -66,7 +66,7 @@ def decode(octets: bytes, label: str = "", hints: Iterable[str] = ()) -> Decoded
         found = found._replace(repair=_describe(label, found.codec))
     if label and declared is None and not found.repair:
         found = found._replace(repair=f"{label[:40]!r} is no known charset; read as {found.codec}")
-    if _SURROGATES.search(found.text):
+    if found.codec not in ("utf_8", "ascii") and _SURROGATES.search(found.text):
         found = found._replace(text=_SURROGATES.sub("\ufffd", found.text))
     return found
 
@@ -118,7 +118,7 @@ def _decode_seven_bit(octets: bytes, declared: str | None) -> Decoded:
     if b"\x1b$)C" in octets:
         text, codec = _strict(octets, "iso2022_kr"), "iso2022_kr"
     elif b"\x1b$" in octets or b"\x1b(" in octets or (declared == "iso2022_jp" and b"\x0e" in octets):
-        text, codec = decode_iso2022_jp(octets), "iso2022_jp"
+        return _decode_japanese(octets, declared)
     elif declared == "utf_7" and b"+" in octets:
         text, codec = _strict(octets, "utf_7"), "utf_7"
     elif declared in ("hz", "gb18030") and _HZ.search(octets):
@@ -128,6 +128,16 @@ def _decode_seven_bit(octets: bytes, declared: str | None) -> Decoded:
     if text is None:
         return Decoded(octets.decode("ascii"), declared or "ascii", f"damaged {codec}")
     return Decoded(text, codec, "" if codec == declared else _describe(declared or "", codec))
+
+
+def _decode_japanese(octets: bytes, declared: str | None) -> Decoded:
+    """ISO-2022-JP. Pictographs of telephones, for which there is no table, become geta marks, as printers set them."""
+    text = decode_iso2022_jp(octets)
+    if "\ufffd" in text:
+        return Decoded(
+            text.replace("\ufffd", "〓"), "iso2022_jp", "iso2022_jp with characters of one vendor, shown as 〓"
+        )
+    return Decoded(text, "iso2022_jp", "" if declared == "iso2022_jp" else _describe(declared or "", "iso2022_jp"))
 
 
 def _as_utf_8(octets: bytes, declared: str | None) -> Decoded | None:
@@ -148,7 +158,7 @@ def _as_declared(octets: bytes, declared: str | None) -> Decoded | None:
     if declared is None or declared == "utf_8":
         return None
     if declared == "iso2022_jp":
-        return Decoded(decode_iso2022_jp(octets), declared) if b"\x1b" in octets else None
+        return _decode_japanese(octets, declared) if b"\x1b" in octets else None
     for codec in (declared, *FALLBACKS.get(declared, ())):
         text = _strict(octets, codec)
         if text is not None and not (declared == "cp1252" and _is_misread(text)):

@@ -13,12 +13,11 @@ _KATAKANA = b"\x1b(I"
 _JIS_X_0208 = frozenset({b"\x1b$@", b"\x1b$B", b"\x1b$(@", b"\x1b$(B"})
 _SHIFT_OUT, _SHIFT_IN = b"\x0e", b"\x0f"
 _OTHER_CODECS = ("iso2022_jp_2004", "iso2022_jp_2", "iso2022_jp_ext")
-_MISSING = "〓"
-"""The geta mark: what Japanese printers set for a character that the fount does not have."""
+_MISSING = "\ufffd"
 
 
 def decode_iso2022_jp(octets: bytes) -> str:
-    """``octets`` as text. Never fails: what no table has becomes a geta mark."""
+    """``octets`` as text. Never fails: what no table has becomes U+FFFD."""
     try:
         return octets.decode("iso2022_jp")
     except UnicodeDecodeError:
@@ -45,13 +44,9 @@ def _decode_segment(octets: bytes, state: bytes) -> str:
     if not octets:
         return ""
     if state in _ASCII_STATES:
-        return (
-            octets.decode("ascii")
-            if octets.isascii()
-            else octets.decode("cp932", "replace").replace("\ufffd", _MISSING)
-        )
+        return octets.decode("ascii") if octets.isascii() else octets.decode("cp932", "replace")
     if state == _KATAKANA:
-        return bytes(octet | 0x80 for octet in octets).decode("cp932", "replace").replace("\ufffd", _MISSING)
+        return bytes(octet | 0x80 for octet in octets).decode("cp932", "replace")
     if state in _JIS_X_0208:
         return "".join(jis_character(octets[i : i + 2]) for i in range(0, len(octets), 2))
     return _decode_standard(state + octets + b"\x1b(B")
@@ -69,7 +64,7 @@ def _decode_standard(octets: bytes) -> str:
 def jis_character(pair: bytes) -> str:
     """The character of a two-octet JIS X 0208 code (0x21 to 0x7E each), vendors' rows included."""
     if len(pair) < 2:
-        return pair.decode("ascii", "replace").replace("\ufffd", _MISSING)
+        return pair.decode("ascii", "replace")
     first, second = pair[0] & 0x7F, pair[1] & 0x7F
     if not (0x21 <= first <= 0x7E and 0x21 <= second <= 0x7E):
         return "".join(chr(octet) for octet in (first, second) if 0x20 <= octet < 0x7F)

@@ -72,18 +72,26 @@ class Builder:
         return bool(boundary) and part.source.rfind(b"\n--" + boundary + b"--", part.start, part.end) >= 0
 
     def _with_children(self, part: Part, depth: int) -> Part:
-        source, start, end = part.source, part.start, part.end
-        spans: list[tuple[int, int]] = []
         boundary = part.parameter("boundary").encode("utf-8", "replace")
-        if boundary:
-            spans = list(self._spans(source, start, end, boundary))
+        spans = list(self._spans(part.source, part.start, part.end, boundary)) if boundary else []
+        if not spans and boundary and part.source.find(boundary, part.start, part.end) < 0:
+            part, spans = self._unencoded(part, boundary)
         if not spans:
             guess = self._guess_boundary(part)
-            spans = list(self._spans(source, start, end, guess)) if guess else []
+            spans = list(self._spans(part.source, part.start, part.end, guess)) if guess else []
             missing = "the boundary of a multipart is missing"
             self._defects.note(STRUCTURE, f"{missing}; another was found" if spans else f"{missing}; read as text")
         default = "message/rfc822" if part.content_type == "multipart/digest" else "text/plain"
         return self._adopt(part, spans, default, depth)
+
+    def _unencoded(self, part: Part, boundary: bytes) -> tuple[Part, list[tuple[int, int]]]:
+        """A multipart in base64 or quoted-printable, which RFC 2045 section 6.4 forbids."""
+        octets = part.decoded().octets
+        spans = list(self._spans(octets, 0, len(octets), boundary))
+        if not spans:
+            return part, []
+        self._defects.note(STRUCTURE, "a multipart has a transfer encoding")
+        return replace(part, source=octets, start=0, end=len(octets)), spans
 
     def _adopt(self, part: Part, spans: list[tuple[int, int]], default: str, depth: int) -> Part:
         for start, end in spans:

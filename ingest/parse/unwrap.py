@@ -46,7 +46,7 @@ def _from_file(file: uuencode.File) -> bytes:
 
 def _from_tnef(part: Part, defects: Defects) -> tuple[bytes, ...]:
     contents = tnef.read(part.decoded().octets)
-    if not contents:
+    if contents is None:
         defects.note(ATTACHMENT, "a TNEF container cannot be read; it stays as it is")
         return ()
     return tuple(
