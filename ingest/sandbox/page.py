@@ -54,6 +54,16 @@ _PAGE = Template("""<!doctype html>
 <script nonce="$nonce">$script</script></body></html>
 """)
 
+_TICKET = Template(
+    '<a class="$here" href="/?ticket=$code"><code>$code</code> <span class="soft">$status · $changed</span><br>'
+    "<bdi>$title</bdi></a>"
+)
+_HEAD = Template('<h1 dir="auto">$title</h1><div class="soft">$code · asked by $requester</div>')
+_MESSAGE = Template(
+    '<article class="$kind"><b>$name</b> <span class="soft">$about</span><pre dir="auto">$content</pre>'
+    '<div class="soft">$files</div><code class="soft">$message_id</code></article>'
+)
+
 
 def page(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint. ``?ticket=`` names the ticket whose messages are shown; without it, the one changed last."""
@@ -77,6 +87,11 @@ def _answer(**panes: str) -> Response:
     return HTMLResponse(html, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
 
 
+def _fill(template: Template, **texts: str) -> str:
+    """Every text is escaped here, and only here."""
+    return template.substitute({name: escape(text) for name, text in texts.items()})
+
+
 def _chosen(desk: Desk, identifier: str | None, tickets: list[Record]) -> Record | None:
     try:
         return desk.ticket(identifier) if identifier else tickets[0]
@@ -85,36 +100,42 @@ def _chosen(desk: Desk, identifier: str | None, tickets: list[Record]) -> Record
 
 
 def _code(ticket: Record) -> str:
-    return escape(f"{ticket['queue']['prefix']}-{ticket['number']}")
+    return f"{ticket['queue']['prefix']}-{ticket['number']}"
 
 
-def _ticket(ticket: Record, here: bool) -> str:
-    kind = ' class="here"' if here else ""
-    status = "Merged" if ticket["mergedIntoId"] else ticket["status"]["label"]
-    return (
-        f'<a{kind} href="/?ticket={_code(ticket)}"><code>{_code(ticket)}</code> '
-        f'<span class="soft">{escape(status)} · {_moment(ticket["updatedAt"])}</span><br>{escape(ticket["title"])}</a>'
+def _ticket(ticket: Record, is_here: bool) -> str:
+    return _fill(
+        _TICKET,
+        here="here" if is_here else "",
+        code=_code(ticket),
+        status="Merged" if ticket["mergedIntoId"] else ticket["status"]["label"],
+        changed=_moment(ticket["updatedAt"]),
+        title=ticket["title"],
     )
 
 
 def _messages(desk: Desk, ticket: Record) -> str:
     requester = desk.users.get(ticket["requesterId"] or "", {}).get("email", "nobody")
-    head = f'<h1>{escape(ticket["title"])}</h1><div class="soft">{_code(ticket)} · asked by {escape(requester)}</div>'
+    head = _fill(_HEAD, title=ticket["title"], code=_code(ticket), requester=requester)
+    attached = desk.attachments_of(ticket["id"])
     shown = desk.messages_of(ticket["id"])[-MAX_SHOWN:]
-    return head + ("".join(map(_message, shown)) or "<p>No messages yet.</p>")
+    return head + ("".join(_message(message, attached) for message in shown) or "<p>No messages yet.</p>")
 
 
-def _message(message: Record) -> str:
+def _message(message: Record, attached: list[Record]) -> str:
     author = message["author"]
-    name = " ".join(filter(None, (author["firstName"], author["lastName"]))) or author["email"]
-    note = " · private note" if message["private"] else ""
-    return (
-        f'<article class="{"private" if message["private"] else "public"}"><b>{escape(name)}</b> '
-        f'<span class="soft">{escape(author["email"])} · {escape(message["source"] or "")}{note} · '
-        f"{_moment(message['createdAt'])}</span><pre>{escape(message['content'])}</pre>"
-        f'<code class="soft">{escape(message["emailMessageId"] or "")}</code></article>'
+    about = (author["email"], message["source"], message["private"] and "private note", _moment(message["createdAt"]))
+    files = [file["filename"] for file in attached if file["ticketMessageId"] == message["id"]]
+    return _fill(
+        _MESSAGE,
+        kind="private" if message["private"] else "public",
+        name=" ".join(filter(None, (author["firstName"], author["lastName"]))) or author["email"],
+        about=" · ".join(filter(None, about)),
+        content=message["content"],
+        files=f"Attached: {', '.join(files)}" if files else "",
+        message_id=message["emailMessageId"] or "",
     )
 
 
 def _moment(timestamp: str) -> str:
-    return escape(timestamp[:19].replace("T", " "))
+    return timestamp[:19].replace("T", " ")

@@ -21,6 +21,7 @@ def timestamp(now: float) -> str:
 
 
 def user(given: Mapping[str, Any]) -> Record:
+    """``given`` has at least ``id`` and ``email``."""
     return {
         "firstName": None,
         "lastName": None,
@@ -39,6 +40,7 @@ def user(given: Mapping[str, Any]) -> Record:
 
 
 def queue(given: Mapping[str, Any], workspace: Mapping[str, Any]) -> Record:
+    """``given`` has ``id``, ``name`` and ``prefix``."""
     return {
         "workspaceId": workspace["id"],
         "workspace": workspace,
@@ -83,6 +85,7 @@ def ticket(given: Mapping[str, Any], home: Record) -> Record:
 
 
 def message(given: Mapping[str, Any], author: Record) -> Record:
+    """``given`` has at least ``id``, ``ticketId``, ``authorId``, ``content``, ``source`` and ``createdAt``."""
     return {
         "author": {key: author[key] for key in ("firstName", "lastName", "email", "image")},
         "status": "CREATED",
