@@ -75,12 +75,14 @@ class Draft:
 
 
 def user(item: object) -> User:
+    """Read a user. Raises ``Unreadable`` where it has no id."""
     record = _record(item)
     names = (_text(record, "firstName"), _text(record, "lastName"))
     return User(id=_id(record), email=_text(record, "email"), name=" ".join(filter(None, names)))
 
 
 def ticket(item: object) -> Ticket:
+    """Read a ticket. Raises ``Unreadable`` where it has no id."""
     record = _record(item)
     return Ticket(
         id=_id(record),
@@ -95,6 +97,7 @@ def ticket(item: object) -> Ticket:
 
 
 def message(item: object) -> PostedMessage:
+    """Read a ticket message. Raises ``Unreadable`` where it has no id."""
     record = _record(item)
     author = record.get("author")
     return PostedMessage(
