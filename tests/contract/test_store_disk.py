@@ -97,6 +97,24 @@ async def test_a_failing_disk_is_unavailable_and_works_again_by_itself(
     await database.close()
 
 
+async def test_mail_that_a_process_left_unsynced_is_synced_before_it_is_acknowledged(
+    path: Path, disk: Disk, tmp_path: Path
+) -> None:
+    """It was written to the log, and the process ended before the sync; the next one finds it there."""
+    database, store = await opened(path)
+    disk.sync_error = apsw.IOError("bad sector")
+    with pytest.raises(StoreUnavailable):
+        await receive(store, 1, content=octets(1))
+    await database.close()
+    disk.sync_error = None
+    database, store = await opened(path)
+    assert await receive(store, 1, content=octets(1)) == "Q1"
+    left = disk.cut_power(seed=1)
+    await database.close()
+    disk.unregister()
+    await check(tmp_path / "after", left, (1,))
+
+
 # The file
 
 
