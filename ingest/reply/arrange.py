@@ -31,8 +31,19 @@ def whole(body: str, how: str) -> Reply:
 
 def _with_endings(lines: Sequence[Line], blocks: Sequence[Block], protected: frozenset[int]) -> list[Block]:
     parted: list[Block] = []
-    for block in blocks:
-        parted += endings.trim(lines, block.start, block.stop, protected) if block.kind == "new" else [block]
+    for at, block in enumerate(blocks):
+        if block.kind != "new":
+            parted.append(block)
+            continue
+        stretch = endings.Stretch(
+            lines,
+            block.start,
+            block.stop,
+            protected,
+            before_quote=at + 1 < len(blocks) and blocks[at + 1].kind in ("quote", "attribution"),
+            after_quote=at + 1 == len(blocks) and at > 0 and blocks[at - 1].kind == "quote",
+        )
+        parted += endings.trim(stretch)
     return parted
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingest.reply.languages import every, index
+from ingest.reply.languages import LANGUAGES, every, index
 from ingest.reply.lines import Line
 
 _LINES = 6
@@ -28,7 +28,7 @@ _VERB = re.compile(
     rf"|(?:{_alternation([verb for verb in _VERBS if _ASIAN.search(verb)])})"
 )
 _OPENS = frozenset(every(lambda language: language.opens))
-_FIRST_PERSON = frozenset(every(lambda language: language.i))
+_FIRST_PERSON = {language.name: frozenset(language.i) for language in LANGUAGES}
 _EMAIL = re.compile(r"[\w.+=-]{1,64}@[\w-]{1,63}\.[\w.-]{1,190}|[\w.+=-]{1,64}@(?=\W|$)")
 _YEAR = r"(?:19|20|25)\d{2}"
 _DATE = re.compile(
@@ -131,7 +131,7 @@ def _weigh(joined: str, lines: Sequence[Line], stop: int) -> Attribution | None:
     timed = _TIME.search(text) is not None
     if not _ended(text, verb):
         return _unended(text, lines, stop, dated=dated, timed=timed, email=email)
-    if verb and not email and _first_person(text):
+    if verb and not email and _first_person(text, languages):
         return None
     if (verb and email) or (dated and timed and (verb or email)):
         return Attribution(stop, languages, unmarked=True)
@@ -167,8 +167,9 @@ def _unended(
     return None
 
 
-def _first_person(text: str) -> bool:
-    return not _FIRST_PERSON.isdisjoint(text.split())
+def _first_person(text: str, languages: Sequence[str]) -> bool:
+    words = frozenset(text.split())
+    return any(not words.isdisjoint(_FIRST_PERSON[language]) for language in languages)
 
 
 def _is_short(text: str, verb: re.Match[str] | None) -> bool:

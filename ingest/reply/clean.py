@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from lxml import etree
+
 from ingest.reply.tree import Element, names, text_of, walk
 
 ESCAPE = "\ufdd3"
@@ -44,6 +46,7 @@ _TINY_STYLE = re.compile(r"(?:^|;)(?:width|height|max-width|max-height):[012](?:
 def clean(root: Element, pictures: Mapping[str, str]) -> None:
     """Change the tree in place. ``pictures`` gives the file names of the pictures that ``cid:`` addresses name."""
     removed: list[Element] = []
+    prose = _text_size(root) // 2
     for element, _ in list(walk(root)):
         style = "".join(element.get("style", "")[:2_000].lower().split())
         if not isinstance(element.tag, str) or element.tag in _DROPPED or _is_hidden(element, style):
@@ -52,10 +55,45 @@ def clean(root: Element, pictures: Mapping[str, str]) -> None:
             _picture(element, style, pictures, removed)
         elif element.tag == "a":
             _link(element)
+        elif element.tag == "pre" and _is_prose(element, style, prose):
+            _break_lines(element)
         else:
             _rename(element, style)
     for element in removed:
         _remove(element)
+
+
+def _text_size(element: Element) -> int:
+    return sum(len(piece) for piece in element.itertext())
+
+
+def _is_prose(element: Element, style: str, most: int) -> bool:
+    """A plain text mail in HTML's clothes, or a quoted one; other preformatted text is code."""
+    plain = "moz-quote-pre" in element.get("class", "") or "wrap" in element.attrib or "pre-wrap" in style
+    return plain or _text_size(element) > most
+
+
+def _break_lines(element: Element) -> None:
+    """The line ends of preformatted prose become breaks."""
+    element.attrib.clear()
+    element.tag = "div"
+    for inner in list(element.iter()):
+        if inner.text:
+            inner.text, *breaks = inner.text.strip("\n").split("\n") if inner is element else inner.text.split("\n")
+            for at, text in enumerate(breaks):
+                _insert_break(inner, at, text)
+        if inner is not element and inner.tail and "\n" in inner.tail:
+            inner.tail, *breaks = inner.tail.split("\n")
+            for text in reversed(breaks):
+                line = etree.Element("br")
+                line.tail = text
+                inner.addnext(line)
+
+
+def _insert_break(element: Element, at: int, text: str) -> None:
+    line = etree.Element("br")
+    line.tail = text
+    element.insert(at, line)
 
 
 def _remove(element: Element) -> None:
@@ -79,13 +117,33 @@ def _is_hidden(element: Element, style: str) -> bool:
 
 def _rename(element: Element, style: str) -> None:
     """Known elements keep their name, their like get a known one, and the rest is nothing but its content."""
-    tag = _emphasis(element.tag, style)
+    if "mso-list:ignore" in style:
+        _word_bullet(element)
+        return
+    tag = _word_paragraph(element, style) if element.tag == "p" else _emphasis(element.tag, style)
     tag = _RENAMED.get(tag, tag)
     start = element.get("start", "") if tag == "ol" else ""
     element.attrib.clear()
     element.tag = tag if tag in _TAGS else "span"
     if start.isdecimal() and len(start) < 6:
         element.set("start", start)
+
+
+def _word_paragraph(element: Element, style: str) -> str:
+    """Word sets each line as a paragraph without margin, and each item of a list as one with a bullet of its own."""
+    if "mso-list:" in style:
+        return "li"
+    return "div" if element.get("class", "").lower().startswith("mso") or "margin:0" in style else "p"
+
+
+def _word_bullet(element: Element) -> None:
+    """The bullet that Word writes out: the list makes its own; a number says that it is an ordered one."""
+    ordered = text_of(element, 8)[:1].isalnum()
+    tail = element.tail
+    element.clear()
+    element.tag, element.tail = "span", tail
+    if ordered:
+        element.set("start", "1")
 
 
 def _emphasis(tag: str, style: str) -> str:
@@ -102,12 +160,13 @@ def _emphasis(tag: str, style: str) -> str:
 
 def _link(element: Element) -> None:
     """A link with a harmless address stays; one that shows its own address is written as that address."""
-    address = safe_address(element.get("href", ""))
+    plain = element.get("href", "").strip()
+    address = safe_address(plain)
     element.attrib.clear()
     shown = text_of(element, _SHOWN)
     if not address or (not shown and element.find(".//img") is None):
         element.tag = "span"
-    elif shown in (address, address.removeprefix("mailto:"), address.removeprefix("tel:"), address.rstrip("/")):
+    elif shown in (plain, address, address.partition(":")[2], address.rstrip("/")):
         del element[:]
         element.text = shown
         element.tag = _VERBATIM

@@ -3,9 +3,12 @@
 What stands here is language-free and surer than any words, so it is used first.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+from lxml import etree
 
 from ingest.reply.lines import Kind, Mark
 from ingest.reply.tree import Element, text_of
@@ -35,6 +38,11 @@ def _is_quote(element: Element) -> bool:
     return "border:none" not in style and "border:0" not in style
 
 
+def _is_no_header(element: Element) -> bool:
+    """Zoho numbers its generated elements: the signature and the quote's header can have the same id."""
+    return not text_of(element, 40).startswith("----")
+
+
 def _is_header(element: Element) -> bool:
     """The ruled header block of Outlook for Windows and Mac: some ``<b>Label:</b>`` in it, in whatever language."""
     return text_of(element).count(":") + text_of(element).count("：") >= 2
@@ -50,113 +58,113 @@ class Rule:
     applies: Callable[[Element], bool] = _always
 
 
+_LEAD = 400
 _CITE = Rule(Kind.QUOTE, "blockquote type=cite", 0.97)
+_GMAIL_QUOTE = Rule(Kind.QUOTE, "gmail_quote", applies=_holds_no_blockquote)
+_YAHOO_QUOTE = Rule(Kind.QUOTE, "yahoo_quoted")
+_OUTLOOK_REPLY = Rule(Kind.REST, "divRplyFwdMsg")
+_OUTLOOK_MOBILE = Rule(Kind.REST, "ms-outlook-mobile-reference-message")
+_OUTLOOK_APP = Rule(Kind.DEVICE, "ms-outlook-mobile-signature", 0.95)
+_APPLE_SIGNATURE = Rule(Kind.SIGNATURE, "AppleMailSignature", 0.9)
+_ZOHO_QUOTE = Rule(Kind.QUOTE, "zmail_extra")
 
 _BY_CLASS = {
     "gmail_attr": Rule(Kind.ATTRIBUTION, "gmail_attr", applies=_is_attribution),
-    "gmail_quote": Rule(Kind.QUOTE, "gmail_quote", applies=_holds_no_blockquote),
-    "gmail_quote_container": Rule(Kind.QUOTE, "gmail_quote", applies=_holds_no_blockquote),
+    "gmail_quote": _GMAIL_QUOTE,
+    "gmail_quote_container": _GMAIL_QUOTE,
     "gmail_signature": Rule(Kind.SIGNATURE, "gmail_signature", 0.9),
     "gmail_signature_prefix": Rule(Kind.SIGNATURE, "gmail_signature", 0.9),
     "moz-cite-prefix": Rule(Kind.ATTRIBUTION, "moz-cite-prefix"),
-    "moz-email-headers-table": Rule(Kind.FORWARD, "moz-email-headers-table"),
     "moz-forward-container": Rule(Kind.FORWARD, "moz-forward-container"),
+    "moz-email-headers-table": Rule(Kind.FORWARD, "moz-email-headers-table"),
     "moz-signature": Rule(Kind.SIGNATURE, "moz-signature", 0.95),
+    "ms-outlook-mobile-reference-message": _OUTLOOK_MOBILE,
+    "ms-outlook-mobile-signature": _OUTLOOK_APP,
+    "ms-outlook-ios-signature": _OUTLOOK_APP,
+    "outlookmessageheader": Rule(Kind.REST, "OutlookMessageHeader", 0.97),
+    "applemailsignature": _APPLE_SIGNATURE,
+    "yahoo_quoted": _YAHOO_QUOTE,
+    "yahoo-quoted-begin": Rule(Kind.REST, "yahoo-quoted-begin"),
+    "iosymail": _YAHOO_QUOTE,
     "protonmail_quote": Rule(Kind.QUOTE, "protonmail_quote"),
     "protonmail_signature_block": Rule(Kind.SIGNATURE, "protonmail_signature_block", 0.95),
     "tutanota_quote": Rule(Kind.QUOTE, "tutanota_quote"),
-    "tutanota_indented": Rule(Kind.QUOTE, "tutanota_quote"),
+    "skiff_quote": Rule(Kind.QUOTE, "skiff_quote"),
+    "zmail_extra": _ZOHO_QUOTE,
     "front-blockquote": Rule(Kind.QUOTE, "front-blockquote"),
     "front-signature": Rule(Kind.SIGNATURE, "front-signature", 0.95),
     "sh-quoted-content": Rule(Kind.QUOTE, "sh-quoted-content"),
     "sh-signature": Rule(Kind.SIGNATURE, "sh-signature", 0.9),
     "nylas-quote": Rule(Kind.QUOTE, "nylas-quote"),
-    "nylas-quote-attribution": Rule(Kind.ATTRIBUTION, "nylas-quote"),
     "missive_quote": Rule(Kind.QUOTE, "missive_quote"),
+    "notion-mail-quote": Rule(Kind.QUOTE, "notion-mail-quote"),
+    "outreach-quote": Rule(Kind.QUOTE, "outreach-quote"),
+    "hs_reply": Rule(Kind.QUOTE, "hs_reply"),
+    "fernand_quote": Rule(Kind.QUOTE, "fernand_quote"),
+    "freshdesk_quote": Rule(Kind.QUOTE, "freshdesk_quote"),
+    "quotedreply": Rule(Kind.QUOTE, "quotedReply"),
+    "ik_mail_quote": Rule(Kind.QUOTE, "ik_mail_quote"),
+    "alimail-quote": Rule(Kind.QUOTE, "alimail-quote"),
     "spark_quote": Rule(Kind.QUOTE, "spark_quote"),
-    "clean_bq": Rule(Kind.QUOTE, "airmail quote"),
+    "clean_bq": Rule(Kind.QUOTE, "airmail clean_bq"),
     "airmail_on": Rule(Kind.ATTRIBUTION, "airmail_on"),
     "airmail_ext_on": Rule(Kind.ATTRIBUTION, "airmail_on"),
-    "bloop_sign": Rule(Kind.SIGNATURE, "airmail signature", 0.9),
-    "history_container": Rule(Kind.QUOTE, "mailbird history_container"),
-    "freshdesk_quote": Rule(Kind.QUOTE, "freshdesk_quote"),
-    "zmail_extra": Rule(Kind.REST, "zmail_extra"),
-    "yahoo_quoted": Rule(Kind.QUOTE, "yahoo_quoted"),
-    "yahoo_signature": Rule(Kind.SIGNATURE, "yahoo_signature", 0.95),
-    "ms-outlook-mobile-reference-message": Rule(Kind.REST, "ms-outlook-mobile-reference-message"),
-    "ms-outlook-ios-reference-message": Rule(Kind.REST, "ms-outlook-mobile-reference-message"),
-    "ms-outlook-mobile-signature": Rule(Kind.DEVICE, "ms-outlook-mobile-signature", 0.95),
-    "ms-outlook-ios-signature": Rule(Kind.DEVICE, "ms-outlook-mobile-signature", 0.95),
-    "outlookmessageheader": Rule(Kind.REST, "OutlookMessageHeader", 0.97),
-    "applemailsignature": Rule(Kind.SIGNATURE, "AppleMailSignature", 0.9),
-    "rcmsignature": Rule(Kind.SIGNATURE, "roundcube signature", 0.9),
-    "zd-quote": Rule(Kind.QUOTE, "zendesk quote"),
-    "hs_reply": Rule(Kind.QUOTE, "hubspot quote"),
-    "edo-original": Rule(Kind.REST, "edison quote"),
-    "xfm_quote": Rule(Kind.REST, "xfm quote"),
-    "mail-quote-collapse": Rule(Kind.QUOTE, "yandex quote"),
-    "mailmunge_quote": Rule(Kind.QUOTE, "mail.ru quote"),
-    "seznam_quote": Rule(Kind.REST, "seznam quote"),
-    "ntes-quote": Rule(Kind.REST, "netease quote"),
-    "reply-quote": Rule(Kind.QUOTE, "reply-quote", 0.9),
-    "quoted-text": Rule(Kind.QUOTE, "quoted-text", 0.9),
-    "hey-quoted": Rule(Kind.QUOTE, "hey quote", 0.9),
+    "bloop_sign": Rule(Kind.SIGNATURE, "airmail bloop_sign", 0.9),
 }
 _BY_ID = {
-    "divrplyfwdmsg": Rule(Kind.REST, "divRplyFwdMsg"),
-    "appendonsend": Rule(Kind.REST, "appendonsend", 0.95),
+    "divrplyfwdmsg": _OUTLOOK_REPLY,
+    "x_divrplyfwdmsg": _OUTLOOK_REPLY,
     "mail-editor-reference-message-container": Rule(Kind.REST, "mail-editor-reference-message-container"),
     "olk_src_body_section": Rule(Kind.REST, "OLK_SRC_BODY_SECTION"),
-    "stopspelling": Rule(Kind.REST, "outlook.com hr", 0.95),
+    "stopspelling": Rule(Kind.REST, "hr stopSpelling", 0.95),
+    "replysplit": Rule(Kind.REST, "hr replySplit", 0.95),
     "signature": Rule(Kind.SIGNATURE, "Signature", 0.9),
-    "ms-outlook-mobile-signature": Rule(Kind.DEVICE, "ms-outlook-mobile-signature", 0.95),
-    "applemailsignature": Rule(Kind.SIGNATURE, "AppleMailSignature", 0.9),
-    "zwchr": Rule(Kind.REST, "zwchr"),
+    "ms-outlook-mobile-signature": _OUTLOOK_APP,
+    "applemailsignature": _APPLE_SIGNATURE,
+    "zwchr": Rule(Kind.REST, "zimbra zwchr"),
     "reply-intro": Rule(Kind.ATTRIBUTION, "reply-intro"),
-    "_rc_sig": Rule(Kind.SIGNATURE, "roundcube signature", 0.95),
+    "_rc_sig": Rule(Kind.SIGNATURE, "roundcube _rc_sig", 0.95),
     "forwardbody1": Rule(Kind.FORWARD, "forwardbody1"),
-    "isreplycontent": Rule(Kind.REST, "isReplyContent"),
+    "isreplycontent": Rule(Kind.QUOTE, "isReplyContent"),
     "isforwardcontent": Rule(Kind.FORWARD, "isForwardContent"),
-    "ntes-pcmac-quote": Rule(Kind.REST, "ntes-pcmac-quote"),
-    "ntes-pcmail-quote": Rule(Kind.REST, "ntes-pcmail-quote"),
     "ntes-pcmac-signature": Rule(Kind.SIGNATURE, "ntes-pcmac-signature", 0.95),
     "ntes-pcmail-signature": Rule(Kind.SIGNATURE, "ntes-pcmail-signature", 0.95),
-    "original-content": Rule(Kind.REST, "qq original-content"),
-    "composer_signature": Rule(Kind.DEVICE, "composer_signature", 0.95),
+    "origbody": Rule(Kind.REST, "sina origbody"),
+    "reply139content": Rule(Kind.REST, "reply139content"),
+    "orimsghtmlseperator": Rule(Kind.QUOTE, "oriMsgHtmlSeperator"),
+    "sub-body-container": Rule(Kind.QUOTE, "gmx sub-body-container", 0.95),
+    "composer_signature": Rule(Kind.DEVICE, "samsung composer_signature", 0.95),
     "ymail_android_signature": Rule(Kind.DEVICE, "ymail_android_signature", 0.95),
-    "ymail_ctr_id_-0": Rule(Kind.SIGNATURE, "yahoo signature", 0.9),
-    "edo-original": Rule(Kind.REST, "edison quote"),
-    "edo-signature": Rule(Kind.SIGNATURE, "edison signature", 0.9),
-    "qt": Rule(Kind.QUOTE, "fastmail quote", 0.97),
-    "canarysig": Rule(Kind.SIGNATURE, "canary signature", 0.9),
-    "canaryblockquote": Rule(Kind.QUOTE, "canary quote"),
-    "gmail-quote": Rule(Kind.QUOTE, "gmail_quote"),
-    "inner-reply": Rule(Kind.REST, "inner-reply", 0.9),
-    "message-reply-quote": Rule(Kind.REST, "reply quote", 0.9),
-    "replysplit": Rule(Kind.REST, "replySplit", 0.95),
-    "localsignature": Rule(Kind.SIGNATURE, "signature", 0.9),
+    "zm-_id_-sgn": Rule(Kind.SIGNATURE, "zoho signature", 0.9, _is_no_header),
+    "qt": Rule(Kind.QUOTE, "fastmail qt", 0.97),
 }
 _BY_NAME = {
     "quote": Rule(Kind.QUOTE, "gmx quote"),
-    "quoted-content": Rule(Kind.QUOTE, "gmx quote"),
-    "messagereplysection": Rule(Kind.REST, "messageReplySection"),
+    "messagereplysection": Rule(Kind.QUOTE, "messageReplySection", applies=_holds_no_blockquote),
     "messagesignaturesection": Rule(Kind.SIGNATURE, "messageSignatureSection", 0.9),
+    "_mailoriginal": Rule(Kind.REST, "_MailOriginal", 0.95),
 }
-_BY_MARKER = {
-    "__divider__": Rule(Kind.REST, "zimbra divider"),
-    "__quoted_text__": Rule(Kind.QUOTE, "zimbra quote"),
-    "__headers__": Rule(Kind.REST, "zimbra headers"),
-    "__sig_pre__": Rule(Kind.SIGNATURE, "zimbra signature", 0.95),
-    "__sig_post__": Rule(Kind.SIGNATURE, "zimbra signature", 0.95),
+_BY_DATA = {
+    ("data-marker", "__divider__"): Rule(Kind.REST, "zimbra divider"),
+    ("data-marker", "__headers__"): Rule(Kind.REST, "zimbra headers"),
+    ("data-marker", "__quoted_text__"): Rule(Kind.QUOTE, "zimbra quote"),
+    ("data-marker", "__sig_pre__"): Rule(Kind.SIGNATURE, "zimbra signature", 0.95),
+    ("data-marker", "__sig_post__"): Rule(Kind.SIGNATURE, "zimbra signature", 0.95),
+    ("data-signature-widget", "container"): Rule(Kind.SIGNATURE, "mail.ru signature", 0.95),
+    ("data-signatureblock", "true"): Rule(Kind.SIGNATURE, "windows mail signature", 0.95),
+    ("data-skiff-mail", ""): Rule(Kind.QUOTE, "skiff_quote"),
+    ("data-skiff-mail", "true"): Rule(Kind.QUOTE, "skiff_quote"),
+    ("data-type", "quote-separator"): Rule(Kind.REST, "quote-separator", 0.95),
+    ("title", "beforequote:::"): Rule(Kind.REST, "zoho beforequote"),
 }
+_DATA = tuple(dict.fromkeys(name for name, _ in _BY_DATA))
+_CONTAINERS = (_GMAIL_QUOTE, _BY_NAME["messagereplysection"])
 _BY_PART = (
-    ("yahoo_quoted", Rule(Kind.QUOTE, "yahoo_quoted")),
+    ("yahoo_quoted", _YAHOO_QUOTE),
     ("yahoo_signature", Rule(Kind.SIGNATURE, "yahoo_signature", 0.95)),
     ("zmail_signature", Rule(Kind.SIGNATURE, "zoho signature", 0.9)),
-    ("zmail_extra", Rule(Kind.REST, "zmail_extra")),
-    ("outlookmessageheader", Rule(Kind.REST, "OutlookMessageHeader", 0.97)),
 )
-_RULED_HEADER = re.compile(r"border:none;border-top:(?:solid|1\.0ptsolid|solid#)[^;]*.*padding:3\.0pt")
+_RULED_HEADER = re.compile(r"border:none;border-top:solid|border-style:solidnonenone|border-width:1ptmediummedium")
 _OUTLOOK_EXPRESS = Rule(Kind.QUOTE, "outlook express quote", 0.93)
 _OUTLOOK_HEADER = Rule(Kind.REST, "outlook header", 0.95, _is_header)
 
@@ -168,11 +176,32 @@ def marks(root: Element) -> Iterator[tuple[Element, Mark]]:
         element = stack.pop()
         rule = rule_for(element)
         if rule is None or not rule.applies(element):
-            stack.extend(reversed(element))
+            lead = _lead(element) if rule in _CONTAINERS else None
+            if lead is not None:
+                yield lead, Mark(Kind.ATTRIBUTION, f"{rule.client if rule else ''} lead", 0.95)
+            stack.extend(child for child in reversed(element) if child is not lead)
             continue
         yield element, Mark(rule.kind, rule.client, rule.confidence)
         if rule.kind in (Kind.REST, Kind.FORWARD):
             return
+
+
+def _lead(container: Element) -> Element | None:
+    """What stands between a quote's container and the quote itself is its attribution, in whatever language."""
+    before = list(itertools.takewhile(lambda child: child.tag != "blockquote", container))
+    if len(before) == len(container) or any(rule_for(child) for child in before):
+        return None
+    lead = etree.Element("div")
+    lead.text = container.text
+    lead.extend(before)
+    if not 0 < len(text_of(lead)) < _LEAD or _announces_forward(lead):
+        container.text = None
+        container.insert(0, lead)
+        lead.tag = "span"
+        return None
+    container.text = None
+    container.insert(0, lead)
+    return lead
 
 
 def rule_for(element: Element) -> Rule | None:
@@ -206,13 +235,16 @@ def _by_part(listed: str) -> Rule | None:
 
 def _by_other(element: Element) -> Rule | None:
     identifier = element.get("id", "").lower()
-    rule = (
-        _BY_ID.get(identifier)
-        or _by_part(identifier)
-        or _BY_NAME.get(element.get("name", "").lower())
-        or _BY_MARKER.get(element.get("data-marker", "").lower())
-    )
-    return rule or _by_shape(element)
+    rule = _BY_ID.get(identifier) or _by_part(identifier) or _BY_NAME.get(element.get("name", "").lower())
+    return rule or _by_data(element) or _by_shape(element)
+
+
+def _by_data(element: Element) -> Rule | None:
+    for name in _DATA:
+        value = element.get(name)
+        if value is not None and (name, value.lower()) in _BY_DATA:
+            return _BY_DATA[name, value.lower()]
+    return None
 
 
 def _by_shape(element: Element) -> Rule | None:
@@ -221,7 +253,7 @@ def _by_shape(element: Element) -> Rule | None:
             return _CITE
         style = _style(element)
         return _OUTLOOK_EXPRESS if "border-left:#0000" in style and "2pxsolid" in style else None
-    if element.tag == "div" and "border-top" in element.get("style", "") and _RULED_HEADER.search(_style(element)):
+    if element.tag == "div" and "border" in element.get("style", "") and _RULED_HEADER.search(_style(element)):
         return _OUTLOOK_HEADER
     return None
 

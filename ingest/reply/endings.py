@@ -3,7 +3,9 @@ legal, list and virus scanner footers. A sign-off with name and title stays."""
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
+from ingest.message import SegmentKind
 from ingest.reply.blocks import Block
 from ingest.reply.headers import is_rule
 from ingest.reply.languages import every
@@ -11,7 +13,9 @@ from ingest.reply.lines import Line
 
 _SIGNATURE_LINES = 25
 _EXACT_SIGNATURE_LINES = 60
+_RULED_SIGNATURE_LINES = 8
 _PARAGRAPHS = 12
+_PARAGRAPH_LINES = 60
 _PARAGRAPH_LENGTH = 4_000
 _DELIMITERS = frozenset({"--", "—", "–", "‐‐", "−−"})
 
@@ -26,6 +30,8 @@ _DEVICES = re.compile(
     r"|iphone|ipad|android|手机|手機|携帯|スマートフォン|스마트폰|휴대폰|휴대전화|邮箱|郵箱|هاتف|جوال|טלפון|נייד"
 )
 _OUTLOOK = re.compile(r"outlook\b.{0,40}\b(?:ios|android)|\b(?:ios|android)\b.{0,40}outlook")
+_TRACES = frozenset({"ᐧ"})
+"""Lone signs that mail trackers leave behind."""
 _DEVICE_WORDS = 16
 _OWN_DEVICE_WORDS = 8
 
@@ -45,35 +51,81 @@ _LEGAL = tuple(dict.fromkeys(every(lambda language: language.legal)))
 _FOOTERS = tuple(every(lambda language: language.footer))
 
 
-def trim(lines: Sequence[Line], start: int, stop: int, protected: frozenset[int]) -> list[Block]:
+@dataclass(slots=True)
+class Stretch:
+    """Text between quotes, from which endings are taken one by one, from the end."""
+
+    lines: Sequence[Line]
+    start: int
+    stop: int
+    protected: frozenset[int]
+    """Lines of fenced code: nothing in there is an ending."""
+    before_quote: bool = False
+    after_quote: bool = False
+    """The last quote is above, so this may be nothing but a signature."""
+    endings: list[Block] = field(default_factory=list)
+
+    def take(self, kind: SegmentKind, start: int, reason: str, confidence: float) -> None:
+        """All from this line on is an ending."""
+        self.endings.append(Block(kind, start, self.stop, reason, confidence))
+        self.stop = start
+
+    def blocks(self) -> list[Block]:
+        """What was written, and the endings behind it."""
+        written = [Block("new", self.start, self.stop)] if self.stop > self.start else []
+        return [*written, *reversed(self.endings)]
+
+
+def trim(stretch: Stretch) -> list[Block]:
     """A stretch of text, parted into what was written and the endings behind it."""
-    behind: list[Block] = []
-    delimiter = _delimiter(lines, start, stop, protected)
-    if delimiter is not None:
-        behind.append(Block("signature", delimiter, stop, "signature", _delimiter_confidence(lines[delimiter])))
-        stop = delimiter
+    _take_signature(stretch)
     for _ in range(_PARAGRAPHS):
-        ending = _ending(lines, start, stop, protected, followed=bool(behind))
-        if ending is None:
+        stop = stretch.stop
+        _take_paragraph(stretch)
+        if stretch.stop == stop:
             break
-        behind.append(ending)
-        stop = ending.start
-    return [Block("new", start, stop), *reversed(behind)] if stop > start else behind[::-1]
+    return stretch.blocks()
 
 
-def _delimiter(lines: Sequence[Line], start: int, stop: int, protected: frozenset[int]) -> int | None:
+def _take_signature(stretch: Stretch) -> None:
+    delimiter = _delimiter(stretch)
+    if delimiter is not None:
+        exact = _is_exact(stretch.lines[delimiter])
+        stretch.take("signature", delimiter, "signature", 0.97 if exact else 0.9)
+    elif stretch.after_quote and _is_ruled_signature(stretch):
+        stretch.take("signature", stretch.start, "signature", 0.7)
+    elif stretch.before_quote:
+        last = next(
+            (at for at in range(stretch.stop - 1, stretch.start - 1, -1) if _is_filled(stretch.lines[at])), None
+        )
+        if last is not None and is_rule(stretch.lines[last].text):
+            stretch.take("marker", last, "rule", 0.95)
+
+
+def _is_filled(line: Line) -> bool:
+    return bool(line.text.strip()) and (not line.blank or is_rule(line.text))
+
+
+def _is_ruled_signature(stretch: Stretch) -> bool:
+    """A line of underscores below the last quote, and a few short lines under it."""
+    filled = [line.text.strip() for line in stretch.lines[stretch.start : stretch.stop] if _is_filled(line)]
+    ruled = bool(filled) and len(filled[0]) >= 5 and set(filled[0]) <= {"_", "-"}
+    return ruled and len(filled) <= _RULED_SIGNATURE_LINES and all(len(text) <= 80 for text in filled)
+
+
+def _delimiter(stretch: Stretch) -> int | None:
     """The line of two dashes with no more below it than a signature has."""
     filled = 0
     found = None
-    for at in range(stop - 1, start - 1, -1):
-        text = lines[at].text.strip()
-        if text in _DELIMITERS and at not in protected:
-            if filled > (_EXACT_SIGNATURE_LINES if _is_exact(lines[at]) else _SIGNATURE_LINES):
+    for at in range(stretch.stop - 1, stretch.start - 1, -1):
+        line = stretch.lines[at]
+        if line.text.strip() in _DELIMITERS and at not in stretch.protected:
+            if filled > (_EXACT_SIGNATURE_LINES if _is_exact(line) else _SIGNATURE_LINES):
                 break
             found = at
-            if not _is_exact(lines[at]):
+            if not _is_exact(line):
                 break
-        filled += bool(text)
+        filled += not line.blank
         if filled > _EXACT_SIGNATURE_LINES:
             break
     return found
@@ -84,33 +136,37 @@ def _is_exact(line: Line) -> bool:
     return line.text.rstrip("\r\n") == "-- "
 
 
-def _delimiter_confidence(line: Line) -> float:
-    return 0.97 if _is_exact(line) else 0.9
-
-
-def _ending(lines: Sequence[Line], start: int, stop: int, protected: frozenset[int], *, followed: bool) -> Block | None:
-    """The footer or the device lines that the last paragraph of this stretch is, or ends in."""
-    end = stop
-    while stop > start and lines[stop - 1].blank:
-        stop -= 1
-    first = stop
-    while first > start and not lines[first - 1].blank and stop - first < 60:
-        first -= 1
-    if first == stop or not protected.isdisjoint(range(first, stop)):
-        return None
-    devices = _devices(lines, first, stop)
-    if devices < stop:
-        return Block("device-line", devices, end, "device line", 0.95)
-    for at in range(stop - 1, first - 1, -1):
-        if is_rule(lines[at].text):
-            first = at
-            break
-    paragraph = " ".join(line.plain for line in lines[first:stop])[:_PARAGRAPH_LENGTH].lower()
+def _take_paragraph(stretch: Stretch) -> None:
+    """Take the footer or the device lines that the last paragraph is, or ends in."""
+    first, last = _last_paragraph(stretch)
+    if first == last or not stretch.protected.isdisjoint(range(first, last)):
+        return
+    devices = _devices(stretch.lines, first, last)
+    if devices < last:
+        stretch.take("device-line", devices, "device line", 0.95)
+        return
+    first = next((at for at in range(last - 1, first - 1, -1) if is_rule(stretch.lines[at].text)), first)
+    paragraph = " ".join(line.plain for line in stretch.lines[first:last])[:_PARAGRAPH_LENGTH].lower()
     if is_footer(paragraph):
-        return Block("footer", first, end, "footer", 0.85)
-    if followed and len(paragraph) <= 60 and paragraph.startswith(_LEGAL_OPENS):
-        return Block("footer", first, end, "footer", 0.8)
-    return None
+        stretch.take("footer", first, "footer", 0.85)
+    elif _heads_footer(stretch, paragraph):
+        stretch.take("footer", first, "footer", 0.8)
+
+
+def _last_paragraph(stretch: Stretch) -> tuple[int, int]:
+    last = stretch.stop
+    while last > stretch.start and stretch.lines[last - 1].blank:
+        last -= 1
+    first = last
+    while first > stretch.start and not stretch.lines[first - 1].blank and last - first < _PARAGRAPH_LINES:
+        first -= 1
+    return first, last
+
+
+def _heads_footer(stretch: Stretch, paragraph: str) -> bool:
+    """``CONFIDENTIALITY NOTICE`` on a line of its own, above the notice."""
+    above = bool(stretch.endings) and stretch.endings[-1].kind == "footer"
+    return above and len(paragraph.split()) <= 4 and paragraph.startswith(_LEGAL_OPENS)
 
 
 def _devices(lines: Sequence[Line], first: int, stop: int) -> int:
@@ -123,6 +179,8 @@ def _devices(lines: Sequence[Line], first: int, stop: int) -> int:
 
 def is_device_line(text: str) -> bool:
     """Whether a phone or a mail program added this line."""
+    if text in _TRACES:
+        return True
     lowered = text.lower().strip("()<>[]«»~-–—_ .!,")
     count = len(lowered.split())
     if not lowered or count > _DEVICE_WORDS or len(lowered) > 160:

@@ -11,11 +11,13 @@ from ingest.reply.lines import Line
 
 _LINES = 40
 _CONTINUED = 3
+_LABEL = 30
 _ADDRESS = re.compile(r"[\w.+=-]{1,64}@[\w-]{1,63}")
 _YEAR = re.compile(r"(?:19|20|25)\d{2}|\d{1,2}[./-]\d{1,2}[./-]\d{2}|[١٢]\d{3}")
 _CLOCK = re.compile(r"\d{1,2} ?[:：.h時时시] ?\d{2}")
-_RULE = re.compile(r"[\s>]*(?:[-_=*—–─━]\s?){3,}$")
-_DASHED = re.compile(r"[-_=*—–─]{2,}\s*(.{3,60}?)\s*[-_=*—–─]{2,}:?$")
+_TAGS = re.compile(r"^(?:\s*\[[^\[\]]*\])+")
+_RULE = re.compile(r"[\s>]*(?:[-_=*—–─━‐]\s?){3,}$")
+_DASHED = re.compile(r"[-_=*—–─‐]{2,}\s*(.{3,60}?)\s*[-_=*—–─‐]{2,}:?$")
 
 
 class Role(Enum):
@@ -68,16 +70,18 @@ class _Block:
         return {role for label in self.labels for role in _ROLES[label]}
 
     def convincing(self, *, ruled: bool) -> bool:
-        """Whether a mail program wrote this: three different labels, and what only a mail has: a subject, or an
-        address, or a full date. ``From: Berlin / To: Paris / Date: 5 May`` is a journey."""
+        """Whether a mail program wrote this: enough labels, and what only a mail has: a subject, an address, a full
+        date. ``From: Berlin / To: Paris / Date: 5 May`` is a journey. Below a rule or a separator, less will do."""
         roles = self.roles()
         if Role.FROM not in roles and not {Role.SENT, Role.TO, Role.SUBJECT} <= roles:
             return False
         joined = " ".join(self.values)
         address = _ADDRESS.search(joined) is not None
         dated = _YEAR.search(joined) is not None and _CLOCK.search(joined) is not None
-        needed = 2 if ruled else 3
-        return len(set(self.labels)) >= needed and (Role.SUBJECT in roles or (address and dated) or ruled)
+        labels = len(set(self.labels))
+        if ruled:
+            return labels >= 3 or (labels == 2 and (address or dated))
+        return (labels >= 4 and Role.SUBJECT in roles) or (labels >= 3 and dated and (address or Role.SUBJECT in roles))
 
     def languages(self) -> tuple[str, ...]:
         """The languages that have all labels of this block."""
@@ -110,16 +114,17 @@ def is_rule(text: str) -> bool:
 
 def _separator(lines: Sequence[Line], start: int, text: str) -> Header | None:
     """``-----Original Message-----``, ``---------- Forwarded message ---------``, ``Begin forwarded message:``."""
-    if len(text) > 100 or not (text[:1] in "-_=*—–─" or text.endswith((":", "："))):
+    if len(text) > 100 or not (text[:1] in "-_=*—–─‐" or text.endswith((":", "："))):
         return None
     dashed = _DASHED.match(text)
-    words = (dashed.group(1) if dashed else text).strip(" -_=*—–─:：").lower()
+    words = (dashed.group(1) if dashed else text).strip(" -_=*—–─‐:：").lower()
     for table, forwarded in ((_FORWARDED, True), (_ORIGINAL, False)):
         if words in table and (dashed or _block_below(lines, start + 1)):
             reason = "forwarded message" if forwarded else "original message"
             return Header(start + 1, table[words], forwarded, _named(reason, table[words]))
-    block = _block_below(lines, start + 1) if dashed else None
-    return Header(start + 1, (), False, "original message") if block else None
+    if dashed and (_block_below(lines, start + 1) or _is_unlisted(lines, start + 1)):
+        return Header(start + 1, (), False, "original message")
+    return None
 
 
 def _ruled_block(lines: Sequence[Line], start: int) -> Header | None:
@@ -127,7 +132,9 @@ def _ruled_block(lines: Sequence[Line], start: int) -> Header | None:
     if not is_rule(lines[start].text):
         return None
     block = _block_below(lines, start + 1)
-    return Header(start + 1, block.languages(), False, _named("header block", block.languages())) if block else None
+    if block is not None:
+        return Header(block.stop, block.languages(), False, _named("header block", block.languages()))
+    return Header(start + 1, (), False, "header block") if _is_unlisted(lines, start + 1) else None
 
 
 def _block_at(lines: Sequence[Line], start: int) -> Header | None:
@@ -144,6 +151,22 @@ def _block_below(lines: Sequence[Line], start: int) -> _Block | None:
             block = _collect(lines, at)
             return block if block is not None and block.convincing(ruled=True) else None
     return None
+
+
+def _is_unlisted(lines: Sequence[Line], start: int) -> bool:
+    """A header block in a language that no table has: below a rule, labelled lines with an address and a full date."""
+    labelled: list[str] = []
+    for line in lines[start : start + _LINES]:
+        if line.blank and labelled:
+            break
+        if not line.blank:
+            label, colon, value = line.plain[:300].partition(":")
+            if not colon or len(label) > _LABEL:
+                break
+            labelled.append(value)
+    joined = " ".join(labelled)
+    found = _ADDRESS.search(joined) and _YEAR.search(joined) and _CLOCK.search(joined)
+    return len(labelled) >= 3 and found is not None
 
 
 def _collect(lines: Sequence[Line], start: int) -> _Block | None:
@@ -170,7 +193,7 @@ def label_of(line: Line) -> tuple[str, str] | None:
     """A header line's label, in lower case, and its value."""
     head = line.plain[:300]
     at = min((found for found in (head.find(":"), head.find("：")) if found > 0), default=-1)
-    if not 0 < at <= 30:
+    if not 0 < at <= _LABEL:
         return None
     label = head[:at].strip(" _[]・").lower()
     return (label, head[at + 1 :].strip()) if label in _ROLES else None
@@ -183,7 +206,7 @@ def _named(reason: str, languages: tuple[str, ...]) -> str:
 def is_forward(subject: str, languages: Sequence[str]) -> bool:
     """Whether a subject says that the mail was passed on; prefixes count in the language of the header block below,
     because ``VS:`` is a forward in Danish and a reply in Finnish."""
-    prefix = subject.replace("：", ":").partition(":")[0].strip().lower()
+    prefix = _TAGS.sub("", subject[:200]).replace("：", ":").partition(":")[0].strip().lower()
     return any(prefix in language.forward_prefixes for language in LANGUAGES if _counts(language, languages))
 
 

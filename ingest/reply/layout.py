@@ -29,6 +29,7 @@ def shape(root: Element) -> None:
             element.tag = "div"
     for element in elements:
         if element in holders and element.tag in _LINED:
+            _lists(element)
             _lines(element, holders)
 
 
@@ -75,6 +76,20 @@ def _place(table: Element) -> None:
     for element in (table, *table, *rows, *(cell for row in rows for cell in row)):
         if element.tag in _TABLE:
             element.tag = "div"
+
+
+def _lists(parent: Element) -> None:
+    """Items that stand in no list, as Word writes them, get one."""
+    current: Element | None = None
+    for child in list(parent) if parent.tag != "li" else ():
+        if child.tag != "li":
+            current = None
+            continue
+        if current is None:
+            ordered = next((True for inner in child.iter("span") if inner.get("start")), False)
+            current = etree.Element("ol" if ordered else "ul")
+            child.addprevious(current)
+        current.append(child)
 
 
 def _lines(parent: Element, holders: Set[Element]) -> None:

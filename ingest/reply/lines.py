@@ -36,11 +36,12 @@ class Mark:
 class Line:
     """One line of the body: its exact text with its line end, and the views of it that recognisers need, made once."""
 
-    __slots__ = ("_plain", "depth", "mark", "prefix", "text")
+    __slots__ = ("_plain", "copied", "depth", "mark", "prefix", "text")
 
     def __init__(self, text: str, mark: Mark | None = None) -> None:
         self.text = text
         self.mark = mark
+        self.copied = False
         self.prefix, self.depth = _quote_prefix(text)
         self._plain: str | None = None
 
@@ -59,7 +60,7 @@ class Line:
     @property
     def quoted(self) -> bool:
         """By quote marks, by markup, or because this sender was sent the words."""
-        return self.depth > 0 or (self.mark is not None and self.mark.kind is Kind.QUOTE)
+        return self.depth > 0 or self.copied or (self.mark is not None and self.mark.kind is Kind.QUOTE)
 
 
 def split(body: str) -> list[Line]:

@@ -68,6 +68,7 @@ def _lines(markdown: str, marks: Sequence[Mark]) -> list[Line]:
     """Take the sentinels out, and give the lines between them their marks; the outermost mark counts."""
     lines: list[Line] = []
     opened: list[int] = []
+    fenced = False
     for text in markdown.strip("\n").split("\n"):
         at = 0
         for sentinel in _SENTINEL.finditer(text):
@@ -76,8 +77,9 @@ def _lines(markdown: str, marks: Sequence[Mark]) -> list[Line]:
             at = sentinel.end()
         if at:
             _add(lines, text[at:], opened, marks)
-        elif text.strip("> ") or (lines and not lines[-1].blank):
+        elif fenced or text.strip("> ") or (lines and not lines[-1].blank):
             lines.append(Line(text + "\n", _current(opened, marks)))
+            fenced ^= text.lstrip("> ").startswith("```")
     return lines
 
 

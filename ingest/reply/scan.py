@@ -1,6 +1,8 @@
 """Reads a body from top to bottom and says what each stretch of it is."""
 
+import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ingest.message import SegmentKind
 from ingest.reply import attribution, headers
@@ -85,10 +87,31 @@ class Scanner:
         header = self._first_header(at)
         if header is not None and (header.forwarded or headers.is_forward(self.subject, header.languages)):
             return (Block("forwarded", at, len(self.lines), "forwarded message"),)
-        return (Block("quote", at, len(self.lines), reason, confidence, cited=True),)
+        return self._answers(Block("quote", at, len(self.lines), reason, confidence, cited=True))
+
+    def _answers(self, rest: Block) -> tuple[Block, ...]:
+        """Answers that were written into an unmarked quote: what stands between two copies of text that was sent."""
+        copies = [at for at in range(rest.start, rest.stop) if self.lines[at].copied]
+        if not copies:
+            return (rest,)
+        parts = [replace(rest, kind="attribution", stop=copies[0])] if copies[0] > rest.start else []
+        for is_copy, run in itertools.groupby(range(copies[0], copies[-1] + 1), self._is_quoted_here):
+            lines = list(run)
+            kind: SegmentKind = "quote" if is_copy or self._is_history(lines) else "new"
+            parts.append(replace(rest, kind=kind, start=lines[0], stop=lines[-1] + 1))
+        if copies[-1] + 1 < rest.stop:
+            parts.append(replace(rest, start=copies[-1] + 1))
+        return tuple(parts) if any(part.kind == "new" for part in parts) else (rest,)
+
+    def _is_quoted_here(self, at: int) -> bool:
+        return self.lines[at].copied or self.lines[at].blank
+
+    def _is_history(self, lines: Sequence[int]) -> bool:
+        """The header of an older mail stands between two quoted texts."""
+        return any(headers.find(self.lines, at) or attribution.find(self.lines, at) for at in lines)
 
     def _first_header(self, at: int) -> headers.Header | None:
-        for start in range(at, min(at + 12, len(self.lines))):
+        for start in range(at, min(at + 6, len(self.lines))):
             header = headers.find(self.lines, start)
             if header:
                 return header
@@ -97,18 +120,18 @@ class Scanner:
     def _quote(self, at: int) -> tuple[Block, ...]:
         """A run of quoted lines, with the blank lines inside it."""
         stop = last = at + 1
-        cited = self.lines[at].mark is not None
+        cited = self.lines[at].mark is not None or self.lines[at].copied
         while stop < len(self.lines) and (self.lines[stop].quoted or self.lines[stop].blank):
             mark = self.lines[stop].mark
             if mark is not None and mark.kind is not Kind.QUOTE:
                 break
             if self.lines[stop].quoted:
                 last = stop + 1
-                cited = cited or mark is not None
+                cited = cited or mark is not None or self.lines[stop].copied
             stop += 1
         if self._is_mbox_from(at, last):
             return ()
-        header = headers.find(self.lines, at)
+        header = self._first_header(at)
         if header is not None and header.forwarded:
             return (Block("forwarded", at, last, header.reason),)
         reason, confidence = self._quote_reason(at)
@@ -118,6 +141,8 @@ class Scanner:
         mark = self.lines[at].mark
         if mark is not None:
             return mark.reason, mark.confidence
+        if self.lines[at].copied:
+            return "text that was sent", 0.97
         inside = attribution.find(self.lines, at)
         return (inside.reason, 0.97) if inside else ("quote marks", 0.9)
 
@@ -139,19 +164,27 @@ class Scanner:
             return ()
         if header.forwarded or headers.is_forward(self.subject, header.languages):
             return (Block("forwarded", at, len(self.lines), header.reason),)
-        return (Block("quote", at, len(self.lines), header.reason, 0.93, cited=True),)
+        below = self._below(header.stop)
+        if below < len(self.lines) and (self.lines[below].quoted or attribution.find(self.lines, below)):
+            return (Block("attribution", at, below, header.reason, 0.95),)
+        return self._answers(Block("quote", at, len(self.lines), header.reason, 0.93, cited=True))
 
     def _attribution(self, at: int) -> tuple[Block, ...]:
         found = attribution.find(self.lines, at)
         if found is None:
             return ()
-        stop = found.stop
-        while stop < len(self.lines) and self.lines[stop].blank and not self.lines[stop].quoted:
-            stop += 1
-        if stop < len(self.lines) and self.lines[stop].quoted:
-            return (Block("attribution", at, stop, found.reason, 0.97),)
-        head = Block("attribution", at, stop, found.reason, 0.88)
-        barred = stop < len(self.lines) and self.lines[stop].text.startswith("| ")
-        if stop == len(self.lines) or not (self._written or barred):
+        if headers.is_forward(self.subject, found.languages):
+            return (Block("forwarded", at, len(self.lines), "forwarded message"),)
+        below = self._below(found.stop)
+        if below < len(self.lines) and self.lines[below].quoted:
+            return (Block("attribution", at, below, found.reason, 0.97),)
+        head = Block("attribution", at, below, found.reason, 0.88)
+        if below == len(self.lines) or not (self._written or self.lines[below].text.startswith("| ")):
             return (head,)
-        return (head, Block("quote", stop, len(self.lines), found.reason, 0.88, cited=True))
+        return (head, Block("quote", below, len(self.lines), found.reason, 0.88, cited=True))
+
+    def _below(self, at: int) -> int:
+        """The next line that is not blank, or the end."""
+        while at < len(self.lines) and self.lines[at].blank and not self.lines[at].quoted:
+            at += 1
+        return at

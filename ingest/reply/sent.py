@@ -4,7 +4,7 @@ up, stripped of markup. Words are compared, in runs, so the cost is linear in th
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from ingest.reply.lines import Kind, Line, Mark, words_of
+from ingest.reply.lines import Line, words_of
 
 _RUN = 5
 """Words in a row that make a copy likely; a shorter text is compared whole."""
@@ -13,11 +13,10 @@ _LEAST = 8
 _SHARE = 0.8
 _WORDS = 200_000
 _WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]|[^\W_]+")
-_MARK = Mark(Kind.QUOTE, "text that was sent", 0.97)
 
 
 def mark_copies(lines: Sequence[Line], sent: Iterable[str]) -> None:
-    """Mark the lines that repeat what was sent; marks of mail programs stay."""
+    """Mark the lines that repeat what was sent."""
     runs = _runs(sent)
     if not runs:
         return
@@ -25,7 +24,7 @@ def mark_copies(lines: Sequence[Line], sent: Iterable[str]) -> None:
     copied = _copied(words, runs)
     for start, stop in _stretches(lines, words, copied):
         for line in lines[start:stop]:
-            line.mark = line.mark or _MARK
+            line.copied = True
 
 
 def _words(text: str) -> Iterator[str]:
