@@ -4,6 +4,7 @@ aiosmtpd 1.4.6 has none of these bounds, so the loop around its commands is ours
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import AnyStr
 
 from aiosmtpd.proxy_protocol import get_proxy
@@ -18,6 +19,10 @@ from ingest.sources.smtp.listener import Listener, client_address
 LOG = log.get("smtp")
 LINGER = 10.0
 """Seconds that our last words may take to reach a client before the connection is cut."""
+_SMTP_COMMANDS = frozenset(
+    {"DATA", "EHLO", "EXPN", "HELO", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "STARTTLS", "VRFY"}
+)
+_LMTP_COMMANDS = _SMTP_COMMANDS - {"EHLO", "HELO"} | {"LHLO"}
 _IDLE_COMMANDS = frozenset({"EHLO", "EXPN", "HELO", "HELP", "LHLO", "NOOP", "RSET", "STARTTLS", "VRFY"})
 
 
@@ -36,12 +41,19 @@ class Connection(SMTP):
             enable_SMTPUTF8=True,
             loop=loop,
         )
+        self.event_handler = None
+        self._commands = _LMTP_COMMANDS if listener.lmtp else _SMTP_COMMANDS
         self._client = ""
         self._opened_at = self._active_at = loop.time()
         self._patience = PATIENCE
         self._storing = False
         self._tls = False
         self._unsent = bytearray()
+
+    def __dir__(self) -> Iterable[str]:
+        """Nothing: aiosmtpd searches the names of every object for its commands and hooks, on each connection, and that
+        takes longer than a whole mail. Commands are looked up when they come."""
+        return ()
 
     # Beginning and end
 
@@ -81,6 +93,7 @@ class Connection(SMTP):
             self._listener.connections.discard(self)
             metrics.CONNECTIONS.dec()
             self._close()
+            self._let_go()
 
     async def _admit(self) -> bool:
         """Learn who the client is, and whether it may and can be served."""
@@ -123,6 +136,11 @@ class Connection(SMTP):
             self._timeout_handle = self.loop.call_later(LINGER, transport.abort)
             transport.close()
 
+    def _let_go(self) -> None:
+        """Drop what refers back to us: memory is free at once then, and not when the collector comes round."""
+        self._client_connected_cb = None
+        del self._writer
+
     # Time
 
     def _reset_timeout(self, _duration: float | None = None) -> None:
@@ -164,12 +182,11 @@ class Connection(SMTP):
     async def _obey(self, line: bytes | None) -> None:
         verb, _, argument = (line or b"").partition(b" ")
         name = verb.decode("ascii", "replace").upper()
-        command = self._smtp_methods.get(name)
-        if command is None:
+        if name not in self._commands:
             await self.push("500 5.5.2 Line too long" if line is None else "500 5.5.2 Command not recognized")
             return
         try:
-            await command(argument.strip().decode("utf-8", "surrogateescape") or None)
+            await getattr(self, f"smtp_{name}")(argument.strip().decode("utf-8", "surrogateescape") or None)
         except Exception as error:
             if isinstance(error, EOFError) or self._writer.is_closing():
                 raise

@@ -4,13 +4,13 @@ aiosmtpd 1.4.6 keeps what it does well: the order and syntax of MAIL, RCPT and t
 Replaced are the parts through which a client could hurt us or itself: DATA (line by line, without bound), paths
 (exceptions on odd ones), STARTTLS (twice). ``docs/decisions/smtp-hardened-aiosmtpd.md`` has the whole list.
 """
-# ruff: noqa: N802 - aiosmtpd finds commands and hooks by these names
+# ruff: noqa: N802 - commands are found by their names
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
 
-from aiosmtpd.smtp import SMTP
-from aiosmtpd.smtp import Envelope as Transaction
+from aiosmtpd.smtp import MISSING
 
 from ingest import log
 from ingest.envelope import Envelope, ReceivedMessage, SourceRef
@@ -28,18 +28,10 @@ TLS_HANDSHAKE = 30.0
 """Seconds that a TLS handshake may take."""
 DROPPED = 2
 """A message above the size limit is read and dropped for this many times the limit, then the connection is closed."""
-_COMMON = ["DATA", "EXPN", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "STARTTLS", "VRFY"]
-_HOOKS = ["handle_MAIL", "handle_RCPT"]
-_SMTP_NAMES = _HOOKS + [f"smtp_{name}" for name in [*_COMMON, "EHLO", "HELO"]]
-_LMTP_NAMES = _HOOKS + [f"smtp_{name}" for name in [*_COMMON, "LHLO"]]
 
 
 class SmtpSession(Connection):
-    """What a client may say. It is its own aiosmtpd handler: ``handle_MAIL`` and ``handle_RCPT`` are its hooks."""
-
-    def __dir__(self) -> Iterable[str]:
-        """The names that aiosmtpd looks for on each connection; to search them all would cost more than a mail does."""
-        return _LMTP_NAMES if self._listener.lmtp else _SMTP_NAMES
+    """What a client may say."""
 
     # Before a transaction
 
@@ -132,16 +124,21 @@ class SmtpSession(Connection):
         except PathError:
             await self.push("553 5.1.3 The recipient's address is malformed")
 
-    async def handle_MAIL(
-        self, _server: SMTP, _session: object, transaction: Transaction, address: str, _options: list[str]
-    ) -> str:
-        refusal = await self._refuse_mail(transaction, address)
+    async def _call_handler_hook(self, command: str, *args: Any) -> Any:
+        """Where aiosmtpd asks what we think of a command whose syntax is right."""
+        if command == "MAIL":
+            return await self._begin(args[0])
+        return self._add_recipient(args[0]) if command == "RCPT" else MISSING
+
+    async def _begin(self, address: str) -> str:
+        assert self.envelope is not None
+        refusal = await self._refuse_sender(address)
         if refusal is None:
-            transaction.mail_from = address
+            self.envelope.mail_from = address
         return refusal or "250 2.1.0 Ok"
 
-    async def _refuse_mail(self, transaction: Transaction, address: str) -> str | None:
-        if not address.isascii() and not transaction.smtp_utf8:
+    async def _refuse_sender(self, address: str) -> str | None:
+        if self._needs_smtputf8(address):
             return replies.NEEDS_SMTPUTF8
         if not self._listener.limits.begin_message(self._client):
             return replies.TOO_FAST
@@ -153,20 +150,26 @@ class SmtpSession(Connection):
             LOG.info("no mail can be taken now", reason=reason)
         return None if reason is None else replies.UNAVAILABLE
 
-    async def handle_RCPT(
-        self, _server: SMTP, _session: object, transaction: Transaction, address: str, _options: list[str]
-    ) -> str:
+    def _add_recipient(self, address: str) -> str:
+        assert self.envelope is not None
+        refusal = self._refuse_recipient(address, self.envelope.rcpt_tos)
+        if refusal is None:
+            self.envelope.rcpt_tos.append(address)
+        return refusal or "250 2.1.5 Ok"
+
+    def _refuse_recipient(self, address: str, earlier: Sequence[str]) -> str | None:
         if address == NULL_PATH:
             raise PathError
         settings = self._listener.settings
-        if len(transaction.rcpt_tos) >= settings.max_recipients:
+        if len(earlier) >= settings.max_recipients:
             return replies.TOO_MANY_RECIPIENTS
-        if not address.isascii() and not transaction.smtp_utf8:
+        if self._needs_smtputf8(address):
             return replies.NEEDS_SMTPUTF8
-        refusal = refuse_recipient(address, settings.domains, settings.recipients)
-        if refusal is None:
-            transaction.rcpt_tos.append(address)
-        return refusal or "250 2.1.5 Ok"
+        return refuse_recipient(address, settings.domains, settings.recipients)
+
+    def _needs_smtputf8(self, address: str) -> bool:
+        assert self.envelope is not None
+        return not address.isascii() and not self.envelope.smtp_utf8
 
     async def smtp_DATA(self, arg: str | None) -> None:
         assert self.envelope is not None
