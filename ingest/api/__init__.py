@@ -3,7 +3,20 @@
 Read ``client.py`` for what can be asked, ``verdict.py`` for what an answer means, ``gate.py`` for when to be silent.
 """
 
-from ingest.api.client import Owned, TicketApi, Unavailable
+from ingest.api.attachments import Attachments, Place, Refused
+from ingest.api.client import Owned, TicketApi
 from ingest.api.records import Draft, PostedMessage, Ticket, User
+from ingest.api.verdict import Unavailable
 
-__all__ = ["Draft", "Owned", "PostedMessage", "Ticket", "TicketApi", "Unavailable", "User"]
+__all__ = [
+    "Attachments",
+    "Draft",
+    "Owned",
+    "Place",
+    "PostedMessage",
+    "Refused",
+    "Ticket",
+    "TicketApi",
+    "Unavailable",
+    "User",
+]

@@ -8,12 +8,13 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 from ingest.api import records
+from ingest.api.attachments import Attachments
 from ingest.api.cache import Cache
 from ingest.api.gate import Gate
 from ingest.api.http import Http, Request
 from ingest.api.line import Line
 from ingest.api.records import Draft, PostedMessage, Ticket, Unreadable, User
-from ingest.api.verdict import Answer, Meaning, deferred, outcome
+from ingest.api.verdict import Answer, Meaning, Unavailable, deferred, outcome
 from ingest.config import Settings
 from ingest.log import get, redact_address
 from ingest.outcome import Deferred, Delivered, Failed
@@ -42,14 +43,6 @@ _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz
 log = get("api")
 
 
-class Unavailable(Exception):
-    """A look-up could not be answered now."""
-
-    def __init__(self, outcome: Deferred) -> None:
-        super().__init__(outcome.reason)
-        self.outcome = outcome
-
-
 class TicketApi:
     """The ticket API; an async context manager. Look-ups raise ``Unavailable``; posting always has an outcome.
 
@@ -60,6 +53,7 @@ class TicketApi:
         self._http = Http(settings)
         self._gate = Gate(clock)
         self._line = Line(self._http, self._gate)
+        self.attachments = Attachments(self._line, self._http)
         seconds = settings.user_cache
         self._users = Cache(self._fetch_user, seconds=seconds, entries=MAX_REMEMBERED, clock=clock)
         self._tickets = Cache(self._fetch_ticket, seconds=TICKET_SECONDS, entries=MAX_REMEMBERED, clock=clock)
@@ -120,7 +114,12 @@ class TicketApi:
         )
         headers = {"Idempotency-Key": idempotency_key}
         request = Request(
-            method="POST", path=("ticket-messages",), body=body, headers=headers, ticket_id=draft.ticket_id
+            method="POST",
+            path=("ticket-messages",),
+            body=body,
+            headers=headers,
+            ticket_id=draft.ticket_id,
+            has_effect=True,
         )
         answer = await self._line.send(request)
         if answer.meaning is Meaning.REFUSED and await self._has_moved(draft.ticket_id):

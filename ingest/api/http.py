@@ -7,7 +7,7 @@ import asyncio
 import json
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -25,8 +25,11 @@ from ingest.metrics import API_REQUESTS, API_SECONDS
 MAX_ANSWER = 16 * 1024 * 1024
 """Octets of an answer's body, after decompression."""
 CONNECT_SECONDS = 10.0
+SLOWEST_UPLOAD = 100_000
+"""Octets a second below which an upload is given up."""
 KEEP_ALIVE_SECONDS = 15.0
 """Idle connections are closed by us after this time, before most servers close them under a request of ours."""
+_COMMON = {"Accept-Encoding": "identity", "User-Agent": f"email-ingest/{__version__}"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +44,9 @@ class Request:
     """JSON."""
     headers: Mapping[str, str] = field(default_factory=dict)
     ticket_id: str | None = None
-    """The ticket that a message is posted to; ``None`` for a look-up, which has no effect and can be repeated."""
+    """The ticket that a message is posted to; ``None`` for every other request."""
+    has_effect: bool = False
+    """Doing it twice is more than doing it once, as with a message; in doubt it is not repeated."""
 
 
 class Http:
@@ -72,17 +77,25 @@ class Http:
 
     async def exchange(self, request: Request) -> Answer:
         """Send a request once. Raises nothing but ``CancelledError``: what went wrong is in the answer."""
+        return await self._timed(request.method, self._exchange(request), self._seconds)
+
+    async def put(self, url: str, content: bytes, mime_type: str) -> Answer:
+        """Put octets to an address that the API gave, without our token. As ``exchange``, with time for the size."""
+        outgoing = httpx.Request("PUT", url, content=content, headers={"Content-Type": mime_type} | _COMMON)
+        return await self._timed("PUT", self._send(outgoing), self._seconds + len(content) / SLOWEST_UPLOAD)
+
+    async def _timed(self, method: str, answering: Awaitable[Answer], seconds: float) -> Answer:
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(self._seconds):
-                answer = await self._exchange(request)
+            async with asyncio.timeout(seconds):
+                answer = await answering
         except Exception as error:  # whatever nobody thought of must neither lose a message nor repeat it
             answer = judge_error(error)
             label = type(raised_by_aiohttp(error)).__name__
         else:
             label = str(answer.status)
-        API_REQUESTS.labels(request.method, label).inc()
-        API_SECONDS.labels(request.method).observe(time.perf_counter() - started)
+        API_REQUESTS.labels(method, label).inc()
+        API_SECONDS.labels(method).observe(time.perf_counter() - started)
         return answer
 
     async def _exchange(self, request: Request) -> Answer:
@@ -95,6 +108,9 @@ class Http:
             content=request.body,
             headers=kind | dict(request.headers),
         )
+        return await self._send(outgoing)
+
+    async def _send(self, outgoing: httpx.Request) -> Answer:
         response = await self._client.send(outgoing, stream=True)
         try:
             body = await _read(response)
@@ -108,12 +124,7 @@ def _headers(settings: Settings) -> dict[str, str]:
     if not token.isascii() or not token.isprintable():
         raise ConfigError("RAVENNA_API_TOKEN: it has characters that no HTTP field can carry; copy it again")
     name, value = ("Authorization", f"Bearer {token}") if settings.api_bearer else ("x-ravenna-api-token", token)
-    return {
-        name: value,
-        "Accept": "application/json",
-        "Accept-Encoding": "identity",
-        "User-Agent": f"email-ingest/{__version__}",
-    }
+    return {name: value, "Accept": "application/json"} | _COMMON
 
 
 async def _read(response: httpx.Response) -> bytes | None:

@@ -49,7 +49,7 @@ class Line:
 
 def _repeatable(request: Request) -> Callable[[Answer], bool]:
     """A POST is repeated only if it certainly had no effect, a look-up also in doubt."""
-    harmless = _NO_EFFECT if request.ticket_id is not None else (*_NO_EFFECT, Meaning.IN_DOUBT)
+    harmless = _NO_EFFECT if request.has_effect else (*_NO_EFFECT, Meaning.IN_DOUBT)
     return lambda answer: answer.meaning in harmless and (answer.retry_after or 0.0) <= SHORT_WAIT
 
 

@@ -76,6 +76,14 @@ _NEVER_SENT: tuple[type[Exception], ...] = (
 """Every other exception is in doubt: time-outs of reading, resets, and whatever nobody has thought of."""
 
 
+class Unavailable(Exception):
+    """The API could not answer now."""
+
+    def __init__(self, outcome: Deferred) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
 def of_status(status: int, *, proved: bool) -> Meaning:
     """The meaning of a status; ``proved`` says that the body is the API's own error envelope."""
     meaning = _STATUSES.get(status, Meaning.IN_DOUBT)

@@ -1,7 +1,7 @@
 """Request bodies, checked strictly: what the documentation does not name is an error, so that the worker cannot come
 to lean on it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -45,6 +45,7 @@ class NewAttachment(Body):
     mime_type: Name
     filename: Name
     ticket_message_id: str | None = None
+    metadata: Any = None
     placement: Literal["TICKET", "MESSAGE", "CUSTOM_FIELD"] = "MESSAGE"
 
 
