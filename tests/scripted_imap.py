@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -22,6 +23,8 @@ class ScriptedServer:
         self.uid_validity = 7
         self.commands: list[str] = []
         self.port = 0
+        self.tls: ssl.SSLContext | None = None
+        """With it, TLS begins after the answer to STARTTLS."""
         self._writers: list[asyncio.StreamWriter] = []
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -35,6 +38,8 @@ class ScriptedServer:
             await writer.drain()
             if answer.endswith(CLOSE):
                 break
+            if command == "STARTTLS" and self.tls:
+                await writer.start_tls(self.tls)
         writer.close()
 
     def _answer(self, tag: str, command: str) -> bytes:

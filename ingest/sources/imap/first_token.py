@@ -9,11 +9,11 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 from urllib.parse import urlencode
 
 import httpx
 from oauthlib.oauth2 import DeviceClient, OAuth2Error, WebApplicationClient
-from oauthlib.oauth2.rfc8628.errors import AuthorizationPendingError, SlowDownError
 
 from ingest.accounts import ImapAccount, OAuthClient
 from ingest.sources.imap.oauth import (
@@ -31,8 +31,8 @@ from ingest.sources.imap.state import TokenMemory
 
 USUAL_INTERVAL = 5.0
 USUAL_LIFE = 900.0
-SLOWER = 5.0
-"""Seconds added to the interval when the provider says slow_down (RFC 8628 section 3.5)."""
+STILL_WAITING = MappingProxyType({"authorization_pending": 0.0, "slow_down": 5.0})
+"""Errors that mean: ask again, so many seconds later than before (RFC 8628 section 3.5)."""
 REDIRECT = "http://127.0.0.1:1/"
 """Nobody listens there: the browser shows an error, and the address with the code in it."""
 GOOGLE_AUTHORIZE = "https://accounts.google.com/o/oauth2/v2/auth"
@@ -115,12 +115,11 @@ async def _by_device(http: httpx.AsyncClient, client: OAuthClient, code: DeviceC
         status, headers, text = await post_form(http, client.token_endpoint, _device_grant(client, code.device_code))
         try:
             return granted(client, text)
-        except AuthorizationPendingError:
-            continue
-        except SlowDownError:
-            interval += SLOWER
         except (OAuth2Error, ValueError) as error:
-            raise failure(status, headers, error) from error
+            name = getattr(error, "error", "")
+            if name not in STILL_WAITING:
+                raise failure(status, headers, error) from error
+            interval += STILL_WAITING[name]
     raise TokenRefused("the code was not entered in time; run the command again")
 
 

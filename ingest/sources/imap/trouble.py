@@ -10,7 +10,8 @@ from enum import StrEnum
 from ingest.accounts import CredentialUnreadable, ImapAccount
 from ingest.sources.imap.client import Bye, Insecure, NotImap, Refused
 from ingest.sources.imap.login import LoginRefused, NoCommonMechanism
-from ingest.sources.imap.oauth import TokenRefused, TokenThrottled
+from ingest.sources.imap.oauth import TokenRefused, TokenThrottled, TokenUnavailable
+from ingest.sources.imap.wire import ConnectionLost
 
 PROVEN_AFTER = 3
 """Log-ins refused in a row without a reason that proves anything, until the credential is taken to be wrong. Servers
@@ -163,6 +164,8 @@ _TABLE: tuple[tuple[type[BaseException], Callable[[BaseException, ImapAccount], 
     (NotImap, _says(Kind.SETUP, "{address}: {error}: check host, port and security")),
     (Refused, _status),
     (Bye, _status),
+    (ConnectionLost, _says(Kind.PASSING, "{address}: {error}; connecting again")),
+    (TokenUnavailable, _says(Kind.PASSING, "{error}; asking again")),
     (ssl.SSLCertVerificationError, _certificate),
     (ssl.SSLError, _tls),
     (socket.gaierror, _says(Kind.SETUP, "the host name {account.host} is not known: check host, and the DNS here")),
