@@ -39,7 +39,8 @@ class Database(Protocol):
     ``write`` returns only after COMMIT has reached the disk. Concurrent calls share one transaction (group commit):
     whoever comes while a commit is running goes into the next one. A unit of work that raises is rolled back alone,
     its exception goes to its caller, and the others are committed; so a unit of work may run twice and must have no
-    effect outside its transaction."""
+    effect outside its transaction. Units take effect in the order of the calls. A caller that is cancelled leaves its
+    unit behind, done wholly or not at all."""
 
     claim_lock: str
     """What follows the SELECT of a claim so that two claimers never take the same row: ``""`` where there is one

@@ -86,6 +86,11 @@ class DatabaseFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch(mode=0o600)  # mail is private; the log beside the file takes over its mode
 
+    def remember(self) -> None:
+        """From now on the file is the one that is there now."""
+        if self._known is None:
+            self._known = os.stat(self.path)
+
     def check(self) -> None:
         """See that the file is the one that it was.
 
@@ -95,7 +100,6 @@ class DatabaseFile:
         found = os.stat(self.path)
         if self._known is not None and not os.path.samestat(found, self._known):
             raise FileNotFoundError(ENOENT, "another file has taken its place: put it back, or restart the service")
-        self._known = found
 
 
 class SqliteConnection:
@@ -154,6 +158,7 @@ class SqliteConnection:
         connection = apsw.Connection(str(self._file.path), flags=apsw.SQLITE_OPEN_READWRITE)
         for pragma in self._pragmas:
             connection.execute(f"PRAGMA {pragma}")
+        self._file.remember()
         return connection
 
     def _roll_back(self, connection: apsw.Connection, error: BaseException) -> None:

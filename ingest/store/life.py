@@ -10,6 +10,7 @@ from ingest.store import Row, Standing, Transaction, contents, rows, threads
 
 LOOK_AGAIN = 60.0
 """Seconds after which a message that waits behind another is looked at in any case."""
+PARK_BATCH = 256
 EXPIRE_BATCH = 500
 
 _INSERT = """
@@ -137,7 +138,7 @@ def claim(
     tx: Transaction, *, token: str, limit: int, now: float, lease: float, claim_lock: str
 ) -> tuple[QueuedMessage, ...]:
     """Lease what is due. What is due but behind an older mail of its ticket is put off until that one is done."""
-    while tx.execute(_PARK, {"now": now, "limit": limit, "later": now + LOOK_AGAIN}):
+    while tx.execute(_PARK, {"now": now, "limit": max(limit, PARK_BATCH), "later": now + LOOK_AGAIN}):
         pass
     taken = tx.execute(_TAKE % claim_lock, {"token": token, "now": now, "until": now + lease, "limit": limit})
     taken.sort()  # RETURNING promises no order; seq comes first

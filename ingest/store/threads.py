@@ -30,11 +30,14 @@ _WAITING_FOR = """
 SELECT waiting_for.message_id FROM waiting_for JOIN messages ON messages.seq = waiting_for.seq
 WHERE messages.queue_id = :queue_id ORDER BY waiting_for.message_id
 """
-_LIST = """
-SELECT message_id, ticket_id, learned_from, learned_at, alias_of FROM threads
-WHERE (:message_id IS NULL OR message_id = :message_id) AND (:ticket_id IS NULL OR ticket_id = :ticket_id)
-ORDER BY learned_at DESC, message_id LIMIT :limit
-"""
+_LIST = "SELECT message_id, ticket_id, learned_from, learned_at, alias_of FROM threads"
+_LATEST = "ORDER BY learned_at DESC, message_id LIMIT :limit"
+_FILTERS = {
+    (False, False): "",
+    (True, False): "WHERE message_id = :message_id",
+    (False, True): "WHERE ticket_id = :ticket_id",
+    (True, True): "WHERE message_id = :message_id AND ticket_id = :ticket_id",
+}
 
 
 def tickets_of(tx: Transaction, message_ids: Sequence[str]) -> dict[str, str | None]:
@@ -106,7 +109,8 @@ def waiting_for(tx: Transaction, queue_id: str) -> tuple[str, ...]:
 
 def threads(tx: Transaction, message_id: str | None, ticket_id: str | None, limit: int) -> tuple[Thread, ...]:
     """The latest threads, of one id or one ticket where these are given."""
-    found = tx.execute(_LIST, {"message_id": message_id, "ticket_id": ticket_id, "limit": limit})
+    where = _FILTERS[message_id is not None, ticket_id is not None]
+    found = tx.execute(f"{_LIST} {where} {_LATEST}", {"message_id": message_id, "ticket_id": ticket_id, "limit": limit})
     return tuple(
         Thread(message_id=name, ticket_id=ticket, learned_from=origin, learned_at=learned_at, alias_of=alias)
         for name, ticket, origin, learned_at, alias in found
