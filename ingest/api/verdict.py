@@ -107,9 +107,10 @@ def of_error(error: Exception) -> Meaning:
 def judge_response(status: int, headers: Mapping[str, str], body: Any, now: float) -> Answer:
     """``body`` is the JSON of the answer, ``None`` where it was not readable; ``now`` is a Unix time."""
     envelope = _envelope(body)
+    told = envelope or _redirection(status, headers)
     return Answer(
         meaning=of_status(status, proved=envelope is not None),
-        reason=f"the API answered {status}" + (f", {envelope}" if envelope else ""),
+        reason=f"the API answered {status}" + (f", {told}" if told else ""),
         status=status,
         body=body,
         retry_after=retry_after(headers, now),
@@ -164,6 +165,12 @@ def _envelope(body: Any) -> str | None:
         return None
     told = "; ".join(_issues(issues)) if isinstance(issues, list) else ""
     return printable(f"{code}: {message}" + (f" ({told})" if told else ""), 300)
+
+
+def _redirection(status: int, headers: Mapping[str, str]) -> str:
+    """We never follow: the token would go along."""
+    location = printable(headers.get("location", ""), 200) if 300 <= status < 400 else ""
+    return f"to go to {location}: if that is right, change RAVENNA_API_URL" if location else ""
 
 
 def _issues(issues: list[Any]) -> list[str]:

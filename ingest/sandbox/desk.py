@@ -5,6 +5,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -140,10 +141,10 @@ class Desk:
         self._by_name |= dict.fromkeys((ticket["id"], ticket["shortId"], code), ticket)
 
     def _add_message(self, given: Mapping[str, Any]) -> None:
-        message = records.message(given, self.users[given["authorId"]])
+        ticket, author = self.tickets[given["ticketId"]], self.users[given["authorId"]]
+        message = records.message(given, author)
         self.messages[message["id"]] = message
-        self._by_ticket.setdefault(message["ticketId"], []).append(message)
-        ticket = self.tickets[message["ticketId"]]
+        self._by_ticket.setdefault(ticket["id"], []).append(message)
         ticket["updatedAt"] = max(ticket["updatedAt"], message["createdAt"])
 
     # The journal
@@ -183,7 +184,8 @@ class Desk:
         whole = 0
         for line in _whole_lines(path):
             entry = json.loads(line)
-            self._apply(entry["event"], entry["fact"])
+            with suppress(KeyError):  # about a ticket that the start data no longer has
+                self._apply(entry["event"], entry["fact"])
             whole += len(line)
         journal = path.open("r+b")
         journal.truncate(whole)

@@ -3,14 +3,17 @@
 import asyncio
 import gzip
 import json
+import ssl
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from ingest.api import Draft, TicketApi, Unavailable
 from ingest.api.http import MAX_ANSWER
@@ -53,10 +56,10 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(answer: Answering | bytes) -> AsyncIterator[Server]:
+async def serving(answer: Answering | bytes, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
     server = Server(answer if callable(answer) else saying(answer))
-    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    server.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/api"
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
+    server.url = f"{'https' if tls else 'http'}://127.0.0.1:{listener.sockets[0].getsockname()[1]}/api"
     async with listener:
         yield server
 
@@ -133,8 +136,40 @@ async def test_cookies_are_not_kept() -> None:
 async def test_a_redirect_does_not_take_the_token_elsewhere() -> None:
     async with serving(response(MESSAGE)) as elsewhere:
         redirect = response(b"", f"Location: {elsewhere.url}/ticket-messages", status="307 Temporary Redirect")
-        assert is_in_doubt(await post_to(redirect))
+        outcome = await post_to(redirect)
+    assert is_in_doubt(outcome)
+    assert isinstance(outcome, Deferred)
+    assert "change RAVENNA_API_URL" in outcome.reason
     assert elsewhere.connections == 0
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+async def test_a_server_whose_certificate_nobody_vouches_for_gets_nothing(tls: ssl.SSLContext) -> None:
+    async with serving(response(MESSAGE), tls) as server, client(server) as api:
+        outcome = await api.post_message(DRAFT, idempotency_key="Q1")
+    assert isinstance(outcome, Deferred)
+    assert not outcome.unconfirmed
+    assert server.heads == []
+
+
+async def test_an_authority_of_the_operators_own_is_trusted_by_its_file(
+    authority: trustme.CA, tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    async with serving(response(MESSAGE), tls) as server, client(server) as api:
+        assert isinstance(await api.post_message(DRAFT, idempotency_key="Q1"), Delivered)
 
 
 # Connections that end

@@ -1,6 +1,7 @@
 """The stand-in for the ticket API: strict, complete, durable, and faulty on order."""
 
 import asyncio
+import json
 import multiprocessing
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -390,6 +391,19 @@ def test_a_line_of_the_journal_that_a_kill_cut_short_is_dropped_and_written_over
     third = Desk(DATA, journal)
     assert [post["idempotencyKey"] for post in third.posts] == ["Q1", "Q2"]
     third.close()
+
+
+def test_a_journal_about_tickets_that_are_no_more_does_not_keep_the_sandbox_from_starting(tmp_path: Path) -> None:
+    journal, data = tmp_path / "sandbox.jsonl", tmp_path / "data.json"
+    desk = Desk(DATA, journal)
+    desk.post_message(fields(private=False), "Q1")
+    desk.close()
+    start = json.loads(DATA.read_text("utf-8"))
+    start |= {name: [item for item in start[name] if TAI_42 not in item.values()] for name in ("tickets", "messages")}
+    data.write_text(json.dumps(start), "utf-8")
+    desk = Desk(data, journal)
+    assert desk.posts == []
+    desk.close()
 
 
 async def test_without_a_journal_all_is_forgotten(http: httpx.AsyncClient, sandbox: Sandbox) -> None:
