@@ -39,8 +39,7 @@ RETURNING seq
 """  # noqa: S608 - joins fixed texts; values are always parameters
 _TAKE = f"""
 UPDATE messages SET lease_token = :token, due_at = :until, behind = NULL,
-    attempts = attempts + 1, unfinished = unfinished + 1, first_attempt_at = coalesce(first_attempt_at, :now),
-    unconfirmed = CASE WHEN posting_at IS NULL THEN unconfirmed ELSE 1 END, posting_at = NULL
+    attempts = attempts + 1, unfinished = unfinished + 1, first_attempt_at = coalesce(first_attempt_at, :now)
 WHERE seq IN ({_DUE} %s)
 RETURNING seq, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, position, size, received_at, attempts,
     unfinished, first_attempt_at, unconfirmed, released_by, released_ticket
@@ -59,23 +58,14 @@ WHERE message_id = :message_id AND content_digest = :content_digest AND ticket_i
 ORDER BY seq LIMIT 1
 """
 _BEHIND = f"SELECT ({_OLDER}) FROM messages WHERE seq = :seq"  # noqa: S608
-_BEGIN_POST = """
-UPDATE messages SET posting_at = :now
-WHERE queue_id = :queue_id AND lease_token = :lease_token AND due_at > :now
-RETURNING seq
-"""
 _EXTEND = """
 UPDATE messages SET due_at = :until WHERE queue_id = :queue_id AND lease_token = :lease_token RETURNING seq
 """
 _SETTLE = """
 UPDATE messages SET state = :state, rule = :rule, reason = :reason, updated_at = :now,
     due_at = :due_at, waiting_since = :waiting_since, kept_since = :kept_since,
-    lease_token = NULL, behind = NULL, unfinished = unfinished - 1, posting_at = NULL,
-    unconfirmed = CASE :doubt
-        WHEN 'none' THEN 0
-        WHEN 'new' THEN 1
-        WHEN 'none from this attempt' THEN CASE WHEN posting_at IS NULL THEN unconfirmed ELSE 0 END
-        ELSE CASE WHEN posting_at IS NULL THEN unconfirmed ELSE 1 END END,
+    lease_token = NULL, behind = NULL, unfinished = unfinished - 1,
+    unconfirmed = coalesce(:unconfirmed, unconfirmed),
     ticket_id = coalesce(:ticket_id, ticket_id),
     ticket_message_id = coalesce(:ticket_message_id, ticket_message_id),
     email_message_id = coalesce(:email_message_id, email_message_id)
@@ -196,11 +186,6 @@ def _older(tx: Transaction, seq: int) -> str | None:
     return older
 
 
-def begin_post(tx: Transaction, queue_id: str, lease_token: str, now: float) -> bool:
-    """Note that from now on a POST may be on its way. False: the lease is lost or over."""
-    return bool(tx.execute(_BEGIN_POST, {"queue_id": queue_id, "lease_token": lease_token, "now": now}))
-
-
 def extend(tx: Transaction, queue_id: str, lease_token: str, until: float) -> bool:
     """Hold a lease for longer. False: it is lost."""
     return bool(tx.execute(_EXTEND, {"queue_id": queue_id, "lease_token": lease_token, "until": until}))
@@ -242,23 +227,22 @@ def _columns(outcome: Outcome) -> dict[str, object]:
         "state": outcome.state.value,
         "rule": getattr(outcome, "rule", ""),
         "reason": detail(outcome),
-        "doubt": _doubt(outcome),
+        "unconfirmed": _unconfirmed(outcome),
         "ticket_id": getattr(outcome, "ticket_id", None),
         "ticket_message_id": getattr(outcome, "ticket_message_id", None),
         "email_message_id": getattr(outcome, "email_message_id", None),
     }
 
 
-def _doubt(outcome: Outcome) -> str:
+def _unconfirmed(outcome: Outcome) -> int | None:
+    """Doubt about a POST lasts until the message is delivered; ``None`` leaves it as it is."""
     match outcome:
         case Delivered():
-            return "none"
+            return 0
         case Deferred(unconfirmed=True) | Failed():
-            return "new"  # given up may mean: in doubt to the end; whoever retries it shall look first
-        case Deferred():
-            return "none from this attempt"
+            return 1  # what was given up may have been in doubt to the end: whoever retries it shall look first
         case _:
-            return "kept"
+            return None
 
 
 def detail(outcome: Outcome) -> str:

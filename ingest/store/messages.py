@@ -75,10 +75,6 @@ class Store:
         }
         return await self._write(lambda tx: life.identify(tx, queue_id, lease_token, evidence, facts))
 
-    async def begin_post(self, queue_id: str, lease_token: str, *, now: float) -> bool:
-        """Note durably that from now on a POST may be on its way. False: the lease is lost or over; do not post."""
-        return await self._write(lambda tx: life.begin_post(tx, queue_id, lease_token, now))
-
     async def settle(
         self, queue_id: str, lease_token: str, outcome: Outcome, *, now: float, next_attempt_at: float | None = None
     ) -> bool:

@@ -75,7 +75,6 @@ async def test_no_step_in_the_life_of_a_message_looks_through_all_messages(expla
     first, second, third = await claim(store)
     for queued in (first, second, third):
         await identify(store, queued, message_id="m@x", ticket_id="T1")
-    await store.begin_post(first.queue_id, first.lease_token, now=NOW)
     await store.extend(first.queue_id, first.lease_token, until=NOW + 60)
     await store.settle(third.queue_id, third.lease_token, Deferred(reason="order", behind="Q2"), now=NOW)
     await store.settle(second.queue_id, second.lease_token, Waiting(missing=("p@x",)), now=NOW)

@@ -329,48 +329,36 @@ async def test_messages_of_a_ticket_are_not_claimed_side_by_side(store: Store) -
 # Doubt about a POST
 
 
-async def attempt(store: Store, outcome: Outcome | None, *, posts: bool, now: float) -> bool:
-    """One attempt that may begin to post and ends in ``outcome`` (``None``: in a crash). Whether it began in doubt."""
+KNOWN, UNKNOWN, CRASH = LATER, replace(LATER, unconfirmed=True), None
+
+
+async def attempt(store: Store, outcome: Outcome | None, *, now: float) -> bool:
+    """One attempt that ends in ``outcome`` (``None``: in a crash). Whether it began in doubt about an earlier POST."""
     queued = await claim_one(store, now=now)
-    if posts:
-        assert await store.begin_post(queued.queue_id, queued.lease_token, now=now)
     if outcome is not None:
         await store.settle(queued.queue_id, queued.lease_token, outcome, now=now, next_attempt_at=now + LEASE)
-    return queued.unconfirmed
-
-
-KNOWN, UNKNOWN, CRASH = LATER, replace(LATER, unconfirmed=True), None
+    return queued.unconfirmed or queued.unfinished_attempts > 0
 
 
 @pytest.mark.parametrize(
     ("history", "in_doubt"),
     [
-        ([(True, CRASH)], True),
-        ([(False, CRASH)], False),
-        ([(True, UNKNOWN)], True),
-        ([(True, KNOWN)], False),
-        ([(True, UNKNOWN), (False, KNOWN)], True),
-        ([(True, UNKNOWN), (True, KNOWN)], False),
-        ([(True, CRASH), (False, CRASH)], True),
-        ([(True, CRASH), (True, KNOWN)], False),
-        ([(True, KNOWN), (True, CRASH)], True),
+        ([], False),
+        ([KNOWN], False),
+        ([CRASH], True),
+        ([UNKNOWN], True),
+        ([CRASH, KNOWN], True),
+        ([UNKNOWN, KNOWN], True),
+        ([KNOWN, KNOWN, UNKNOWN], True),
     ],
 )
-async def test_doubt_lasts_until_an_attempt_to_post_has_a_known_result(
-    store: Store, history: list[tuple[bool, Outcome | None]], in_doubt: bool
+async def test_doubt_about_a_post_stays_until_the_message_is_delivered(
+    store: Store, history: list[Outcome | None], in_doubt: bool
 ) -> None:
     await receive(store)
-    for number, (posts, outcome) in enumerate(history):
-        await attempt(store, outcome, posts=posts, now=NOW + number * LEASE)
-    assert await attempt(store, CRASH, posts=False, now=NOW + len(history) * LEASE) is in_doubt
-
-
-async def test_no_post_begins_after_the_lease_is_lost_or_over(store: Store) -> None:
-    await receive(store)
-    late = await claim_one(store)
-    assert not await store.begin_post(late.queue_id, late.lease_token, now=NOW + LEASE)
-    await claim_one(store, now=NOW + LEASE)
-    assert not await store.begin_post(late.queue_id, late.lease_token, now=NOW + 1)
+    for number, outcome in enumerate(history):
+        await attempt(store, outcome, now=NOW + number * LEASE)
+    assert await attempt(store, CRASH, now=NOW + len(history) * LEASE) is in_doubt
 
 
 async def test_a_message_that_was_given_up_is_in_doubt_when_an_operator_retries_it(store: Store) -> None:
@@ -386,9 +374,9 @@ async def test_a_message_that_was_given_up_is_in_doubt_when_an_operator_retries_
 
 async def test_each_attempt_leaves_a_line(store: Store) -> None:
     await receive(store)
-    await attempt(store, LATER, posts=False, now=NOW)
-    await attempt(store, CRASH, posts=False, now=NOW + LEASE)
-    await attempt(store, DELIVERED, posts=False, now=NOW + 2 * LEASE)
+    await attempt(store, LATER, now=NOW)
+    await attempt(store, CRASH, now=NOW + LEASE)
+    await attempt(store, DELIVERED, now=NOW + 2 * LEASE)
     lines = [(line.number, line.finished_at, line.outcome) for line in (await record(store, "Q1")).history]
     assert lines == [(1, NOW, "Deferred"), (2, None, ""), (3, NOW + 2 * LEASE, "Delivered")]
 

@@ -26,8 +26,7 @@ CREATE TABLE messages (
     attempts INTEGER NOT NULL DEFAULT 0,    -- claims
     unfinished INTEGER NOT NULL DEFAULT 0,  -- claims that have not settled
     first_attempt_at DOUBLE PRECISION,
-    posting_at DOUBLE PRECISION,            -- the latest claim may have sent a POST since
-    unconfirmed INTEGER NOT NULL DEFAULT 0, -- an earlier claim may have sent a POST
+    unconfirmed INTEGER NOT NULL DEFAULT 0, -- an earlier claim ended in doubt about its POST
     released_by TEXT,
     released_ticket TEXT,
     message_id TEXT,
