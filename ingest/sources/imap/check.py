@@ -13,7 +13,7 @@ from ingest.sources.imap.credentials import Credential, credential
 from ingest.sources.imap.keeper import connect
 from ingest.sources.imap.pace import MiB, Pace
 from ingest.sources.imap.state import TokenMemory
-from ingest.sources.imap.trouble import diagnose
+from ingest.sources.imap.trouble import PROVEN_AFTER, diagnose
 from ingest.sources.imap.watch import DAY, day_of
 
 PATIENCE = 15.0
@@ -46,7 +46,7 @@ async def _tried(account: ImapAccount, way_in: Credential, patience: float) -> A
     try:
         connection = await connect(account, way_in, patience=patience, max_literal=MiB)
     except Exception as error:
-        yield "error", diagnose(error, account, failures=99).text
+        yield "error", diagnose(error, account, PROVEN_AFTER).text
         return
     try:
         yield "ok", f"logged in to {account.host}:{account.tcp_port} as {account.user}"

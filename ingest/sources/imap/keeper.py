@@ -72,6 +72,8 @@ class Keeper:
         self._backoff = wait_random_exponential(multiplier=self._pace.retry_first, max=self._pace.retry_cap)
         self._trouble = Trouble(Kind.PASSING, "")
         self._told_at = float("-inf")
+        self._refusals = 0
+        self._tried = ""
         self._labels = {"account": self._account.name, "folder": reading.name}
         reading.still_ours = lambda: leases.holds(reading.source)
 
@@ -85,10 +87,10 @@ class Keeper:
             retry=retry_if_exception_type(Exception), stop=stop_never, wait=self._wait, sleep=self._sleep
         ):
             with attempt:
-                await self._attempt(attempt.retry_state.attempt_number)
+                await self._attempt()
 
-    async def _attempt(self, number: int) -> None:
-        """One session, which ends badly. After a good one the waits begin anew, so that its end is no failure."""
+    async def _attempt(self) -> None:
+        """One session, which ends in an exception. After a good one that is no failure, and the waits begin anew."""
         began, stored = self._house.clock(), self._reading.stored
         try:
             await self._leases.acquire(self._reading.source)
@@ -96,17 +98,20 @@ class Keeper:
         except LeaseLost:
             _log.info("another worker reads the folder now", **self._labels)
         except Exception as error:
-            self._trouble = diagnose(error, self._account, number)
-            self._report()
+            self._refusals = self._refusals + 1 if isinstance(error, LoginRefused) else 0
+            self._trouble = diagnose(error, self._account, self._refusals)
             went_well = self._house.clock() - began >= self._pace.healthy or self._reading.stored > stored
             if not went_well or self._trouble.kind is not Kind.PASSING:
+                self._report()
                 raise
+            _log.info("the connection ended; connecting again", **self._labels, reason=self._trouble.text)
             await asyncio.sleep(self._pace.retry_first * random.random())  # noqa: S311 - spreads load, guards nothing
         finally:
             metrics.IMAP_CONNECTED.labels(**self._labels).set(0)
             await asyncio.shield(self._leases.release(self._reading.source))
 
     async def _session(self) -> None:
+        self._tried = await self._fingerprint()
         connection = await connect(
             self._account,
             self._credential,
@@ -146,11 +151,10 @@ class Keeper:
         if self._trouble.kind is not Kind.REFUSED:
             await asyncio.sleep(seconds)
             return
-        refused = await self._fingerprint()
         until = self._house.clock() + seconds
         while True:
             await asyncio.sleep(min(seconds, self._pace.look_for_credential))
-            if self._house.clock() >= until or await self._fingerprint() != refused:
+            if self._house.clock() >= until or await self._fingerprint() != self._tried:
                 return
 
     async def _fingerprint(self) -> str:

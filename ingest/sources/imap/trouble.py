@@ -64,10 +64,10 @@ _PASSING = re.compile(r"temporar|try again|unavailable|not connected|internal er
 _BACKOFF = re.compile(r"backoff time:? *(\d{1,9}) *milliseconds", re.IGNORECASE)
 
 
-def diagnose(error: BaseException, account: ImapAccount, failures: int = 1) -> Trouble:
-    """What ``error`` means for ``account``, after ``failures`` failures in a row."""
+def diagnose(error: BaseException, account: ImapAccount, refusals: int = 1) -> Trouble:
+    """What ``error`` means for ``account``, after ``refusals`` refused log-ins in a row, this one included."""
     if isinstance(error, LoginRefused):
-        return _login_refused(error, account, failures)
+        return _login_refused(error, account, refusals)
     for kind_of_error, explain in _TABLE:
         if isinstance(error, kind_of_error):
             return explain(error, account)
@@ -90,13 +90,13 @@ def _backoff(text: str) -> float | None:
     return int(stated[1]) / 1000 if stated else None
 
 
-def _login_refused(error: LoginRefused, account: ImapAccount, failures: int) -> Trouble:
+def _login_refused(error: LoginRefused, account: ImapAccount, refusals: int) -> Trouble:
     kind = status_kind(error)
     said = f"{error}{f' ({error.detail})' if error.detail else ''}"
     if kind is Kind.THROTTLED:
         return Trouble(kind, said, _backoff(error.status.text))
     proven = kind is Kind.REFUSED and account.auth == "password"
-    if not proven and failures < PROVEN_AFTER:
+    if not proven and refusals < PROVEN_AFTER:
         return Trouble(Kind.PASSING, said)
     if kind is Kind.PASSING:
         return Trouble(Kind.PASSING, said)
