@@ -6,6 +6,7 @@ telephones, and lines that end without the way back to ASCII (RFC 1468 asks for 
 """
 
 import re
+from functools import lru_cache
 
 _ESCAPE = re.compile(rb"(\x1b(?:\$[@AB]|\$\([@A-Z]|\([A-Z]|&@)|[\x0e\x0f]|[\r\n]+)")
 _ASCII_STATES = frozenset({b"\x1b(B", b"\x1b(J", b"\x1b(H"})
@@ -61,6 +62,7 @@ def _decode_standard(octets: bytes) -> str:
     return _MISSING
 
 
+@lru_cache(maxsize=1 << 14)
 def jis_character(pair: bytes) -> str:
     """The character of a two-octet JIS X 0208 code (0x21 to 0x7E each), vendors' rows included."""
     if len(pair) < 2:

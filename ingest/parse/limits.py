@@ -12,8 +12,10 @@ MAX_FIELDS = 1000
 MAX_PARTS = 1000
 MAX_DEPTH = 50
 """Of multiparts in multiparts."""
-MAX_SCANS = 8
+MAX_SCANS = 20
 """How many times the octets of a message may be looked through for boundaries, all levels together."""
+MIN_SCANNED_OCTETS = 1024 * 1024
+"""What a smaller message counts as, when its scans are counted."""
 MAX_BODY_OCTETS = 4 * 1024 * 1024
 """Of one text part after its transfer encoding is undone, and of the body as text and as HTML."""
 MAX_DETECT_OCTETS = 64 * 1024
@@ -22,6 +24,8 @@ MAX_EXPANDED_OCTETS = 64 * 1024 * 1024
 """Of what is unwrapped from containers (TNEF, S/MIME), all together."""
 MAX_FILENAME_CHARACTERS = 200
 MAX_DEFECTS = 100
+MAX_BASE64_BLOCKS = 10_000
+"""Each with a padding of its own, in one part."""
 MAX_RECIPIENTS = 1000
 """Reported in one delivery report."""
 MAX_EVENTS = 20

@@ -13,14 +13,14 @@ from ingest.parse import header as headers
 from ingest.parse import unwrap
 from ingest.parse.defects import CUT, STRUCTURE, Defects
 from ingest.parse.header import Header
-from ingest.parse.limits import MAX_DEPTH, MAX_EXPANDED_OCTETS, MAX_PARTS, MAX_SCANS
+from ingest.parse.limits import MAX_DEPTH, MAX_EXPANDED_OCTETS, MAX_PARTS, MAX_SCANS, MIN_SCANNED_OCTETS
 from ingest.parse.part import Part
 
 _GUESS = re.compile(rb"(?:\A|\n)--([!-~][^\r\n]{0,198})\r?\n(?=Content-[A-Za-z-]{1,40}[ \t]*:)", re.IGNORECASE)
 _TAIL = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
 """What may follow a boundary on its line."""
 _LINE_FEED = 10
-_OCTETS_PER_FIND = 100
+_OCTETS_PER_FIND = 1000
 """What a find costs, in octets looked through: a mail made of all but boundaries must not take longer than others."""
 _GUESS_OCTETS = 64 * 1024
 
@@ -32,7 +32,7 @@ class Builder:
         self._defects = defects
         self._count = 0
         self._expandable = MAX_EXPANDED_OCTETS
-        self._scannable = MAX_SCANS * max(octets, 64 * 1024)
+        self._scannable = MAX_SCANS * max(octets, MIN_SCANNED_OCTETS)
 
     def build(
         self, source: bytes, header: Header, end: int, *, default_type: str = "text/plain", depth: int = 0
@@ -76,6 +76,8 @@ class Builder:
         spans = list(self._spans(part.source, part.start, part.end, boundary)) if boundary else []
         if not spans and boundary and part.source.find(boundary, part.start, part.end) < 0:
             part, spans = self._unencoded(part, boundary)
+        if self._scannable < 0 and not spans:
+            return replace(part, is_cut=True)
         if not spans:
             guess = self._guess_boundary(part)
             spans = list(self._spans(part.source, part.start, part.end, guess)) if guess else []

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ingest.parse import rtf
+from ingest.parse.limits import MAX_PARTS
 
 SIGNATURE = 0x223E9F78
 _HEADER = struct.Struct("<IH")
@@ -94,7 +95,7 @@ def _read_message(octets: bytes) -> _Message:
             message.bodies.append(data)
         elif identifier == _MESSAGE_PROPERTIES:
             properties.update({found.identifier: found for found in _properties(data)})
-        elif identifier == _ATTACH_REND_DATA:
+        elif identifier == _ATTACH_REND_DATA and len(message.attachments) < MAX_PARTS:
             message.attachments.append(_Attachment({}, [], []))
         elif message.attachments:
             _add(message.attachments[-1], identifier, data)

@@ -4,6 +4,7 @@ import binascii
 import re
 from typing import Literal, NamedTuple
 
+from ingest.parse.limits import MAX_BASE64_BLOCKS
 from ingest.parse.uuencode import decode_lines
 
 Encoding = Literal["identity", "base64", "quoted-printable", "uuencode"]
@@ -24,7 +25,8 @@ _NAMES: dict[str, Encoding] = {
     "x-uue": "uuencode",
 }
 _IDENTITY = re.compile(r"|(?:7|8)-?bits?|binary|none|plain|ascii|us-ascii|utf-?8|text/.*|iso-8859-\d+|(?:7|8)")
-_BASE64_WORD = re.compile(rb"[A-Za-z0-9+/\s]*")
+_BASE64_DATA = re.compile(rb"[A-Za-z0-9+/]*")
+_WHITE_SPACE_AND_PADDING = b" \t\r\n="
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
 _AFTER_PADDING = re.compile(rb"=[=\s]*")
 _SOFT_SPACE = re.compile(rb"=[ \t]+(?=\r?\n)")
@@ -67,8 +69,10 @@ def _decode_blocks(octets: bytes, padding: re.Match[bytes]) -> Decoded:
     """Text after the padding: further blocks of base64 (each has its own padding), or a footer that a list appended."""
     rest = octets[padding.end() :]
     first = _decode_block(octets[: padding.end()]).octets
-    if _BASE64_WORD.fullmatch(rest.replace(b"=", b"")) and len(b"".join(rest.split()).rstrip(b"=")) % 4 != 1:
-        blocks = [_decode_block(block).octets for block in _AFTER_PADDING.split(rest) if block.strip()]
+    data = rest.translate(None, _WHITE_SPACE_AND_PADDING)
+    if _BASE64_DATA.fullmatch(data) and len(data) % 4 != 1:
+        pieces = _AFTER_PADDING.split(rest, MAX_BASE64_BLOCKS)
+        blocks = [_decode_block(block).octets for block in pieces if block.strip()]
         return Decoded(b"".join((first, *blocks)), "base64 in several blocks")
     return Decoded(first + b"\n" + rest, "text after the end of the base64 data")
 
