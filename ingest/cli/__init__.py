@@ -1,6 +1,7 @@
 """The command line. Each command is a module, and only the one that is asked for is imported: it starts quickly."""
 
 import importlib
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from types import MappingProxyType
@@ -45,11 +46,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if expected is None:
             raise
         code = _tell(str(error), expected)
+    _flush()
     sys.exit(code)
 
 
+def _flush() -> None:
+    """Write what is buffered. A reader that went away (``| head``) is no error of ours."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _build(words: Iterable[str]) -> typer.Typer:
-    app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+    app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.callback()(_ingest)
     wanted = next((word for word in words if not word.startswith("-")), "")
     for module in [COMMANDS[wanted]] if wanted in COMMANDS else COMMANDS.values():
@@ -57,8 +67,16 @@ def _build(words: Iterable[str]) -> typer.Typer:
     return app
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ingest {__version__}")
+        raise typer.Exit
+
+
 def _ingest(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
     """Takes in the mail of a help desk: replies become ticket messages, once, on the right ticket.
 
@@ -68,9 +86,6 @@ def _ingest(
     Exit codes: 0 well, 1 went wrong, 2 command line or settings wrong, 3 nothing by that name, 4 something needed
     does not answer or is taken, 5 a person must look at some mail, 6 some mail is not finished yet, 130 interrupted.
     """
-    if version:
-        typer.echo(f"ingest {__version__}")
-        raise typer.Exit
 
 
 def _tell_usage(error: typer.TyperException) -> Exit:

@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,17 +49,22 @@ class Decider:
         self._settings = settings
         self._rules = rules(settings)
 
-    async def explain_all(self, mails: Iterable[StoredMail | Unread]) -> AsyncIterator[Explanation | Unread]:
-        """Each mail in its order; those after it are worked on meanwhile."""
+    async def explain_all(self, mails: Iterable[StoredMail | Unread]) -> AsyncGenerator[Explanation | Unread, None]:
+        """Each mail in its order; those after it are worked on meanwhile. Close it, so that nothing is left behind."""
         width = self._settings.parse_children + 1
         running: deque[asyncio.Task[Explanation | Unread]] = deque()
         source = iter(mails)
-        while True:
-            while len(running) < width and (mail := await asyncio.to_thread(next, source, None)) is not None:
-                running.append(asyncio.create_task(self._explain(mail)))
-            if not running:
-                return
-            yield await running.popleft()
+        try:
+            while True:
+                while len(running) < width and (mail := await asyncio.to_thread(next, source, None)) is not None:
+                    running.append(asyncio.create_task(self._explain(mail)))
+                if not running:
+                    return
+                yield await running.popleft()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
     async def _explain(self, mail: StoredMail | Unread) -> Explanation | Unread:
         if isinstance(mail, Unread):

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import aclosing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,8 +57,9 @@ def explain(
 
 async def _explain(settings: Settings, paths: list[Path], show: Show) -> int:
     unread = 0
-    async with decider(settings) as deciding:
-        async for item in deciding.explain_all(replay.read(paths, limit=settings.max_message_bytes)):
+    mails = replay.read(paths, limit=settings.max_message_bytes)
+    async with decider(settings) as deciding, aclosing(deciding.explain_all(mails)) as explained:
+        async for item in explained:
             if isinstance(item, Explanation):
                 show(item)
             elif not item.foreign:
@@ -166,7 +168,7 @@ def _verdict(told: dict[str, Any]) -> Iterator[str]:
 def _text(told: dict[str, Any]) -> Iterator[str]:
     reply = told["reply"]
     yield f"content ({reply['how']}, confidence {reply['confidence']:g}):"
-    yield from (f"  | {line}" for line in reply["content"].splitlines())
+    yield from (f"  | {line.expandtabs()}" for line in reply["content"].splitlines())
     if reply["elided"]:
         yield "cut:"
-        yield from (f"  - {line}" for line in reply["elided"].splitlines())
+        yield from (f"  - {line.expandtabs()}" for line in reply["elided"].splitlines())

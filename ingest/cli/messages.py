@@ -23,7 +23,7 @@ messages = typer.Typer(no_args_is_help=True, help="Look at mails, and decide abo
 QueueId = Annotated[
     str, typer.Argument(metavar="ID", help="Queue id, as the sender was told it and `messages list` shows it.")
 ]
-QueueIds = Annotated[list[str], typer.Argument(metavar="ID", help="Queue ids.")]
+QueueIds = Annotated[list[str], typer.Argument(metavar="ID", help="Queue ids of the mails.")]
 Act = Callable[[Store, str], Awaitable[None]]
 
 _TIMES = ("received_at", "next_attempt_at", "leased_until", "updated_at")

@@ -17,7 +17,9 @@ def register(app: typer.Typer) -> None:
 
 
 def migrate() -> None:
-    """Make the database, or bring it up to date. `ingest serve` does the same when it starts."""
+    """Make the database, or bring it up to date.
+
+    `ingest serve` does the same when it starts."""
     file = file_of(load(os.environ).database_url)
     applied = asyncio.run(_migrate(SqliteDatabase(file)))
     for name in applied:

@@ -1,6 +1,7 @@
 """The page of ``ingest explain --html``: each mail's text, with the parts that were cut greyed. Everything in it comes
 from strangers, so everything is escaped, and the page may load and run nothing."""
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
@@ -26,6 +27,8 @@ dt { color: #666 } dd { margin: 0; overflow-wrap: anywhere }
 </style>
 """
 
+_UNPRINTABLE = re.compile(r"[^\n\t\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]")
+
 Item = tuple[str, dict[str, Any], Sequence[Segment]]
 
 
@@ -36,14 +39,18 @@ def page(items: Iterable[Item]) -> str:
 
 def _section(item: Item) -> str:
     place, told, segments = item
-    rows = "".join(f"<dt>{escape(name)}<dd>{escape(value)}\n" for name, value in _rows(told))
+    rows = "".join(f"<dt>{name}<dd>{_safe(value)}\n" for name, value in _rows(told))
     body = "".join(map(_segment, segments))
-    return f'<section>\n<h2>{escape(place)}</h2>\n<dl>\n{rows}</dl>\n<div class="body">{body}</div>\n</section>\n'
+    return f'<section>\n<h2>{_safe(place)}</h2>\n<dl>\n{rows}</dl>\n<div class="body">{body}</div>\n</section>\n'
 
 
 def _segment(segment: Segment) -> str:
-    text = escape(segment.text)
-    return text if segment.kept else f'<span class="cut" title="{escape(segment.kind)}">{text}</span>'
+    text = _safe(segment.text)
+    return text if segment.kept else f'<span class="cut" title="{segment.kind}">{text}</span>'
+
+
+def _safe(text: str) -> str:
+    return escape(_UNPRINTABLE.sub("\ufffd", text))
 
 
 def _rows(told: dict[str, Any]) -> Iterable[tuple[str, str]]:

@@ -5,7 +5,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -86,8 +86,9 @@ async def _dry_run(paths: list[Path]) -> Results:
     settings = load(os.environ)
     results: Results = []
     with output.progress("reading", files.total_bytes(paths)) as advance:
-        async with decider(settings) as deciding:
-            async for item in deciding.explain_all(files.read(paths, limit=settings.max_message_bytes)):
+        mails = files.read(paths, limit=settings.max_message_bytes)
+        async with decider(settings) as deciding, aclosing(deciding.explain_all(mails)) as explained:
+            async for item in explained:
                 if isinstance(item, Explanation):
                     results.append(_would_be(item))
                     advance(item.size)
