@@ -11,7 +11,7 @@ from ingest.reply.lines import Line
 from ingest.reply.scan import Scanner
 
 _KEPT = frozenset({"new", "answered-quote", "forwarded"})
-_ANSWERED_LINES = 20
+_ANSWERED_LINES = 12
 
 
 def arrange(lines: Sequence[Line], subject: str, source: str) -> Reply:

@@ -120,13 +120,21 @@ def _rename(element: Element, style: str) -> None:
     if "mso-list:ignore" in style:
         _word_bullet(element)
         return
-    tag = _word_paragraph(element, style) if element.tag == "p" else _emphasis(element.tag, style)
+    tag = _meant(element, style)
     tag = _RENAMED.get(tag, tag)
     start = element.get("start", "") if tag == "ol" else ""
     element.attrib.clear()
     element.tag = tag if tag in _TAGS else "span"
     if start.isdecimal() and len(start) < 6:
         element.set("start", start)
+
+
+def _meant(element: Element, style: str) -> str:
+    if element.tag == "p":
+        return _word_paragraph(element, style)
+    if element.tag == "blockquote":
+        return "div" if "border:none" in style and "padding:0" in style else "blockquote"
+    return _emphasis(element.tag, style)
 
 
 def _word_paragraph(element: Element, style: str) -> str:

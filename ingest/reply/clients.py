@@ -13,6 +13,8 @@ from lxml import etree
 from ingest.reply.lines import Kind, Mark
 from ingest.reply.tree import Element, text_of
 
+_HEADER_LABELS = 10
+
 
 def _always(_element: Element) -> bool:
     return True
@@ -44,8 +46,9 @@ def _is_no_header(element: Element) -> bool:
 
 
 def _is_header(element: Element) -> bool:
-    """The ruled header block of Outlook for Windows and Mac: some ``<b>Label:</b>`` in it, in whatever language."""
-    return text_of(element).count(":") + text_of(element).count("：") >= 2
+    """The ruled header block of Outlook: some ``<b>Label:</b>`` in it, in whatever language."""
+    labels = itertools.islice(element.iter("b", "strong"), _HEADER_LABELS)
+    return sum(text_of(label, 40).endswith((":", "：")) for label in labels) >= 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,13 +78,18 @@ class Stretch:
 
 def trim(stretch: Stretch) -> list[Block]:
     """A stretch of text, parted into what was written and the endings behind it."""
+    _take_paragraphs(stretch)
     _take_signature(stretch)
+    _take_paragraphs(stretch)
+    return stretch.blocks()
+
+
+def _take_paragraphs(stretch: Stretch) -> None:
     for _ in range(_PARAGRAPHS):
         stop = stretch.stop
         _take_paragraph(stretch)
         if stretch.stop == stop:
-            break
-    return stretch.blocks()
+            return
 
 
 def _take_signature(stretch: Stretch) -> None:
@@ -114,21 +119,20 @@ def _is_ruled_signature(stretch: Stretch) -> bool:
 
 
 def _delimiter(stretch: Stretch) -> int | None:
-    """The line of two dashes with no more below it than a signature has."""
-    filled = 0
-    found = None
+    """The line of two dashes with no more below it than a signature has. Several without the space behind them are
+    rules between parts of a text."""
+    exact = loose = None
+    filled = dashes = 0
     for at in range(stretch.stop - 1, stretch.start - 1, -1):
         line = stretch.lines[at]
         if line.text.strip() in _DELIMITERS and at not in stretch.protected:
-            if filled > (_EXACT_SIGNATURE_LINES if _is_exact(line) else _SIGNATURE_LINES):
-                break
-            found = at
-            if not _is_exact(line):
-                break
+            if _is_exact(line):
+                exact = at if filled <= _EXACT_SIGNATURE_LINES else exact
+            else:
+                loose = at if filled <= _SIGNATURE_LINES else loose
+                dashes += 1
         filled += not line.blank
-        if filled > _EXACT_SIGNATURE_LINES:
-            break
-    return found
+    return exact if exact is not None else loose if dashes == 1 else None
 
 
 def _is_exact(line: Line) -> bool:

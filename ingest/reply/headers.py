@@ -64,6 +64,7 @@ class _Block:
 
     labels: list[str] = field(default_factory=list)
     values: list[str] = field(default_factory=list)
+    bold: int = 0
     stop: int = 0
 
     def roles(self) -> set[Role]:
@@ -79,7 +80,7 @@ class _Block:
         address = _ADDRESS.search(joined) is not None
         dated = _YEAR.search(joined) is not None and _CLOCK.search(joined) is not None
         labels = len(set(self.labels))
-        if ruled:
+        if ruled or self.bold >= 3:
             return labels >= 3 or (labels == 2 and (address or dated))
         return (labels >= 4 and Role.SUBJECT in roles) or (labels >= 3 and dated and (address or Role.SUBJECT in roles))
 
@@ -180,6 +181,7 @@ def _collect(lines: Sequence[Line], start: int) -> _Block | None:
         if label is not None:
             block.labels.append(label[0])
             block.values.append(label[1][:200])
+            block.bold += lines[at].text.lstrip("> ").startswith("**")
             block.stop, unlabelled = at + 1, 0
             continue
         unlabelled += 1

@@ -96,6 +96,8 @@ def _lines(parent: Element, holders: Set[Element]) -> None:
     """``<div>a</div><div>b</div>`` is two lines, not two paragraphs; ``<div><br></div>`` is the blank line between."""
     paragraph: Element | None = None
     for child in list(parent):
+        if child.tag == "div" and child not in holders:
+            _drop_last_break(child)
         if child.tag != "div" or child in holders or _is_empty(child):
             paragraph = None
         elif paragraph is not None:
@@ -103,6 +105,19 @@ def _lines(parent: Element, holders: Set[Element]) -> None:
         else:
             child.tag = "p"
             paragraph = None if child.tail and child.tail.strip() else child
+
+
+def _drop_last_break(line: Element) -> None:
+    """A break at the end of a line of its own says nothing."""
+    last: Element | None = line
+    while (last is not None and not (last.tail or "").strip()) or last is line:
+        inner = next(last.iterchildren(reversed=True), None)
+        if last.tag == "br":
+            parent = last.getparent()
+            if parent is not None:
+                parent.remove(last)
+            return
+        last = inner
 
 
 def _continue(paragraph: Element, line: Element) -> None:

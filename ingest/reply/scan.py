@@ -42,6 +42,7 @@ class Scanner:
         self.subject = subject
         self.protected = fenced(lines)
         self._written = False
+        self._attributed = False
 
     def blocks(self) -> Iterator[Block]:
         """All stretches in order; together they are all lines."""
@@ -49,13 +50,15 @@ class Scanner:
         while at < len(self.lines):
             found = self._recognise(at)
             if not found:
-                self._written = self._written or not self.lines[at].blank
+                if not self.lines[at].blank:
+                    self._written, self._attributed = True, False
                 at += 1
                 continue
             if at > begin:
                 yield Block("new", begin, at)
             yield from found
             at = begin = found[-1].stop
+            self._attributed = found[-1].kind == "attribution"
         if at > begin:
             yield Block("new", begin, at)
 
@@ -131,8 +134,8 @@ class Scanner:
             stop += 1
         if self._is_mbox_from(at, last):
             return ()
-        header = self._first_header(at)
-        if header is not None and header.forwarded:
+        header = headers.find(self.lines, self._below_quoted(at, last))
+        if header is not None and header.forwarded and not self._attributed:
             return (Block("forwarded", at, last, header.reason),)
         reason, confidence = self._quote_reason(at)
         return (Block("quote", at, last, reason, confidence, cited=cited),)
@@ -182,6 +185,10 @@ class Scanner:
         if below == len(self.lines) or not (self._written or self.lines[below].text.startswith("| ")):
             return (head,)
         return (head, Block("quote", below, len(self.lines), found.reason, 0.88, cited=True))
+
+    def _below_quoted(self, at: int, stop: int) -> int:
+        """The first line of a quote that says something."""
+        return next((line for line in range(at, stop) if not self.lines[line].blank), at)
 
     def _below(self, at: int) -> int:
         """The next line that is not blank, or the end."""
