@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ingest import log
+from ingest import attach, log
 from ingest.api import TicketApi
+from ingest.attach import Carrier
 from ingest.children import ParseChildren
 from ingest.config import Settings
 from ingest.housekeeping import Housekeeping
@@ -27,6 +28,7 @@ from ingest.store import Database, StoreUnavailable
 from ingest.store.imap import ImapStore
 from ingest.store.messages import Store
 from ingest.store.opening import WorkerLock, open_database
+from ingest.store.uploads import Uploads
 from ingest.sync import ThreadSync
 from ingest.web import Web, create_app
 from ingest.worker import Worker
@@ -83,11 +85,22 @@ def rules(settings: Settings) -> Rules:
     )
 
 
+def _limits(settings: Settings) -> attach.Limits:
+    return attach.Limits(
+        enabled=settings.attachments,
+        max_bytes=settings.max_attachment_bytes,
+        refused_types=settings.refused_attachments,
+    )
+
+
 def _wire(
     settings: Settings, database: Database, api: TicketApi, children: ParseChildren, clock: Callable[[], float]
 ) -> Engine:
     store = Store(database)
-    pipeline = Pipeline(facts=store, desk=api, reader=children, rules=rules(settings), clock=clock)
+    carrier = Carrier(
+        octets=store, extractor=children, books=Uploads(database), shelf=api.attachments, limits=_limits(settings)
+    )
+    pipeline = Pipeline(facts=store, desk=api, reader=children, carrier=carrier, rules=rules(settings), clock=clock)
     worker = Worker(
         store,
         pipeline,

@@ -237,6 +237,14 @@ class Settings(BaseModel):
     content_format: Literal["markdown", "plain"] = "markdown"
     """Form of the posted content."""
 
+    # Attachments
+    attachments: bool = True
+    """Bring attachments to the ticket; off, the message names them and the octets stay with the mail."""
+    max_attachment_bytes: Octets = 25 * MiB
+    """Size of the largest attachment brought."""
+    refused_attachments: LowerWords = ()
+    """Content types and file names that are not brought, such as application/x-msdownload *.exe; none for none."""
+
     # Deciding
     signing_key: SecretStr | None = None
     """Secret for signed reply addresses and Message-IDs."""

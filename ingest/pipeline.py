@@ -2,7 +2,7 @@
 
     decide     parse -> screen -> resolve -> admit -> author -> reply -> draft       reads only; can be done again
     identify   the facts are written to the row, and the row learns where it stands  one write
-    deliver    unconfirmed? look first; else POST                                    the one effect that leaves us
+    deliver    bring the attachments, POST (unconfirmed? look first), connect them   the one effect that leaves us
     (settle)   the worker writes the outcome                                         one write
 
     C3  crash while deciding: the lease runs out, another worker claims, and decides the same from the same octets.
@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from ingest import compose, policy, tickets
+from ingest import attach, compose, policy, tickets
 from ingest.api import Draft, PostedMessage, Ticket, Unavailable, User
+from ingest.attach import Carrier
 from ingest.children import Poisoned
 from ingest.envelope import QueuedMessage
 from ingest.message import ParsedMessage, Reply
@@ -107,10 +108,21 @@ class Rules:
 class Pipeline:
     """Tells the story, with the collaborators it was given."""
 
-    def __init__(self, *, facts: Facts, desk: Desk, reader: Reader, rules: Rules, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        facts: Facts,
+        desk: Desk,
+        reader: Reader,
+        rules: Rules,
+        clock: Callable[[], float],
+        carrier: Carrier | None = None,
+    ) -> None:
+        """Without a ``carrier``, attachments stay behind: enough to decide."""
         self._facts = facts
         self._desk = desk
         self._reader = reader
+        self._carrier = carrier
         self._rules = rules
         self._clock = clock
 
@@ -129,8 +141,9 @@ class Pipeline:
         if (outcome := _stand(await identifying, queued, decision)) is not None:
             return outcome
         assert decision.draft is not None
+        assert decision.message is not None
         await self._learn_verified(decision.resolution)
-        return await self._deliver(queued, decision.draft)
+        return await self._deliver(queued, decision.message, decision.draft)
 
     async def decide(self, queued: QueuedMessage, content: bytes) -> Decision:
         """What is to become of the message. Reads only, so it can be done any number of times.
@@ -253,13 +266,29 @@ class Pipeline:
             if evidence.signal == "verified-candidate" and evidence.ticket_id is not None:
                 await self._facts.learn(evidence.value, evidence.ticket_id, learned_from="verified", now=self._clock())
 
-    async def _deliver(self, queued: QueuedMessage, draft: Draft) -> Outcome:
-        """The one effect that leaves us. After doubt, look before posting again: the API knows no idempotency key."""
+    async def _deliver(self, queued: QueuedMessage, message: ParsedMessage, draft: Draft) -> Outcome:
+        """The one effect that leaves us, with the attachments before and behind it."""
+        try:
+            if self._carrier is None or not attach.applies(draft, message):
+                return await self._post(queued, draft)
+            brought = await self._carrier.bring(queued, message, draft.ticket_id, now=self._clock())
+        except Unavailable as error:
+            return error.outcome
+        outcome = await self._post(queued, replace(draft, content=attach.with_missing(draft.content, brought.missing)))
+        if not isinstance(outcome, Delivered):
+            return outcome
+        try:
+            await self._carrier.connect(draft.ticket_id, brought, outcome.ticket_message_id)
+        except Unavailable as error:
+            return replace(error.outcome, unconfirmed=True)
+        return outcome
+
+    async def _post(self, queued: QueuedMessage, draft: Draft) -> Outcome:
+        """After doubt, look before posting again: the API knows no idempotency key."""
         if queued.unconfirmed or queued.unfinished_attempts:
+            owned = partial(self._owned_by_others, queued.queue_id)
             try:
-                found = await self._desk.find_posted(
-                    draft, since=queued.first_attempt_at, owned=partial(self._owned_by_others, queued.queue_id)
-                )
+                found = await self._desk.find_posted(draft, since=queued.first_attempt_at, owned=owned)
             except Unavailable as error:
                 return error.outcome
             if found is not None:

@@ -6,7 +6,7 @@ from ingest.store import Database, Transaction
 
 _OF = """
 SELECT uploads.part, uploads.attachment_id, uploads.reason FROM uploads
-JOIN messages ON messages.seq = uploads.seq WHERE messages.queue_id = :queue_id
+JOIN messages ON messages.seq = uploads.seq WHERE messages.queue_id = :queue_id AND uploads.ticket_id = :ticket_id
 """
 _NOTE = """
 INSERT INTO uploads (seq, part, sha256, ticket_id, sender, attachment_id, reason)
@@ -39,11 +39,11 @@ class Uploads:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def of(self, queue_id: str) -> dict[int, Upload]:
-        """Part number -> what became of that part of a message."""
+    async def of(self, queue_id: str, ticket_id: str) -> dict[int, Upload]:
+        """Part number -> what became of that part of a message, as far as it was for this ticket."""
 
         def work(tx: Transaction) -> dict[int, Upload]:
-            rows = tx.execute(_OF, {"queue_id": queue_id})
+            rows = tx.execute(_OF, {"queue_id": queue_id, "ticket_id": ticket_id})
             return {row[0]: Upload(part=row[0], attachment_id=row[1], reason=row[2]) for row in rows}
 
         return await self._database.read(work)

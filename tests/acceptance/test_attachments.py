@@ -1,0 +1,129 @@
+"""Attachments reach the ticket: byte-exact, once, tied to their message, whatever the API does meanwhile."""
+
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.sandbox import Fault
+from tests.world import DOMAIN, TICKET, World, eventually, new_world
+
+PDF = b"%PDF-1.4\r\n\x00\xff binary \n.\r\n" * 500
+LOGO = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with new_world(tmp_path) as made:
+        yield made
+
+
+def part(content: bytes, kind: str, name: str, *fields: str) -> str:
+    encoded = base64.encodebytes(content).decode().replace("\n", "\r\n")
+    header = [
+        f"Content-Type: {kind}",
+        f'Content-Disposition: {"inline" if fields else "attachment"}; filename="{name}"',
+    ]
+    return "\r\n".join([*header, *fields, "Content-Transfer-Encoding: base64", "", encoded])
+
+
+def mail(text: str, *parts: str) -> bytes:
+    head = [
+        "From: <alice@customer.example>",
+        f"To: <help+TAI-{TICKET}@{DOMAIN}>",
+        "Subject: Re: a ticket",
+        f"Message-ID: <{text.replace(' ', '-')}@customer.example>",
+        "MIME-Version: 1.0",
+        'Content-Type: multipart/mixed; boundary="b"',
+        "",
+        "--b\r\nContent-Type: text/plain\r\n\r\n" + text,
+    ]
+    return ("\r\n".join(head) + "".join(f"\r\n--b\r\n{each}" for each in parts) + "\r\n--b--\r\n").encode()
+
+
+def attached(world: World) -> list[dict[str, Any]]:
+    """What the ticket shows: the attachments that were not put away."""
+    return world.sandbox.desk.attachments_of(TICKET)
+
+
+async def test_an_attachment_arrives_octet_for_octet_with_its_message(world: World) -> None:
+    world.start()
+    await world.deliver(mail("see the scan", part(PDF, "application/pdf", "scan.pdf")))
+    await eventually(lambda: world.settled(1), "the mail is delivered")
+    [found] = attached(world)
+    [posted] = world.sandbox.desk.posts
+    assert world.sandbox.desk.uploads[found["id"]] == PDF
+    assert (found["filename"], found["mimeType"]) == ("scan.pdf", "application/pdf")
+    assert found["ticketMessageId"] == posted["id"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/tickets/attachments"),
+        ("PUT", "/uploads/"),
+        ("POST", "/api/ticket-messages"),
+        ("POST", "/api/tickets/attachments/connect"),
+    ],
+    ids=["making a place", "uploading", "posting", "connecting"],
+)
+@pytest.mark.parametrize("has_effect", [True, False], ids=["after the effect", "before the effect"])
+async def test_a_worker_killed_in_mid_step_brings_each_attachment_once(
+    world: World, method: str, path: str, has_effect: bool
+) -> None:
+    await world.order(Fault(method=method, path=path, effect=has_effect, cut=True, delay=3600))
+    world.start()
+    parts = [part(PDF, "application/pdf", "one.pdf"), part(PDF[1:], "application/pdf", "two.pdf")]
+    await world.deliver(mail("two scans", *parts))
+    await eventually(world.played, "the step has begun")
+    world.kill()
+    world.start()
+    await eventually(lambda: world.settled(1), "the mail is delivered")
+    [posted] = world.sandbox.desk.posts
+    shown = {(found["filename"], found["ticketMessageId"]) for found in attached(world)}
+    assert shown == {("one.pdf", posted["id"]), ("two.pdf", posted["id"])}
+    assert len(attached(world)) == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/api/tickets/attachments"), ("PUT", "/uploads/"), ("POST", "/api/tickets/attachments/connect")],
+)
+async def test_a_step_that_fails_for_a_while_is_tried_again(world: World, method: str, path: str) -> None:
+    await world.order(Fault(method=method, path=path, status=503, times=2))
+    world.start()
+    await world.deliver(mail("see the scan", part(PDF, "application/pdf", "scan.pdf")))
+    await eventually(lambda: world.settled(1), "the mail is delivered")
+    assert len(attached(world)) == 1
+    assert len(world.sandbox.desk.posts) == 1
+
+
+async def test_a_message_whose_attachment_is_refused_says_what_is_missing(world: World) -> None:
+    await world.order(Fault(method="PUT", path="/uploads/", status=413))
+    world.start()
+    await world.deliver(mail("see the scan", part(PDF, "application/pdf", "scan.pdf")))
+    await eventually(lambda: world.settled(1), "the mail is delivered")
+    assert attached(world) == []
+    [posted] = world.sandbox.desk.posts
+    assert posted["content"].startswith("see the scan\n")
+    assert "scan.pdf" in posted["content"]
+
+
+async def test_a_sender_s_logo_is_shown_once_in_a_ticket(world: World) -> None:
+    logo = part(LOGO, "image/png", "logo.png", "Content-ID: <logo@customer.example>")
+    world.start()
+    await world.deliver(mail("first answer", logo))
+    await world.deliver(mail("second answer", logo, part(PDF, "application/pdf", "scan.pdf")))
+    await eventually(lambda: world.settled(2), "both mails are delivered")
+    assert sorted(found["filename"] for found in attached(world)) == ["logo.png", "scan.pdf"]
+
+
+async def test_what_the_operator_does_not_want_is_named_and_left_out(world: World) -> None:
+    world.environment["INGEST_REFUSED_ATTACHMENTS"] = "*.exe"
+    world.start()
+    await world.deliver(mail("run this", part(PDF, "application/octet-stream", "tool.exe")))
+    await eventually(lambda: world.settled(1), "the mail is delivered")
+    assert attached(world) == []
+    assert "tool.exe" in world.sandbox.desk.posts[0]["content"]
