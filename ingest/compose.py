@@ -32,6 +32,8 @@ def _escape(text: str) -> str:
 
 def _nothing_written(message: ParsedMessage) -> str:
     """A mail may hold pictures and not a word; a ticket message must hold something."""
+    if any(defect.startswith("encrypted:") for defect in message.defects):
+        return "(an encrypted mail; only its recipient's key opens it)"
     count = len(message.attachments)
     if count:
         return f"({count} attachment{'s' if count > 1 else ''}, no text)"

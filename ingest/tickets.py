@@ -30,7 +30,7 @@ MAX_CANDIDATES = 6
 MAC_HEX_DIGITS = 20
 
 _TICKET_ID = r"[A-Za-z0-9_-]{1,64}"
-_SIGNED_ADDRESS = re.compile(rf"reply\+({_TICKET_ID})\.([0-9a-fA-F]{{{MAC_HEX_DIGITS}}})")
+_SIGNED_ADDRESS = re.compile(rf"(?i:reply)\+({_TICKET_ID})\.([0-9a-fA-F]{{{MAC_HEX_DIGITS}}})")
 _SIGNED_MESSAGE_ID = re.compile(
     rf"ticket\.({_TICKET_ID})\.(?:([A-Za-z0-9_-]{{1,64}})\.)?([0-9a-fA-F]{{{MAC_HEX_DIGITS}}})@"
 )
@@ -41,8 +41,8 @@ _SUBJECT_TAG = re.compile(r"\[([A-Z][A-Z0-9]{0,9}-[0-9]{1,12})\]")
 def sign_address(ticket_id: str, domain: str, key: bytes) -> str:
     """A reply address that proves its ticket: ``reply+<ticket>.<mac>@domain``; the mac is 80 bits of HMAC-SHA-256.
 
-    Case does not matter to the mac, since mail systems change it; ticket ids are taken as they stand in the address,
-    so they have to be lower case or survive it.
+    Case does not matter to the mac, since mail systems change it. An id that comes back all in capitals is read in
+    lower case, as the API writes its ids.
     """
     return f"reply+{ticket_id}.{_mac(key, 'address', ticket_id)}@{domain}"
 
@@ -85,22 +85,25 @@ class Signals:
 
 def signals(message: ParsedMessage, envelope: Envelope, *, domains: Iterable[str], key: bytes | None) -> Signals:
     """Collect the signals of a message. ``domains`` are ours, in lower case; ``key`` is the signing key, if any."""
-    recipients = tuple(_recipients(message, envelope, frozenset(domains)))
+    local_parts = _telling_local_parts(message, envelope, frozenset(domains))
     related = _related(message)
-    candidates = (*_address_details(recipients), *_subject_tags(message.subject))
-    proofs = (*_signed_addresses(recipients, key), *_signed_message_ids(related, key)) if key else ()
+    candidates = (*_address_details(local_parts), *_subject_tags(message.subject))
+    proofs = (*_signed_addresses(local_parts, key), *_signed_message_ids(related, key)) if key else ()
     return Signals(proofs=proofs, related=related, candidates=candidates[:MAX_CANDIDATES])
 
 
-def _recipients(message: ParsedMessage, envelope: Envelope, domains: frozenset[str]) -> Iterable[str]:
-    """Local parts of the addresses at our domains, the envelope's first: header fields can be forged and forgotten."""
-    fields = (address.addr_spec for address in (*message.to, *message.cc))
-    seen = set()
-    for address in (*envelope.rcpt_tos, *message.delivered_to, *fields):
-        local, _at, domain = address.rpartition("@")
-        if domain.lower() in domains and local not in seen:
-            seen.add(local)
-            yield local
+def _telling_local_parts(message: ParsedMessage, envelope: Envelope, domains: frozenset[str]) -> tuple[str, ...]:
+    """Local parts of the recipients at our domains, from the first place in which one of them has a detail.
+
+    The envelope says whom this copy is for. Where a gateway has dropped the detail from it, the fields that mail
+    systems write remember it; To and Cc name the recipients of all copies, and are the sender's own."""
+    fields = tuple(address.addr_spec for address in (*message.to, *message.cc))
+    for addresses in (envelope.rcpt_tos, message.delivered_to, fields):
+        pairs = (address.rpartition("@") for address in addresses)
+        ours = tuple(dict.fromkeys(local for local, _at, domain in pairs if domain.lower() in domains))
+        if any("+" in local for local in ours):
+            return ours
+    return ()
 
 
 def _related(message: ParsedMessage) -> tuple[tuple[str, str], ...]:
@@ -121,9 +124,13 @@ def _related(message: ParsedMessage) -> tuple[tuple[str, str], ...]:
 def _signed_addresses(local_parts: Iterable[str], key: bytes) -> Iterable[Evidence]:
     for local in local_parts:
         if (match := _SIGNED_ADDRESS.fullmatch(local)) is not None:
-            yield _proof(
-                "signed-address", local, match[1], hmac.compare_digest(_mac(key, "address", match[1]), match[2].lower())
-            )
+            good = hmac.compare_digest(_mac(key, "address", match[1]), match[2].lower())
+            yield _proof("signed-address", local, _restored(match[1]), good)
+
+
+def _restored(ticket_id: str) -> str:
+    """Some mail systems write addresses in capitals; the ids of the API have none."""
+    return ticket_id.lower() if ticket_id.isupper() else ticket_id
 
 
 def _signed_message_ids(related: Iterable[tuple[str, str]], key: bytes) -> Iterable[Evidence]:
@@ -144,7 +151,7 @@ def _address_details(local_parts: Iterable[str]) -> Iterable[Candidate]:
     for local in local_parts:
         detail = local.partition("+")[2]
         if (match := _ADDRESS_DETAIL.fullmatch(detail)) is not None:
-            identifier = detail.upper() if match[1].isdigit() else match[1]
+            identifier = detail.upper() if match[1].isdigit() else _restored(match[1])
             yield Candidate(signal="address-detail", value=local, identifier=identifier, strength="medium")
 
 

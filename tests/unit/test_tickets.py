@@ -37,6 +37,17 @@ def test_a_signed_address_survives_a_change_of_case_in_its_mac() -> None:
     assert resolve(rcpt=[f"{ticket}.{mac.upper()}@{domain.upper()}"]).ticket_id == TICKET
 
 
+def test_a_signed_address_survives_being_written_in_capitals() -> None:
+    local, _, domain = tickets.sign_address(TICKET, DOMAIN, KEY).partition("@")
+    assert resolve(rcpt=[f"{local.upper()}@{domain.upper()}"]).ticket_id == TICKET
+
+
+def test_the_envelope_says_which_of_two_tickets_this_copy_is_for() -> None:
+    message = parsed(to=(address(f"help+TAI-42@{DOMAIN}"), address(f"help+OPS-1@{DOMAIN}")))
+    resolution = resolve(message, rcpt=[f"help+OPS-1@{DOMAIN}"], named={"TAI-42": TICKET, "OPS-1": OTHER})
+    assert (resolution.ticket_id, resolution.conflict) == (OTHER, False)
+
+
 def test_an_address_signed_with_another_key_proves_nothing() -> None:
     resolution = resolve(rcpt=[tickets.sign_address(TICKET, DOMAIN, b"another key")])
     assert resolution.ticket_id is None
