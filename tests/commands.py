@@ -47,12 +47,12 @@ class Shell:
         return Told(int(end.value.code), captured.out, captured.err)
 
 
-def run(*words: str | Path, folder: Path = ROOT, **environment: str) -> Told:
+def run(*words: str | Path, **environment: str) -> Told:
     """Run a command as a process of its own, with no other settings than ``environment``."""
     ended = subprocess.run(
         [sys.executable, "-m", "ingest", *map(str, words)],
         env={"PATH": os.environ["PATH"], **environment},
-        cwd=folder,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=SECONDS,

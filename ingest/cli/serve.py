@@ -1,6 +1,7 @@
 """``ingest serve``: the worker."""
 
 import os
+import shutil
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated
@@ -96,21 +97,23 @@ def _tell_what_to_try(app: App, stand_in: Sandbox) -> None:
     smtp = next((place for name, place in app.places() if name == "smtp"), None)
     if smtp is not None:
         print("\nTo try it, send a reply to ticket TAI-42:\n")
-        print(f"  {curl_line(smtp, app.engine.settings.domains[0])}\n")
+        line = line_to_try(smtp, app.engine.settings.domains[0], with_curl=shutil.which("curl") is not None)
+        print(f"  {line}\n")
     print(f"and look at {stand_in.page}", flush=True)
 
 
-def curl_line(smtp: str, domain: str) -> str:
+def line_to_try(smtp: str, domain: str, *, with_curl: bool) -> str:
     """A line for a shell that sends a reply; a new one each time it is run."""
-    mail = (
-        "From: Alice Archer <alice@customer.example>",
-        f"To: Help Desk <help@{domain}>",
+    sender, recipient = "alice@customer.example", f"help@{domain}"
+    unique = "$(date +%s%N)" if with_curl else "{time.time_ns()}"
+    header = (
+        f"From: Alice Archer <{sender}>",
+        f"To: Help Desk <{recipient}>",
         "Subject: Re: [TAI-42] Your ticket",
-        "Message-ID: <try-$(date +%s%N)@customer.example>",
+        f"Message-ID: <try-{unique}@customer.example>",
         "In-Reply-To: <tai-42-1@mail.ravenna.example>",
-        "",
-        "Thank you, it works now.",
-        "",
     )
-    text = "\\r\\n".join(mail)
-    return f'printf "{text}" | curl -sS smtp://{smtp} --mail-from alice@customer.example --mail-rcpt help@{domain} -T -'
+    mail = "\\r\\n".join((*header, "", "Thank you, it works now.", ""))
+    if with_curl:
+        return f'printf "{mail}" | curl -sS smtp://{smtp} --mail-from {sender} --mail-rcpt {recipient} -T -'
+    return f"python3 -c \"import smtplib, time; smtplib.SMTP('{smtp}').sendmail('{sender}', '{recipient}', f'{mail}')\""
