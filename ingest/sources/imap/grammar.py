@@ -13,6 +13,8 @@ from typing import TypeAlias
 from ingest.sources.imap.wire import Literal, Response
 
 MAX_DEPTH = 32
+MAX_PARSED = 1024 * 1024
+"""Octets of the lines of a response that are taken apart; only SEARCH has reason to send more, and has no structure."""
 
 Value: TypeAlias = "bytes | Literal | list[Value] | None"
 """An atom or a quoted string, a literal, NIL, or a list in parentheses."""
@@ -25,7 +27,7 @@ _STATUS = re.compile(
 _NUMBERED = re.compile(rb"\* (\d{1,10}) ([A-Za-z]+) ?", re.ASCII)
 _NAMED = re.compile(rb"\* ([A-Za-z][A-Za-z0-9-]*) ?", re.ASCII)
 _TOKEN = re.compile(
-    rb'[\x00-\x20]+|(?P<open>\()|(?P<close>\))|"(?P<quoted>(?:[^"\\]|\\.)*)"?|(?P<atom>(?:\[[^\]]*\]?|[^\x00-\x20()"\[])+)',
+    rb'[\x00-\x20]+|(?P<open>\()|(?P<close>\))|"(?P<quoted>(?:[^"\\]|\\.)*)"?|(?P<atom>(?:[^\x00-\x20()"\[]+|\[[^\]]*\]?)+)',
     re.DOTALL,
 )
 _END_OF_ITEMS = re.compile(
@@ -79,11 +81,20 @@ def read(response: Response) -> Status | Data | Continuation | Unknown:
         return Continuation(head[1:].strip())
     if status := _STATUS.match(head):
         return _status(status)
+    if head[:9].upper() == b"* SEARCH ":
+        return Data("SEARCH", 0, list(head[9:].split()))
+    return _data(head, response) or Unknown(head)
+
+
+def _data(head: bytes, response: Response) -> Data | None:
+    """Structured data; ``None`` where it is too much, out of step, or none."""
+    if sum(len(piece) for piece in response if isinstance(piece, bytes)) > MAX_PARSED:
+        return None
     if (numbered := _NUMBERED.match(head)) and _is_in_step(response):
         return Data(_text(numbered[2]).upper(), int(numbered[1]), values(_after(response, numbered.end())))
     if named := _NAMED.match(head):
         return Data(_text(named[1]).upper(), 0, values(_after(response, named.end())))
-    return Unknown(head)
+    return None
 
 
 def _is_in_step(response: Response) -> bool:
