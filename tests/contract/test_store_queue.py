@@ -18,6 +18,7 @@ from ingest.outcome import (
     Waiting,
 )
 from ingest.store import MessageRecord
+from ingest.store.life import LOOK_AGAIN
 from ingest.store.messages import Store
 from tests.mailing import LEASE, START, claim, claim_one, identify, receive, receive_all
 
@@ -316,6 +317,19 @@ async def test_a_stuck_ticket_does_not_hold_back_others_however_many_wait_behind
         await store.settle(queued.queue_id, queued.lease_token, LATER, now=NOW, next_attempt_at=due)
     await receive(store, 100)
     assert [queued.queue_id for queued in await claim(store, limit=5)] == ["Q100"]
+
+
+async def test_a_message_is_not_forgotten_when_the_one_before_it_turns_out_to_be_of_another_ticket(
+    store: Store,
+) -> None:
+    await receive_all(store, 1, 2)
+    first, second = await claim(store)
+    await identify(store, first, ticket_id="T1")
+    await identify(store, second, ticket_id="T1")
+    await settle(store, second.queue_id, second.lease_token, Deferred(reason="order", behind="Q1"))
+    await identify(store, first, ticket_id="T2")
+    await store.extend(first.queue_id, first.lease_token, until=NOW + 10 * LEASE)
+    assert (await claim_one(store, now=NOW + LOOK_AGAIN)).queue_id == "Q2"
 
 
 async def test_messages_of_a_ticket_are_not_claimed_side_by_side(store: Store) -> None:
