@@ -6,36 +6,43 @@ are never printed.
 """
 
 import difflib
-import ipaddress
 import os
 import socket
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    NonNegativeFloat,
     NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     SecretStr,
     ValidationError,
     model_validator,
 )
 
 from ingest.accounts import ImapAccount, names_are_unique
+from ingest.kinds import (
+    ApiUrl,
+    Computed,
+    Count,
+    DatabaseUrl,
+    Days,
+    DaysOrZero,
+    Listener,
+    Listeners,
+    LowerWords,
+    Networks,
+    Octets,
+    Seconds,
+    SecondsOrZero,
+)
 
 MiB = 1024 * 1024
-NONE = "none"
 SECRETS = ("RAVENNA_API_TOKEN", "INGEST_SIGNING_KEY")
 SANDBOX_TOKEN = "sandbox-token"  # noqa: S105 - it opens nothing but the sandbox
 
@@ -53,88 +60,6 @@ _OTHER_NAMES = frozenset({"INGEST_CONFIG", *(f"{name}_FILE" for name in SECRETS)
 
 class ConfigError(Exception):
     """The settings cannot be used. The text has one line for each problem, each saying what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """What a figure counts."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Computed:
-    """A default that depends on the machine, in words."""
-
-    text: str
-
-
-def split_host_port(address: str) -> tuple[str, int]:
-    """``host:port`` or ``[v6]:port`` as a pair.
-
-    Raises:
-        ValueError: it is neither; the text says how to write it.
-    """
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65_535:
-        raise ValueError(f"{address!r} is no listener: write it as host:port, such as 127.0.0.1:8025")
-    return host.strip("[]"), int(port)
-
-
-def _words(value: object) -> object:
-    """Lists are written ``a, b`` or ``a b`` in the environment, an empty one as ``none``; in TOML they are lists."""
-    if not isinstance(value, str):
-        return value
-    return () if value.strip().lower() == NONE else tuple(value.replace(",", " ").split())
-
-
-def _lower(words: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(word.lower() for word in words)
-
-
-def _are_listeners(words: tuple[str, ...]) -> tuple[str, ...]:
-    for word in words:
-        split_host_port(word)
-    return words
-
-
-def _is_listener(value: str) -> str:
-    if value.lower() in ("", NONE):
-        return ""
-    split_host_port(value)
-    return value
-
-
-def _are_networks(words: tuple[str, ...]) -> tuple[str, ...]:
-    for word in words:
-        ipaddress.ip_network(word)
-    return words
-
-
-def _is_api_url(value: str) -> str:
-    if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname:
-        raise ValueError("write it as https://host/api")
-    return value.rstrip("/")
-
-
-def _is_database_url(value: str) -> str:
-    if not value.startswith("sqlite:///") or value == "sqlite:///":
-        raise ValueError("write it as sqlite:///PATH, such as sqlite:///var/ingest.db")
-    return value
-
-
-Seconds = Annotated[PositiveFloat, Unit("seconds")]
-SecondsOrZero = Annotated[NonNegativeFloat, Unit("seconds")]
-Days = Annotated[PositiveFloat, Unit("days")]
-DaysOrZero = Annotated[NonNegativeFloat, Unit("days")]
-Octets = Annotated[NonNegativeInt, Unit("octets")]
-Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
-LowerWords = Annotated[Words, AfterValidator(_lower)]
-Listener = Annotated[str, AfterValidator(_is_listener)]
-Listeners = Annotated[Words, AfterValidator(_are_listeners)]
-Networks = Annotated[Words, AfterValidator(_are_networks)]
-ApiUrl = Annotated[str, AfterValidator(_is_api_url)]
-DatabaseUrl = Annotated[str, AfterValidator(_is_database_url)]
 
 
 _OWN_NAMES = MappingProxyType({"api_url": "RAVENNA_API_URL", "api_token": "RAVENNA_API_TOKEN", "imap": "imap"})
@@ -172,7 +97,7 @@ class Settings(BaseModel):
     """Send authorId; off where the API takes the token's own user for the author."""
     send_undocumented: bool = False
     """Also send emailMessageId and emailInReplyTo, which the API's request does not document."""
-    deliveries: Annotated[PositiveInt, Field(le=2000)] = 128
+    deliveries: Annotated[Count, Field(le=2000)] = 128
     """Messages worked on at the same time."""
     user_cache: SecondsOrZero = 300.0
     """Time for which a user look-up is remembered, found or not."""
@@ -184,7 +109,7 @@ class Settings(BaseModel):
     """Time for which the octets of a delivered or discarded mail are kept; the facts stay."""
     min_free_bytes: Octets = 256 * MiB
     """Free disk below which mail is refused for the time being (452)."""
-    max_backlog: PositiveInt = 100_000
+    max_backlog: Count = 100_000
     """Queued messages above which mail is refused for the time being (452)."""
 
     # Taking mail in by SMTP and LMTP
@@ -208,11 +133,11 @@ class Settings(BaseModel):
     """PEM file with the certificate's private key."""
     max_message_bytes: Annotated[Octets, Field(ge=64 * 1024)] = 35 * MiB
     """Size of the largest mail taken (552 5.3.4 above)."""
-    max_recipients: PositiveInt = 100
+    max_recipients: Count = 100
     """Recipients taken in one transaction (452 4.5.3 above)."""
-    max_connections: PositiveInt = 500
+    max_connections: Count = 500
     """SMTP connections at the same time (421 4.7.0 above)."""
-    max_connections_per_client: PositiveInt = 100
+    max_connections_per_client: Count = 100
     """SMTP connections at the same time from one address."""
     max_messages_per_minute: NonNegativeInt = 0
     """Mails a minute from one address (450 4.7.1 above); 0 for no limit."""
@@ -226,7 +151,7 @@ class Settings(BaseModel):
     """Mailboxes to read: tables [[imap]] of the TOML file."""
 
     # Reading mail
-    parse_children: Annotated[PositiveInt, Field(le=64), Computed("number of processors")] = Field(
+    parse_children: Annotated[Count, Field(le=64), Computed("number of processors")] = Field(
         default_factory=lambda: min(64, os.cpu_count() or 1)
     )
     """Processes that parse mail."""
@@ -266,7 +191,7 @@ class Settings(BaseModel):
     """Time that the wait grows to at most."""
     retry_max_days: Days = 5.0
     """Age at which a message that cannot be delivered is failed."""
-    max_unfinished: PositiveInt = 10
+    max_unfinished: Count = 10
     """Attempts that ended in a crash after which a message is failed."""
 
     # Operation

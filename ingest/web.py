@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from ingest.config import split_host_port
+from ingest.kinds import split_host_port
 
 CHECK_SECONDS = 5.0
 """What does not answer within this time is not ready."""
@@ -47,7 +47,7 @@ def create_app(reasons: Reasons, refresh: Callable[[], Awaitable[None]]) -> Star
     return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])
 
 
-disable_created_metrics()  # a second series for each counter and histogram, that nobody looks at
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, that nobody looks at
 
 
 class _Server(uvicorn.Server):

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.config import NAMES, REQUIRED_TO_SERVE, ConfigError, Settings, load, split_host_port, unknown_names
+from ingest.config import NAMES, REQUIRED_TO_SERVE, ConfigError, Settings, load, unknown_names
+from ingest.kinds import split_host_port
 
 
 def problems(environment: dict[str, str], **options: object) -> list[str]:
