@@ -8,13 +8,16 @@ from dataclasses import asdict
 from ingest.mailbox import Folder, SavedToken, Taken
 from ingest.store import Database, Transaction
 
-_TAKEN = "SELECT position, whole FROM messages WHERE source = :source AND position LIKE :prefix"
+_TAKEN = """
+SELECT CAST(substr(position, :start) AS BIGINT), whole FROM messages WHERE source = :source AND position LIKE :prefix
+"""
 _COLUMNS = "source, uid_validity, start_uid, met_at, since, marked_uid, on_server, taken_in, gap_since, counted_at"
 _FOLDER = f"SELECT {_COLUMNS} FROM imap_folders WHERE source = :source"  # noqa: S608 - joins fixed texts
 _FOLDERS = f"SELECT {_COLUMNS} FROM imap_folders ORDER BY source"  # noqa: S608 - joins fixed texts
 _SAVE_FOLDER = f"""
 INSERT INTO imap_folders ({_COLUMNS})
-VALUES (:source, :uid_validity, :start_uid, :met_at, :since, :marked_uid, :on_server, :taken_in, :gap_since, :counted_at)
+VALUES (:source, :uid_validity, :start_uid, :met_at, :since, :marked_uid, :on_server, :taken_in, :gap_since,
+    :counted_at)
 ON CONFLICT (source) DO UPDATE SET uid_validity = excluded.uid_validity, start_uid = excluded.start_uid,
     met_at = excluded.met_at, since = excluded.since, marked_uid = excluded.marked_uid, on_server = excluded.on_server,
     taken_in = excluded.taken_in, gap_since = excluded.gap_since, counted_at = excluded.counted_at
@@ -91,13 +94,12 @@ class ImapStore:
 
 
 def _taken(tx: Transaction, source: str, uid_validity: int) -> Taken:
-    rows = tx.execute(_TAKEN, {"source": source, "prefix": f"{uid_validity}/%"})
-    whole = frozenset(_uid(position) for position, is_whole in rows if is_whole)
-    return Taken(whole=whole, partial=frozenset(_uid(position) for position, is_whole in rows if not is_whole))
-
-
-def _uid(position: str) -> int:
-    return int(position.partition("/")[2])
+    prefix = f"{uid_validity}/"
+    rows = tx.execute(_TAKEN, {"source": source, "prefix": f"{prefix}%", "start": len(prefix) + 1})
+    return Taken(
+        whole=frozenset(uid for uid, is_whole in rows if is_whole),
+        partial=frozenset(uid for uid, is_whole in rows if not is_whole),
+    )
 
 
 def _folder(tx: Transaction, source: str) -> Folder | None:

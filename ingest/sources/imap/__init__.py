@@ -7,10 +7,11 @@ Start reading at ``folder.py``, which tells how a folder is read. Below it: ``fe
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import httpx
 
+from ingest import log
 from ingest.accounts import ImapAccount
 from ingest.sources import Receive
 from ingest.sources.imap.budget import Budget
@@ -24,6 +25,8 @@ from ingest.sources.imap.trials import Trials
 from ingest.sources.imap.watch import Watch
 
 __all__ = ["ImapSource", "Pace"]
+
+_log = log.get("imap")
 
 
 class ImapSource:
@@ -79,9 +82,9 @@ class ImapSource:
         credentials = {a.name: credential(a, house.memory, http, house.clock) for a in self._accounts}
         leases = Leases(house.memory, house.clock, house.pace)
         keepers = [Keeper(reading, credentials[reading.account.name], leases) for reading in self.readings]
-        watch = Watch(self.readings, credentials, house.pace)
-        work = [*(keeper.run() for keeper in keepers), leases.renew_for_ever(), watch.for_ever(house.clock)]
-        self._tasks = [asyncio.create_task(each) for each in work]
+        watch = Watch(self.readings, credentials, house.clock, house.pace)
+        parts = [*(keeper.run for keeper in keepers), leases.renew_for_ever, watch.for_ever]
+        self._tasks = [asyncio.create_task(_for_ever(part, house.pace.retry_cap)) for part in parts]
 
     async def drain(self, seconds: float) -> None:
         """Ask for no more mail, wait up to ``seconds`` for what is being stored, and close everything. What was not
@@ -92,3 +95,13 @@ class ImapSource:
             await asyncio.wait(self._tasks, timeout=seconds)
         if self._http is not None:
             await self._http.aclose()
+
+
+async def _for_ever(part: Callable[[], Awaitable[None]], pause: float) -> None:
+    """Run what should never end. If a bug of ours ends it, the folder must not stay unread for the sake of it."""
+    while True:
+        try:
+            await part()
+        except Exception:
+            _log.exception("a part of the mailbox reader ended by itself; it begins anew", seconds=pause)
+        await asyncio.sleep(pause)

@@ -21,14 +21,15 @@ class Watch:
 
     readings: Sequence[Reading]
     credentials: Mapping[str, Credential]
+    clock: Callable[[], float]
     pace: Pace
     _alarmed: set[str] = field(default_factory=set)
     _warned: dict[str, int] = field(default_factory=dict)
 
-    async def for_ever(self, clock: Callable[[], float]) -> None:
+    async def for_ever(self) -> None:
         """Look every ``pace.watch`` seconds."""
         while True:
-            now = clock()
+            now = self.clock()
             for reading in self.readings:
                 self.look_at_gap(reading, now)
             for account, credential in self.credentials.items():

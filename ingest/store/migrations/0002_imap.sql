@@ -4,7 +4,7 @@
 ALTER TABLE messages ADD COLUMN whole INTEGER NOT NULL DEFAULT 1;
 
 -- Which messages of a folder were taken in: position is `<UIDVALIDITY>/<UID>`.
-CREATE INDEX messages_by_position ON messages (source, position) WHERE position IS NOT NULL;
+CREATE INDEX messages_by_position ON messages (source, position, whole) WHERE position IS NOT NULL;
 
 CREATE TABLE imap_folders (
     source TEXT PRIMARY KEY,                -- imap:<account>/<folder>
