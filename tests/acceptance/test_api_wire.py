@@ -258,14 +258,14 @@ async def test_an_answer_compressed_without_our_asking_is_read() -> None:
 @pytest.mark.parametrize(
     ("body", "coding"),
     [
-        (b"not gzip", "gzip"),
-        (gzip.compress(MESSAGE)[:-9], "gzip"),
-        (MESSAGE, "br"),
-        (b"[" * 1_000_000, "identity"),
-        (b"9" * 10_000, "identity"),
-        (b"\xff\xfe{}", "identity"),
-        (b"<html>", "identity"),
-        (b"", "identity"),
+        pytest.param(b"not gzip", "gzip", id="no gzip"),
+        pytest.param(gzip.compress(MESSAGE)[:-9], "gzip", id="half a gzip"),
+        pytest.param(MESSAGE, "br", id="an unknown coding"),
+        pytest.param(b"[" * 1_000_000, "identity", id="a million brackets"),
+        pytest.param(b"9" * 10_000, "identity", id="a number of ten thousand digits"),
+        pytest.param(b"\xff\xfe{}", "identity", id="no text"),
+        pytest.param(b"<html>", "identity", id="a page"),
+        pytest.param(b"", "identity", id="nothing"),
     ],
 )
 async def test_a_body_that_cannot_be_read_leaves_the_message_in_doubt(body: bytes, coding: str) -> None:
