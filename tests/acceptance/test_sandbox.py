@@ -127,7 +127,16 @@ async def test_a_body_without_a_required_field_is_refused(http: httpx.AsyncClien
     assert_envelope(await http.post("api/ticket-messages", json=body), 400, "BAD_REQUEST")
 
 
-@pytest.mark.parametrize("octets", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "octets",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"{", id="half an object"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b"\xff", id="no text"),
+        pytest.param(b"[" * 100_000, id="many brackets"),
+    ],
+)
 async def test_a_body_that_is_no_json_object_is_refused(http: httpx.AsyncClient, octets: bytes) -> None:
     kind = {"Content-Type": "application/json"}
     assert_envelope(await http.post("api/ticket-messages", content=octets, headers=kind), 400, "BAD_REQUEST")
