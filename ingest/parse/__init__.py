@@ -7,7 +7,7 @@ text on mail that people really send; ``docs/decisions/parse-own-walk.md`` has t
 
 from ingest.message import ParsedMessage
 from ingest.parse import header, structure
-from ingest.parse.assemble import assemble
+from ingest.parse.assembly import assemble
 from ingest.parse.defects import Defects
 from ingest.parse.part import Part
 

@@ -124,9 +124,9 @@ def _decode_seven_bit(octets: bytes, declared: str | None) -> Decoded:
     elif declared in ("hz", "gb18030") and _HZ.search(octets):
         text, codec = _strict(octets, "hz"), "hz"
     else:
-        return Decoded(octets.decode("ascii"), declared or "ascii")
+        return Decoded(octets.decode("ascii"), "ascii", f"declared {declared} but ASCII" if declared in WIDE else "")
     if text is None:
-        return Decoded(octets.decode("ascii"), declared or "ascii", f"damaged {codec}")
+        return Decoded(octets.decode("ascii"), "ascii", f"damaged {codec}")
     return Decoded(text, codec, "" if codec == declared else _describe(declared or "", codec))
 
 

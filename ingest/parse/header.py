@@ -62,10 +62,11 @@ def read_message(content: bytes, defects: Defects) -> Header:
     header = read(content, start, len(content), defects)
     if header.fields and all(field.name in TRACE for field in header.fields):
         again = _skip_top(content[header.body_start : header.body_start + 4096], Defects())
-        below = read(content, header.body_start + again, len(content), defects)
+        start = header.body_start + again
+        below = read(content, start, len(content), Defects())
         if sum(field.name in WRITTEN for field in below.fields) > 1:
             defects.note(HEADER, "a blank line stands between the trace fields and the other fields")
-            return Header(header.fields + below.fields, below.body_start)
+            return Header(header.fields + read(content, start, len(content), defects).fields, below.body_start)
     return header
 
 
@@ -143,7 +144,7 @@ def _is_stray(line: bytes, lines: list[bytes], index: int, defects: Defects) -> 
     if any(field is not None and (field.name in _KNOWN or field.name.startswith("x-")) for field in ahead):
         defects.note(HEADER, "a line that is no field stands in the header")
         return True
-    return line.strip() == b"" and index == len(lines) - 1
+    return not line.strip()
 
 
 def _closed(fields: list[Field], name: str, folded: list[bytes], defects: Defects) -> list[Field]:

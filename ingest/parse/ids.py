@@ -25,4 +25,5 @@ def normalise(identifier: str) -> str:
     """No brackets, quotes around it or white space; the domain in lower case. ``""`` where nothing is left."""
     bare = "".join(identifier.split()).strip("<>\"',;")
     local, at, domain = bare.rpartition("@")
+    domain = _COMMENT.sub("", domain) if "(" in domain else domain
     return f"{local}{at}{domain.lower()}"[:_MAX_ID_CHARACTERS] if at else bare[:_MAX_ID_CHARACTERS]

@@ -19,10 +19,8 @@ _MISSING = "\ufffd"
 
 def decode_iso2022_jp(octets: bytes) -> str:
     """``octets`` as text. Never fails: what no table has becomes U+FFFD."""
-    try:
-        return octets.decode("iso2022_jp")
-    except UnicodeDecodeError:
-        return _decode_segments(octets)
+    plain = None if _SHIFT_OUT in octets else _try(octets, "iso2022_jp")
+    return plain if plain is not None else _decode_segments(octets)
 
 
 def _decode_segments(octets: bytes) -> str:
@@ -54,12 +52,8 @@ def _decode_segment(octets: bytes, state: bytes) -> str:
 
 
 def _decode_standard(octets: bytes) -> str:
-    for codec in _OTHER_CODECS:
-        try:
-            return octets.decode(codec)
-        except UnicodeDecodeError:
-            continue
-    return _MISSING
+    texts = (_try(octets, codec) for codec in _OTHER_CODECS)
+    return next((text for text in texts if text is not None), _MISSING)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -70,12 +64,8 @@ def jis_character(pair: bytes) -> str:
     first, second = pair[0] & 0x7F, pair[1] & 0x7F
     if not (0x21 <= first <= 0x7E and 0x21 <= second <= 0x7E):
         return "".join(chr(octet) for octet in (first, second) if 0x20 <= octet < 0x7F)
-    return (
-        _try(b"\x1b$B%c%c\x1b(B" % (first, second), "iso2022_jp")
-        or _try(_shift_jis(first, second), "cp932")
-        or _try(bytes((first | 0x80, second | 0x80)), "euc_jis_2004")
-        or _MISSING
-    )
+    standard = _try(b"\x1b$B%c%c\x1b(B" % (first, second), "iso2022_jp")
+    return standard or _try(_shift_jis(first, second), "cp932") or _MISSING
 
 
 def _shift_jis(first: int, second: int) -> bytes:
@@ -86,8 +76,8 @@ def _shift_jis(first: int, second: int) -> bytes:
     return bytes((lead, second + 0x7E))
 
 
-def _try(octets: bytes, codec: str) -> str:
+def _try(octets: bytes, codec: str) -> str | None:
     try:
         return octets.decode(codec)
     except UnicodeDecodeError:
-        return ""
+        return None

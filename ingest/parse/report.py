@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from ingest.message import DeliveryReport, ReportedRecipient
 from ingest.parse import header, ids, words
@@ -28,7 +29,7 @@ def read(parts: list[Part]) -> DeliveryReport | None:
     )
     original = read_fields(returned.decoded().octets) if returned is not None else {}
     return DeliveryReport(
-        recipients=tuple(_recipients(status.decoded().octets[:_MAX_STATUS_OCTETS])),
+        recipients=tuple(islice(_recipients(status.decoded().octets[:_MAX_STATUS_OCTETS]), MAX_RECIPIENTS)),
         original_message_id=next(iter(ids.read(original.get("message-id", ""))), None),
         original_references=ids.read(original.get("in-reply-to", "") + " " + original.get("references", "")),
     )
@@ -44,9 +45,7 @@ def read_fields(octets: bytes) -> dict[str, str]:
 
 def _recipients(octets: bytes) -> Iterator[ReportedRecipient]:
     """One for each group of fields that names a recipient; the first group is about the message (section 2.1)."""
-    for count, block in enumerate(_BLANK_LINES.split(octets.strip())):
-        if count > MAX_RECIPIENTS:
-            return
+    for block in _BLANK_LINES.split(octets.strip()):
         fields = read_fields(block)
         recipient = (
             fields.get("final-recipient") or fields.get("original-recipient") or fields.get("x-actual-recipient")

@@ -47,7 +47,9 @@ class Builder:
             default_type=default_type,
         )
         self._count += 1
-        is_multipart = part.main_type == "multipart" or self._is_undeclared_multipart(part)
+        if self._is_undeclared_multipart(part):
+            part = replace(part, default_type="multipart/mixed")
+        is_multipart = part.main_type == "multipart"
         if is_multipart and depth >= MAX_DEPTH:
             self._defects.note(CUT, f"more than {MAX_DEPTH} multiparts lie in each other")
             return replace(part, is_cut=True)
@@ -74,7 +76,7 @@ class Builder:
     def _with_children(self, part: Part, depth: int) -> Part:
         boundary = part.parameter("boundary").encode("utf-8", "replace")
         spans = list(self._spans(part.source, part.start, part.end, boundary)) if boundary else []
-        if not spans and boundary and part.source.find(boundary, part.start, part.end) < 0:
+        if not spans and boundary and part.source.find(b"--" + boundary, part.start, part.end) < 0:
             part, spans = self._unencoded(part, boundary)
         if self._scannable < 0 and not spans:
             return replace(part, is_cut=True)

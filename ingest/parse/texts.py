@@ -6,7 +6,7 @@ import re
 _BLANK = re.compile("[\\s\xa0\u200b-\u200f\u2060\ufeff]*")
 _TAG = re.compile(r"<[^<>]*>")
 _OPENING = re.compile(r"<(style|script|title)\b[^<>]*>", re.IGNORECASE)
-_WORDS = re.compile(r"(?:>|\A)[^<>\w]*\w[^<>]*")
+_WORDS = re.compile(r"(?:>|\A)[^<>\w&]*\w")
 _INVISIBLE = re.compile(r"<(?:style|script|title|!)", re.IGNORECASE)
 _SHOWS = re.compile(r"<(?:img|svg|hr|object|video|audio|iframe|embed)\b", re.IGNORECASE)
 _ENRICHED = re.compile(r"<<|</?[A-Za-z0-9-]{1,60}>")

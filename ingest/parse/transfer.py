@@ -55,14 +55,18 @@ def decode(octets: bytes, name: str) -> Decoded:
 
 
 def _decode_base64(octets: bytes) -> Decoded:
-    sample = octets[:_SAMPLE]
-    strange = len(_NOT_BASE64.sub(b"", sample)) < 0.8 * len(b"".join(sample.split()))
-    if strange:
+    if _is_prose(octets[:_SAMPLE]):
         return Decoded(octets, "declared base64 and is not; read as it stands")
     padding = _AFTER_PADDING.search(octets)
     if padding is not None and padding.end() < len(octets):
         return _decode_blocks(octets, padding)
     return _decode_block(octets)
+
+
+def _is_prose(sample: bytes) -> bool:
+    """Whether it reads as words rather than as base64: spaces between them, or many characters that base64 lacks."""
+    data = b"".join(sample.split())
+    return sample.count(b" ") * 12 > len(sample) or len(_NOT_BASE64.sub(b"", data)) < 0.8 * len(data)
 
 
 def _decode_blocks(octets: bytes, padding: re.Match[bytes]) -> Decoded:

@@ -1,0 +1,188 @@
+"""Charsets: every name that mail uses, wrong names, no names."""
+
+import pytest
+
+from ingest.parse import parse
+from ingest.parse.charset import decode
+from ingest.parse.charset_labels import codec_for
+from ingest.parse.defects import CHARSET
+from tests.parsing import entity, in_base64, mail, words
+
+JAPANESE = "お世話になっております。"
+WHATWG = """
+unicode-1-1-utf-8 unicode11utf8 unicode20utf8 utf-8 utf8 x-unicode20utf8 866 cp866 csibm866 ibm866 csisolatin2
+iso-8859-2 iso-ir-101 iso8859-2 iso88592 iso_8859-2 iso_8859-2:1987 l2 latin2 csisolatin3 iso-8859-3 iso-ir-109
+iso8859-3 iso88593 iso_8859-3 iso_8859-3:1988 l3 latin3 csisolatin4 iso-8859-4 iso-ir-110 iso8859-4 iso88594
+iso_8859-4 iso_8859-4:1988 l4 latin4 csisolatincyrillic cyrillic iso-8859-5 iso-ir-144 iso8859-5 iso88595
+iso_8859-5 iso_8859-5:1988 arabic asmo-708 csiso88596e csiso88596i csisolatinarabic ecma-114 iso-8859-6
+iso-8859-6-e iso-8859-6-i iso-ir-127 iso8859-6 iso88596 iso_8859-6 iso_8859-6:1987 csisolatingreek ecma-118
+elot_928 greek greek8 iso-8859-7 iso-ir-126 iso8859-7 iso88597 iso_8859-7 iso_8859-7:1987 sun_eu_greek
+csiso88598e csisolatinhebrew hebrew iso-8859-8 iso-8859-8-e iso-ir-138 iso8859-8 iso88598 iso_8859-8
+iso_8859-8:1988 visual csiso88598i iso-8859-8-i logical csisolatin6 iso-8859-10 iso-ir-157 iso8859-10 iso885910
+l6 latin6 iso-8859-13 iso8859-13 iso885913 iso-8859-14 iso8859-14 iso885914 csisolatin9 iso-8859-15 iso8859-15
+iso885915 iso_8859-15 l9 iso-8859-16 cskoi8r koi koi8 koi8-r koi8_r koi8-ru koi8-u csmacintosh mac macintosh
+x-mac-roman dos-874 iso-8859-11 iso8859-11 iso885911 tis-620 windows-874 cp1250 windows-1250 x-cp1250 cp1251
+windows-1251 x-cp1251 ansi_x3.4-1968 ascii cp1252 cp819 csisolatin1 ibm819 iso-8859-1 iso-ir-100 iso8859-1
+iso88591 iso_8859-1 iso_8859-1:1987 l1 latin1 us-ascii windows-1252 x-cp1252 cp1253 windows-1253 x-cp1253 cp1254
+csisolatin5 iso-8859-9 iso-ir-148 iso8859-9 iso88599 iso_8859-9 iso_8859-9:1989 l5 latin5 windows-1254 x-cp1254
+cp1255 windows-1255 x-cp1255 cp1256 windows-1256 x-cp1256 cp1257 windows-1257 x-cp1257 cp1258 windows-1258
+x-cp1258 x-mac-cyrillic x-mac-ukrainian chinese csgb2312 csiso58gb231280 gb2312 gb_2312 gb_2312-80 gbk iso-ir-58
+x-gbk gb18030 big5 big5-hkscs cn-big5 csbig5 x-x-big5 cseucpkdfmtjapanese euc-jp x-euc-jp csiso2022jp
+iso-2022-jp csshiftjis ms932 ms_kanji shift-jis shift_jis sjis windows-31j x-sjis cseuckr csksc56011987 euc-kr
+iso-ir-149 korean ks_c_5601-1987 ks_c_5601-1989 ksc5601 ksc_5601 windows-949 csiso2022kr hz-gb-2312 iso-2022-kr
+unicodefffe utf-16be csunicode iso-10646-ucs-2 ucs-2 unicode unicodefeff utf-16 utf-16le
+"""
+
+
+@pytest.mark.parametrize("label", WHATWG.split())
+def test_every_label_of_the_encoding_standard_is_known(label: str) -> None:
+    assert codec_for(label)
+    assert codec_for(f'"{label.upper()}"') == codec_for(label)
+
+
+@pytest.mark.parametrize(
+    ("label", "octets", "text"),
+    [
+        ("iso-2022-jp", b"\x1b$BF|K\\8l\x1b(B", "日本語"),
+        ("ISO-2022-JP", b'\x1b$B-!-"\x1b(B', "①②"),
+        ("cp50220", b"\x1b(I165\x1b(B", "ｱｶｵ"),
+        ("iso-2022-jp", b'\x1b$B%"\x1b(B\x0e165\x0fabc', "アｱｶｵabc"),
+        ("iso-2022-jp", b"\x1b(J\xb1\xb2\x1b(B", "ｱｲ"),
+        ("iso-2022-jp-ms", b"\x1b$By!\x1b(B", "纊"),
+        ("iso-2022-jp", b"\x1b$BF|K\\8l\nabc", "日本語\nabc"),
+        ("iso-2022-jp", b"\x1b$(D0!\x1b(B", "丂"),
+        ("iso-2022-jp-2", b"\x1b$A1#\x1b(B", "保"),
+        ("iso-2022-jp-kddi", b"\x1b$Bu!F|\x1b(B", "〓日"),
+        ("iso-2022-kr", "한국어".encode("iso2022_kr"), "한국어"),
+        ("hz-gb-2312", b"~{VPND~}", "中文"),
+        ("utf-7", b"Gr+APYA3w-e", "Größe"),
+        ("unicode-1-1-utf-7", b"+U0FOAw-", "十七"),
+        ("gb2312", "陳鎔基".encode("gbk"), "陳鎔基"),
+        ("x-gbk", "您好".encode("gbk"), "您好"),
+        ("gb2312", "𠀀".encode("gb18030"), "𠀀"),
+        ("ks_c_5601-1987", "뷁".encode("cp949"), "뷁"),
+        ("euc-kr", "똠방각하".encode("cp949"), "똠방각하"),
+        ("shift_jis", "①髙﨑".encode("cp932"), "①髙﨑"),
+        ("euc-jp", b"\xad\xa1", "①"),
+        ("big5", "中文€".encode("cp950"), "中文€"),
+        ("big5", "嘅咗".encode("big5hkscs"), "嘅咗"),
+        ("iso-8859-1", b"\x93hi\x94 \x80", "“hi” €"),
+        ("us-ascii", b"\x93hi\x94", "“hi”"),
+        ("iso-8859-8-i", "שלום".encode("iso8859_8"), "שלום"),
+        ("cp-850", "Größe".encode("cp850"), "Größe"),
+        ("x-mac-roman", "Größe".encode("mac_roman"), "Größe"),
+        ("ISO 8859-15", b"\xa4", "€"),
+        ("koi8-ru", "Привіт".encode("koi8_u"), "Привіт"),
+        ("windows-874", "สวัสดี".encode("cp874"), "สวัสดี"),
+        ("utf-16", "\ufeffGröße".encode("utf-16-le"), "Größe"),
+        ("utf-16", "Größe".encode("utf-16-be"), "Größe"),
+        ("utf-16", "Größe".encode("utf-16-le"), "Größe"),
+        ("utf-16le", "Größe".encode("utf-16-le"), "Größe"),
+        ("utf-32", "Größe".encode("utf-32-le"), "Größe"),
+        ("utf-8", "\ufeffGröße".encode(), "Größe"),
+    ],
+)
+def test_a_charset_is_read_as_it_is_really_written(label: str, octets: bytes, text: str) -> None:
+    assert decode(octets, label).text == text
+
+
+@pytest.mark.parametrize(
+    ("label", "octets", "text"),
+    [
+        ("utf-8", "Café “hi” voilà".encode("cp1252"), "Café “hi” voilà"),
+        ("iso-8859-1", "Größe – „gut“".encode(), "Größe – „gut“"),
+        ("us-ascii", "Größe".encode(), "Größe"),
+        ("us-ascii", "Добрый день, не могу войти".encode("cp1251"), "Добрый день, не могу войти"),
+        ("iso-8859-1", "Добрый день, не могу войти".encode("koi8_r"), "Добрый день, не могу войти"),
+        ("gb2312", "您好，我无法登录系统".encode(), "您好，我无法登录系统"),
+        ("utf-8", "您好，我无法登录系统".encode("gbk"), "您好，我无法登录系统"),
+        ("utf-8", JAPANESE.encode("cp932"), JAPANESE),
+        ("utf-8", JAPANESE.encode("euc_jp"), JAPANESE),
+        ("us-ascii", JAPANESE.encode("iso2022_jp"), JAPANESE),
+        ("utf-8", JAPANESE.encode("iso2022_jp"), JAPANESE),
+        ("x-unknown", "Größe".encode(), "Größe"),
+        ("utf-8", "안녕하세요, 로그인이 안 됩니다".encode("cp949"), "안녕하세요, 로그인이 안 됩니다"),
+        ("utf-8", "Größe, ".encode() + "Maße".encode("cp1252"), "Größe, Maße"),
+        ("utf-16", b"plain words", "plain words"),
+    ],
+)
+def test_a_wrong_declaration_is_repaired_and_told(label: str, octets: bytes, text: str) -> None:
+    found = decode(octets, label)
+    assert found.text == text
+    assert found.repair or found.codec == "ascii"
+
+
+@pytest.mark.parametrize(
+    ("codec", "text"),
+    [
+        ("utf_8", "Größe – 日本語"),
+        ("cp1252", "déjà vu"),
+        ("cp1252", "naïve"),
+        ("cp1252", "¿Cómo está? Mañana llamaré"),
+        ("cp1252", "Können Sie mir helfen? Der Drucker läuft nicht."),
+        ("cp1252", "Bonjour, voilà un café “gratuit” – à 3 €, c’est réglé."),
+        ("cp1250", "žluťoučký kůň"),
+        ("iso8859_2", "Dobrý den, potřebuji pomoct s přihlášením"),
+        ("cp1250", "Dzień dobry, proszę o pomoc z zamówieniem, dziękuję"),
+        ("cp1251", "Добрый день, не могу войти в систему"),
+        ("koi8_r", "Добрый день, не могу войти в систему"),
+        ("iso8859_7", "Καλημέρα, δεν μπορώ να συνδεθώ"),
+        ("cp1255", "שלום, אני לא מצליח להתחבר"),
+        ("cp1256", "مرحبا، لا أستطيع تسجيل الدخول"),
+        ("cp874", "สวัสดีครับ ผมเข้าระบบไม่ได้"),
+        ("cp1254", "Merhaba, siparişim hâlâ gelmedi, yardımcı olur musunuz? teşekkürler"),
+        ("cp932", JAPANESE),
+        ("euc_jp", JAPANESE),
+        ("iso2022_jp", JAPANESE),
+        ("gb18030", "您好，我无法登录系统，请帮忙"),
+        ("cp950", "您好，我無法登入系統，請幫忙"),
+        ("cp949", "안녕하세요, 로그인이 안 됩니다"),
+    ],
+)
+def test_an_undeclared_charset_is_detected(codec: str, text: str) -> None:
+    assert decode(text.encode(codec)).text == text
+
+
+@pytest.mark.parametrize(
+    "label", ["undefined", "idna", "punycode", "base64", "rot13", "unicode_escape", "\x00", "mbcs", "x" * 5000]
+)
+def test_a_codec_of_python_that_is_no_charset_is_not_used(label: str) -> None:
+    assert decode(b"plain \\u0041 words", label).text == "plain \\u0041 words"
+
+
+def test_a_charset_of_another_part_is_tried_before_guessing() -> None:
+    assert decode("Да".encode("koi8_r"), "", ("koi8-r",)).text == "Да"
+
+
+def test_damaged_characters_do_not_change_the_charset_of_the_rest() -> None:
+    found = decode(JAPANESE.encode("cp932") * 20 + b"\x81", "shift_jis")
+    assert found.text.startswith(JAPANESE)
+    assert found.repair
+
+
+def test_the_body_of_an_ordinary_japanese_mail_is_read() -> None:
+    message = parse(
+        mail(
+            entity("text/plain; charset=ISO-2022-JP", JAPANESE.encode("iso2022_jp"), "Content-Transfer-Encoding: 7bit")
+        )
+    )
+    assert (message.text, message.defects) == (JAPANESE, ())
+
+
+def test_html_names_its_charset_itself_where_the_field_does_not() -> None:
+    markup = '<html><meta http-equiv="Content-Type" content="text/html; charset=koi8-r"><p>Да</p>'
+    assert "Да" in (parse(mail(entity("text/html", markup.encode("koi8_r")))).html or "")
+
+
+def test_a_repair_is_a_defect_of_the_message() -> None:
+    message = parse(mail(in_base64("text/plain; charset=utf-8", "Größe".encode("cp1252"))))
+    assert message.text == "Größe"
+    assert CHARSET in words(message)
+
+
+@pytest.mark.parametrize("octets", [b"a\x00b", b"\xed\xa0\x80", "\ud83d".encode("utf-7", "surrogatepass")])
+def test_no_text_has_nul_or_half_characters(octets: bytes) -> None:
+    for label in ("utf-8", "utf-7", "utf-16", "gb18030", ""):
+        text = parse(mail(in_base64(f"text/plain; charset={label or 'us-ascii'}", octets))).text or ""
+        assert "\0" not in text
+        assert text.encode()
