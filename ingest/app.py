@@ -256,15 +256,17 @@ async def serve(settings: Settings, on_ready: Callable[[App], None]) -> None:
             f"another worker (process {lock.holder()}) works on {settings.database_url}; stop it first, or set"
             " INGEST_DATABASE_URL to another file"
         )
-    async with start_engine(settings) as engine:
-        app = App(engine)
-        try:
-            await app.start()
-            on_ready(app)
-            await app.run(stop)
-        finally:
-            await app.stop(0)
-    lock.release()
+    try:
+        async with start_engine(settings) as engine:
+            app = App(engine)
+            try:
+                await app.start()
+                on_ready(app)
+                await app.run(stop)
+            finally:
+                await app.stop(0)
+    finally:
+        lock.release()
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -174,6 +174,7 @@ def _as_if_queued(mail: StoredMail) -> QueuedMessage:
         source_ref=message.source_ref,
         size=len(mail.content),
         received_at=now,
+        patient_since=now,
         attempts=1,
         unfinished_attempts=0,
         first_attempt_at=now,

@@ -1,11 +1,10 @@
 """What the commands that look into the store share."""
 
-import asyncio
 import getpass
 import os
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
@@ -14,15 +13,8 @@ from ingest.config import load
 from ingest.store.messages import Store
 from ingest.store.opening import file_of, open_store
 
-T = TypeVar("T")
-
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 By = Annotated[str, typer.Option("--by", help="Who decides this, for the history.", show_default="your user name")]
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run one command's coroutine to its end."""
-    return asyncio.run(work)
 
 
 @asynccontextmanager

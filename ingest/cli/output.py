@@ -39,7 +39,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     if not sys.stdout.isatty():
         sys.stdout.writelines("\t".join(line) + "\n" for line in [list(columns), *cells])
         return
-    drawn = Table(*columns, header_style="bold", box=None, pad_edge=False)
+    drawn = Table(header_style="bold", box=None, pad_edge=False)
+    for number, name in enumerate(columns):
+        drawn.add_column(name, overflow="fold", no_wrap=number == 0)
     for row in cells:
         drawn.add_row(*map(Text, row))
     Console().print(drawn)

@@ -12,8 +12,8 @@ from ingest.sources.replay import StoredMail, Unread, received
 from ingest.store import MessageRecord
 from ingest.store.messages import Store
 
-LOOK_SECONDS = 0.1
-LOOK_AT = 200
+LOOK_SECONDS = 0.2
+LOOK_AT = 100
 """Mails looked at in one round."""
 QUIET_SECONDS = 3.0
 """How long to wait for something to move when every mail that is left has been put off or waits for its parent."""
