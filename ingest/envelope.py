@@ -62,6 +62,8 @@ class QueuedMessage:
     size: int
     """Octets of the stored content."""
     received_at: float
+    patient_since: float
+    """What the age at which we give up counts from: the receipt, or an operator's latest retry."""
     attempts: int
     """Claims so far, this one included."""
     unfinished_attempts: int

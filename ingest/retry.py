@@ -24,6 +24,6 @@ class Schedule:
         own = step * (0.5 + jitter / 2)
         return max(own, min(retry_after, self.max_age)) if retry_after is not None else own
 
-    def is_exhausted(self, received_at: float, now: float) -> bool:
+    def is_exhausted(self, since: float, now: float) -> bool:
         """Whether a message has been tried for so long that a person should look instead."""
-        return now - received_at > self.max_age
+        return now - since > self.max_age

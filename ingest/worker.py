@@ -236,7 +236,7 @@ class Worker:
         self._tell(queued, outcome, held, now)
 
     def _give_up(self, queued: QueuedMessage, outcome: Outcome, now: float) -> Outcome:
-        if not isinstance(outcome, Deferred) or not self._schedule.is_exhausted(queued.received_at, now):
+        if not isinstance(outcome, Deferred) or not self._schedule.is_exhausted(queued.patient_since, now):
             return outcome
         if outcome.behind is not None:
             return outcome

@@ -15,9 +15,9 @@ EXPIRE_BATCH = 500
 
 _INSERT = """
 INSERT INTO messages (queue_id, dedupe_key, source, position, mail_from, rcpt_tos, helo, client, smtputf8, size,
-    received_at, due_at, updated_at, whole)
+    received_at, patient_since, due_at, updated_at, whole)
 VALUES (:queue_id, :dedupe_key, :source, :position, :mail_from, :rcpt_tos, :helo, :client, :smtputf8, :size,
-    :received_at, :received_at, :received_at, :whole)
+    :received_at, :received_at, :received_at, :received_at, :whole)
 ON CONFLICT (dedupe_key) DO NOTHING RETURNING seq
 """
 _COUNT_ACCEPTED = "UPDATE counters SET value = value + 1 WHERE name = 'accepted'"
@@ -42,7 +42,7 @@ UPDATE messages SET lease_token = :token, due_at = :until, behind = NULL,
     attempts = attempts + 1, unfinished = unfinished + 1, first_attempt_at = coalesce(first_attempt_at, :now)
 WHERE seq IN ({_DUE} %s)
 RETURNING seq, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, position, size, received_at, attempts,
-    unfinished, first_attempt_at, unconfirmed, released_by, released_ticket
+    unfinished, first_attempt_at, unconfirmed, released_by, released_ticket, patient_since
 """  # noqa: S608
 _NEXT_DUE = "SELECT min(due_at) FROM messages WHERE due_at IS NOT NULL"
 _IDENTIFY = """
@@ -139,7 +139,7 @@ def claim(
 
 def _queued(row: Row, token: str) -> QueuedMessage:
     _, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, position, size, received_at, *rest = row
-    attempts, unfinished, first_attempt_at, unconfirmed, released_by, released_ticket = rest
+    attempts, unfinished, first_attempt_at, unconfirmed, released_by, released_ticket, patient_since = rest
     return QueuedMessage(
         queue_id=queue_id,
         envelope=Envelope(
@@ -152,6 +152,7 @@ def _queued(row: Row, token: str) -> QueuedMessage:
         source_ref=SourceRef(source=source, position=position),
         size=size,
         received_at=received_at,
+        patient_since=patient_since,
         attempts=attempts,
         unfinished_attempts=unfinished - 1,
         first_attempt_at=first_attempt_at,

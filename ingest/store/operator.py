@@ -26,7 +26,7 @@ FROM messages WHERE queue_id = :queue_id
 """
 _FRESH_START = """
 UPDATE messages SET unconfirmed = CASE WHEN unfinished > 0 THEN 1 ELSE unconfirmed END, unfinished = 0,
-    lease_token = NULL
+    lease_token = NULL, patient_since = :now
 WHERE seq = :seq
 """
 _RELEASE = "UPDATE messages SET released_by = :by, released_ticket = :ticket WHERE seq = :seq"
@@ -130,7 +130,7 @@ def _start_again(tx: Transaction, queue_id: str, act: str, detail: str, now: flo
         raise NotPossible(f"{queue_id} is {state}; there is nothing to {act}")
     if not has_content:
         raise NotPossible(f"{queue_id}: its content was deleted after the retention time; it cannot be sent again")
-    tx.execute(_FRESH_START, {"seq": seq})
+    tx.execute(_FRESH_START, {"seq": seq, "now": now})
     rows.requeue(tx, seq, now, f"{act} {detail}")
     rows.add_line(tx, seq, now, act, detail)
     return seq

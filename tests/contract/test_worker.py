@@ -158,6 +158,16 @@ async def test_a_message_that_cannot_be_delivered_for_days_is_failed(store: Stor
     assert "the API answered 500" in record.reason
 
 
+async def test_a_message_that_an_operator_retries_gets_its_days_anew(store: Store, clock: Clock) -> None:
+    queue_id = await send(store, clock, "hello")
+    at_work = worker(store, Script(always(Deferred(reason="the API answered 500"))), clock)
+    clock.now += 5 * DAY + 1
+    await at_work.run_until_idle()
+    await store.retry(queue_id, by="ann", now=clock())
+    await at_work.run_until_idle()
+    assert await state_of(store, queue_id) is State.QUEUED
+
+
 async def test_a_message_whose_worker_died_is_claimed_again_after_its_lease(store: Store, clock: Clock) -> None:
     queue_id = await send(store, clock, "hello")
     assert await store.claim(limit=1, now=clock(), lease=300)

@@ -15,6 +15,7 @@ CREATE TABLE messages (
     smtputf8 INTEGER NOT NULL,
     size BIGINT NOT NULL,                   -- octets of the content as received
     received_at DOUBLE PRECISION NOT NULL,
+    patient_since DOUBLE PRECISION NOT NULL, -- its age counts from here: its receipt, or an operator's latest retry
     state TEXT NOT NULL DEFAULT 'queued',
     rule TEXT NOT NULL DEFAULT '',
     reason TEXT NOT NULL DEFAULT '',
