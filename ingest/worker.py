@@ -95,10 +95,12 @@ class Worker:
         lease: float,
         max_unfinished: int,
         jitter: Callable[[], float] = random.random,
+        held_for: Callable[[], float] = lambda: 0.0,
         on_waiting: Callable[[], None] = lambda: None,
     ) -> None:
-        """``lease`` is in seconds. ``on_waiting`` is called when a message waits for a parent that nobody knows, so
-        that somebody can go and look for it."""
+        """``lease`` is in seconds. ``held_for`` tells for how many seconds the API wants to hear nothing: claiming
+        meanwhile would only use up attempts. ``on_waiting`` is called when a message waits for a parent that nobody
+        knows, so that somebody can go and look for it."""
         self._queue = queue
         self._story = story
         self._schedule = schedule
@@ -107,6 +109,7 @@ class Worker:
         self._lease = lease
         self._max_unfinished = max_unfinished
         self._jitter = jitter
+        self._held_for = held_for
         self._on_waiting = on_waiting
         self._wake = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
@@ -126,9 +129,11 @@ class Worker:
         """Work until ``drain`` is called. A store that fails is asked again; it never ends the worker."""
         while not self._draining:
             self._wake.clear()
+            if (held := self._held_for()) > 0:
+                await self._sleep(min(held, POLL_SECONDS))
+                continue
             try:
-                claimed = await self._claim()
-                if not claimed:
+                if not await self._claim():
                     await self._idle()
             except StoreUnavailable as error:
                 _log.error("the store does not answer; trying again", reason=str(error))

@@ -65,7 +65,14 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await database.close()
 
 
-def worker(store: Store, script: Script, clock: Clock, *, capacity: int = 10) -> Worker:
+def worker(
+    store: Store,
+    script: Script,
+    clock: Clock,
+    *,
+    capacity: int = 10,
+    held_for: Callable[[], float] = lambda: 0.0,
+) -> Worker:
     return Worker(
         store,
         script,
@@ -74,6 +81,7 @@ def worker(store: Store, script: Script, clock: Clock, *, capacity: int = 10) ->
         capacity=capacity,
         lease=300,
         max_unfinished=3,
+        held_for=held_for,
         jitter=lambda: 0.0,
     )
 
@@ -255,6 +263,27 @@ async def test_a_message_stored_while_the_worker_is_idle_wakes_it(store: Store, 
     queue_id = await send(store, clock, "hello")
     at_work.wake()
     async with asyncio.timeout(30):
+        while await state_of(store, queue_id) is not State.DELIVERED:
+            await asyncio.sleep(0)
+    await at_work.drain(5)
+    await running
+
+
+async def test_nothing_is_claimed_while_the_api_wants_to_hear_nothing(store: Store, clock: Clock) -> None:
+    queue_id, held, asked = await send(store, clock, "hello"), [0.001], []
+
+    def held_for() -> float:
+        asked.append(held[0])
+        return held[0]
+
+    script = Script(always(DELIVERED))
+    at_work = worker(store, script, clock, held_for=held_for)
+    running = asyncio.create_task(at_work.run())
+    async with asyncio.timeout(30):
+        while len(asked) < 5:
+            await asyncio.sleep(0)
+        assert script.asked == []
+        held[0] = 0.0
         while await state_of(store, queue_id) is not State.DELIVERED:
             await asyncio.sleep(0)
     await at_work.drain(5)
