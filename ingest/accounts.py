@@ -17,6 +17,7 @@ DEFAULT_PORTS = {"tls": 993, "starttls": 143, "none": 143}
 OneLine = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """Text that goes to the wire: without line ends, so that it can't become a second command."""
 
+ANY_TENANT = "organizations"
 GOOGLE_SCOPE = "https://mail.google.com/"
 MICROSOFT_SCOPES = {
     "refresh_token": "https://outlook.office.com/IMAP.AccessAsUser.All offline_access",
@@ -48,7 +49,7 @@ class OAuthClient(_Table):
         None, description="Day on which the secret ends; the provider shows it once, and no program can ask for it."
     )
     tenant: str = Field(
-        "organizations", pattern=r"^[A-Za-z0-9.-]+$", description="Microsoft: tenant id or domain of the organisation."
+        ANY_TENANT, pattern=r"^[A-Za-z0-9.-]+$", description="Microsoft: tenant id or domain of the organisation."
     )
     scope: OneLine | None = Field(None, description="What is asked for; the provider's own by default.")
     token_url: str | None = Field(None, pattern=r"^https?://", description="Token endpoint.")
@@ -63,6 +64,8 @@ class OAuthClient(_Table):
             raise ValueError('provider = "other" needs token_url and scope')
         if self.flow == "client_credentials" and not (self.client_secret or self.client_secret_file):
             raise ValueError('flow = "client_credentials" needs client_secret or client_secret_file')
+        if self.flow == "client_credentials" and self.provider == "microsoft" and self.tenant == ANY_TENANT:
+            raise ValueError('flow = "client_credentials" needs tenant: the id or the domain of your organisation')
         for url in (self.token_url, self.device_url):
             if url and urlsplit(url).scheme == "http" and urlsplit(url).hostname not in LOOPBACK:
                 raise ValueError(f"{url}: secrets go there, so write https://")

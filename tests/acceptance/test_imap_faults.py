@@ -191,19 +191,32 @@ async def test_a_gap_that_lasts_is_an_alarm_with_its_reason_and_closes(
     taken.refused = "the backlog is too long"
     server.deliver(USER, *MAILS)
     source = await taken.start(account(server, USER), pace=faster(alarm=0.2, count=0.1))
-    told = ""
-
-    def alarm() -> bool:
-        nonlocal told
-        told += capsys.readouterr().out
-        return "mail on the server is not taken in" in told
-
-    await eventually(alarm, "the alarm")
+    told = await _alarm(capsys)
     assert "messages=30" in told
     assert "the backlog is too long" in told
     taken.refused = None
     await taken.has(*MAILS)
     await eventually(lambda: getattr(source.readings[0].record, "gap_since", 0) is None, "the gap is closed")
+
+
+async def test_a_folder_that_cannot_be_read_for_as_long_is_an_alarm_too(
+    server: Dovecot, taken: Intake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await taken.start(account(server, USER, port=1), pace=faster(alarm=0.2))
+    assert "nobody listens at 127.0.0.1:1" in await _alarm(capsys)
+
+
+async def _alarm(capsys: pytest.CaptureFixture[str]) -> str:
+    """What was logged until an alarm came."""
+    told = ""
+
+    def came() -> bool:
+        nonlocal told
+        told += capsys.readouterr().out
+        return "mail on the server is not taken in" in told
+
+    await eventually(came, "the alarm")
+    return told
 
 
 def test_the_usual_figures_are_those_that_the_issue_asks_for() -> None:

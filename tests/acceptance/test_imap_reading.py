@@ -98,6 +98,16 @@ async def test_what_others_have_read_and_marked_is_taken_in_all_the_same(
     await taken.has(mail("read"), mail("deleted"))
 
 
+async def test_mails_are_stored_in_the_order_of_the_mailbox_whatever_their_size(
+    server: Dovecot, user: str, taken: Intake
+) -> None:
+    mails = [mail(f"mail-{n}", "x" * (400_000 if n % 3 == 0 else 10)) for n in range(12)]
+    server.deliver(user, *mails)
+    await taken.start(account(server, user))
+    await taken.has(*mails)
+    assert await taken.contents() == mails
+
+
 # Where reading begins
 
 

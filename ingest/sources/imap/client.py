@@ -247,6 +247,11 @@ class Connection:
         await self.command("LIST", b'""', b'"*"')
         return sorted(self._folders)
 
+    async def identify(self) -> None:
+        """Say who we are, where the server wants to know: some let nobody in who does not (RFC 2971)."""
+        if "ID" in self.capabilities:
+            await self.command("ID", b'("name" "email-ingest")')
+
     async def noop(self) -> None:
         """Ask for news, and show that we are there."""
         await self.command("NOOP")

@@ -6,7 +6,7 @@ is tried again alone, a few times (``trials``), and then recorded as quarantined
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ingest import log
@@ -32,7 +32,9 @@ class Batch:
     octets: int
     storing: dict[int, asyncio.Task[str]] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
+    """Why a message did not come, where the server said something."""
     too_large: dict[int, int] = field(default_factory=dict)
+    """The sizes of those that are above our limit."""
 
     def unanswered(self) -> list[int]:
         """Those that nothing has come of."""
@@ -145,9 +147,9 @@ class Fetcher:
         except Refused as refusal:
             if status_kind(refusal) is not None:
                 raise
-            self._blame(batch, str(refusal))
+            batch.failed |= dict.fromkeys(batch.unanswered(), str(refusal))
         except ConnectionLost as error:
-            self._blame(Batch(batch.unanswered()[:1], 0, batch.storing), str(error))
+            self._blame(dict.fromkeys(batch.unanswered()[:1], str(error)))
             raise
         finally:
             _when_stored(batch, lambda: self._house.budget.give_back(granted))
@@ -167,7 +169,7 @@ class Fetcher:
         body = message.body.octets if isinstance(message.body, Literal) else message.body
         if isinstance(message.body, Literal) and body is None:
             batch.too_large[uid] = message.body.size
-        elif isinstance(body, bytes):
+        elif isinstance(body, bytes) and body:
             batch.storing[uid] = asyncio.create_task(self._store(uid, body))
         else:
             batch.failed[uid] = "the server sent no content for it"
@@ -205,16 +207,15 @@ class Fetcher:
         if not missing:
             return
         there = set(await self._connection.search(f"UID {ranges(missing)}"))
-        gone = set(missing) - there
-        for uid in gone:
+        for uid in set(missing) - there:
             self._trials.end(uid)
-        self._blame(Batch(sorted(there & set(missing)), 0, failed=batch.failed), "the server did not send it")
+        self._blame({uid: batch.failed.get(uid, "the server did not send it") for uid in missing if uid in there})
 
-    def _blame(self, batch: Batch, reason: str) -> None:
-        """A single message has failed; of several, each is suspected."""
-        for uid in batch.unanswered():
+    def _blame(self, reasons: Mapping[int, str]) -> None:
+        """A message that was asked for among others is suspected; one that was asked for alone has failed."""
+        for uid, reason in reasons.items():
             if uid in self._trials:
-                self._trials.fail(uid, batch.failed.get(uid, reason), self._house.clock())
+                self._trials.fail(uid, reason, self._house.clock())
             else:
                 self._trials.suspect(uid)
 

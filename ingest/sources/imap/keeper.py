@@ -52,6 +52,7 @@ async def connect(account: ImapAccount, credential: Credential, *, patience: flo
     )
     try:
         await log_in(connection, account, secret)
+        await connection.identify()
     except LoginRefused:
         credential.reject(secret)
         connection.close()
@@ -128,11 +129,12 @@ class Keeper:
     def _is_well(self) -> None:
         metrics.IMAP_CONNECTED.labels(**self._labels).set(1)
         _log.info("reading mailbox", **self._labels)
-        self._reading.trouble, self._told_at = "", float("-inf")
+        self._reading.trouble, self._reading.trouble_since, self._told_at = "", None, float("-inf")
 
     def _report(self) -> None:
         """A line when something goes wrong, or another thing does, and now and then while it lasts."""
         trouble, now = self._trouble, self._house.clock()
+        self._reading.trouble_since = self._reading.trouble_since or now
         metrics.IMAP_FAILURES.labels(account=self._account.name, kind=trouble.kind.value).inc()
         if trouble.text == self._reading.trouble and now - self._told_at < REMIND_EVERY:
             return

@@ -43,6 +43,7 @@ class Reading:
     """Messages stored since the process began."""
     trouble: str = ""
     """What is wrong now, in one line; ``""`` while all is well."""
+    trouble_since: float | None = None
     paused: str = ""
     """Why reading pauses; ``""`` while it does not."""
     still_ours: Callable[[], bool] = field(default=lambda: True)

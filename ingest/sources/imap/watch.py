@@ -37,14 +37,16 @@ class Watch:
             await asyncio.sleep(self.pace.watch)
 
     def look_at_gap(self, reading: Reading, now: float) -> None:
-        """Note how many messages we lack, and since when; an alarm where that is long, once until it closes."""
+        """Note how many messages we lack, and since when. A gap that lasts is an alarm, once until it closes; so is a
+        folder that cannot be read for as long, since nobody knows what it holds."""
         record = reading.record
-        since = record.gap_since if record else None
         missing = record.on_server - record.taken_in if record else 0
+        began = (record.gap_since if record else None, reading.trouble_since)
+        lasted = max((now - since for since in began if since is not None), default=0.0)
         labels = {"account": reading.account.name, "folder": reading.name}
         metrics.IMAP_GAP.labels(**labels).set(missing)
-        metrics.IMAP_GAP_SECONDS.labels(**labels).set(now - since if since is not None else 0.0)
-        if since is None or now - since < self.pace.alarm:
+        metrics.IMAP_GAP_SECONDS.labels(**labels).set(lasted)
+        if lasted < self.pace.alarm:
             self._alarmed.discard(reading.source)
         elif reading.source not in self._alarmed:
             self._alarmed.add(reading.source)
