@@ -33,6 +33,7 @@ Cause = Literal["time", "memory", "crash"]
 
 _LENGTH = struct.Struct("<cQ")
 _RESULT, _MISSING, _ERROR, _MEMORY = b"R", b"L", b"E", b"M"
+_ATTEMPTS = 2
 _JOBS_PER_CHILD = 10_000
 _START_SECONDS = 60.0
 _RESPAWN_SECONDS = 1.0
@@ -46,7 +47,7 @@ _BOOT = (
 
 
 class Poisoned(Exception):
-    """A message cannot be processed: it used up the time or the memory, or killed its child twice.
+    """A message cannot be processed: it used up the time or killed its child, twice, or it used up the memory.
 
     Trying again would not help."""
 
@@ -131,7 +132,6 @@ def _start_process(connection: socket.socket, *arguments: str) -> "subprocess.Po
         [sys.executable, "-I", "-c", _BOOT, path, *arguments],
         stdin=connection.fileno(),
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
         env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         start_new_session=True,
     )
@@ -186,6 +186,7 @@ class ParseChildren:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         ending = [*self._idle, *self._busy]
         self._idle.clear()
+        self._busy.clear()
         await asyncio.gather(*(child.end() for child in ending))
 
     async def parse(self, content: bytes) -> ParsedMessage:
@@ -210,34 +211,35 @@ class ParseChildren:
         return cast(bytes, await self._do("attachment", content, part))
 
     async def _do(self, *job: object) -> object:
-        frame = pickle.dumps(job, protocol=5)
-        for is_last in (False, True):
+        """One job, and once more where its child died or was too slow: it may have been killed for another's sake."""
+        failure: Poisoned | None = None
+        for _ in range(_ATTEMPTS):
             child = await self._take()
             try:
                 async with asyncio.timeout(self._seconds):
-                    kind, octets = await child.run(frame)
+                    kind, octets = await child.run(pickle.dumps(job, protocol=5))
             except TimeoutError:
                 self._replace(child)
-                raise Poisoned("time", f"took more than {self._seconds:g} seconds") from None
+                failure = Poisoned("time", f"took more than {self._seconds:g} seconds")
             except _Died:
                 self._replace(child)
-                await self._judge(child, is_last)
-                continue  # the child may have been killed for another's sake (by the kernel, by an operator): once more
+                failure = await self._diagnose(child)
             except BaseException:
                 self._replace(child)
                 raise
-            return self._settle(child, kind, octets)
-        raise AssertionError("the last attempt returns or raises")
+            else:
+                return self._settle(child, kind, octets)
+        assert failure is not None
+        raise failure
 
-    async def _judge(self, child: _Child, is_last: bool) -> None:
+    async def _diagnose(self, child: _Child) -> Poisoned:
         """What the death of a child says about its message."""
         if not self._running:
             raise ChildrenStopped("the parsing processes are being stopped")
         code = await child.exit_code()
         if code == -signal.SIGXCPU:
-            raise Poisoned("time", f"used more than {self._seconds:g} seconds of the processor")
-        if is_last:
-            raise Poisoned("crash", f"the parsing process died twice, last with {_name_of(code)}")
+            return Poisoned("time", f"used more than {self._seconds:g} seconds of the processor")
+        return Poisoned("crash", f"the parsing process died twice, last with {_name_of(code)}")
 
     def _settle(self, child: _Child, kind: bytes, octets: bytes) -> object:
         if kind == _MEMORY:
