@@ -8,8 +8,11 @@ import typer
 
 from ingest.cli import output
 from ingest.cli.exits import Exit
-from ingest.cli.operator import existing_store
+from ingest.cli.operator import existing_database
+from ingest.mailbox import Folder
 from ingest.store import Ledger
+from ingest.store.imap import ImapStore
+from ingest.store.messages import Store
 
 
 def register(app: typer.Typer) -> None:
@@ -22,21 +25,26 @@ def ledger(
 ) -> int:
     """Count what became of every accepted mail.
 
+    And of each mailbox, what its server held past our start at the last count, and what of it was taken in.
+
     The law of conservation: accepted = the sum of all states. Exit code 0 while it holds, 1 where it does not: a mail
     was lost, or came from nowhere.
     """
-    found = asyncio.run(_read())
+    found, folders = asyncio.run(_read())
+    mailboxes = [_mailbox(folder) for folder in folders]
     if json:
-        output.emit(_facts(found))
-    else:
-        output.table(("what", "mails"), [(name, count) for name, count in _facts(found).items() if name != "holds"])
-        output.say("It holds." if found.holds else "IT DOES NOT HOLD: stop the worker and look before anything else.")
+        output.emit({**_facts(found), "mailboxes": mailboxes})
+        return Exit.OK if found.holds else Exit.FAILED
+    output.table(("what", "mails"), [(name, count) for name, count in _facts(found).items() if name != "holds"])
+    if mailboxes:
+        output.table(tuple(mailboxes[0]), [tuple(mailbox.values()) for mailbox in mailboxes])
+    output.say("It holds." if found.holds else "IT DOES NOT HOLD: stop the worker and look before anything else.")
     return Exit.OK if found.holds else Exit.FAILED
 
 
-async def _read() -> Ledger:
-    async with existing_store() as store:
-        return await store.ledger(now=time.time())
+async def _read() -> tuple[Ledger, tuple[Folder, ...]]:
+    async with existing_database() as database:
+        return await Store(database).ledger(now=time.time()), await ImapStore(database).folders()
 
 
 def _facts(found: Ledger) -> dict[str, int | bool]:
@@ -47,4 +55,15 @@ def _facts(found: Ledger) -> dict[str, int | bool]:
         "missing_content": found.missing_content,
         "expired_leases": found.expired_leases,
         "holds": found.holds,
+    }
+
+
+def _mailbox(folder: Folder) -> dict[str, object]:
+    """What the last count of a folder said of the mail past our start."""
+    return {
+        "mailbox": folder.source,
+        "on_server": folder.on_server,
+        "taken_in": folder.taken_in,
+        "gap_since": output.iso(folder.gap_since),
+        "counted_at": output.iso(folder.counted_at),
     }

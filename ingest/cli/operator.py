@@ -10,16 +10,17 @@ import typer
 
 from ingest.cli.exits import Exit, Problem
 from ingest.config import load
+from ingest.store import Database
 from ingest.store.messages import Store
-from ingest.store.opening import file_of, open_store
+from ingest.store.opening import file_of, open_database
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 By = Annotated[str, typer.Option("--by", help="Who decides this, for the history.", show_default="your user name")]
 
 
 @asynccontextmanager
-async def existing_store() -> AsyncIterator[Store]:
-    """The store of the settings.
+async def existing_database() -> AsyncIterator[Database]:
+    """The database of the settings.
 
     Raises:
         Problem: there is none yet.
@@ -31,8 +32,15 @@ async def existing_store() -> AsyncIterator[Store]:
             f"there is no database {file}: check INGEST_DATABASE_URL, or make it with `ingest migrate`",
             Exit.UNAVAILABLE,
         )
-    async with open_store(settings.database_url) as store:
-        yield store
+    async with open_database(settings.database_url) as database:
+        yield database
+
+
+@asynccontextmanager
+async def existing_store() -> AsyncIterator[Store]:
+    """The messages in the database of the settings, as ``existing_database``."""
+    async with existing_database() as database:
+        yield Store(database)
 
 
 def user_name() -> str:
