@@ -21,7 +21,7 @@ class Attachment:
     part: int
     """Number of the part in the walk of the message, depth first, from 0: the handle to its octets."""
     filename: str
-    """Safe to show and to store: no path, no control or bidirectional characters, never empty, at most 200 characters."""
+    """Safe to show and to store: no path, no control or bidirectional characters, 1 to 200 characters long."""
     content_type: str
     size: int
     """Octets after the transfer encoding is undone."""
@@ -38,7 +38,7 @@ class ReportedRecipient:
 
     recipient: str
     action: str
-    """``failed``, ``delayed``, ``delivered``, ``relayed`` or ``expanded``, in lower case; ``""`` where none is given."""
+    """``failed``, ``delayed``, ``delivered``, ``relayed`` or ``expanded``; ``""`` where none is given."""
     status: str
     """The enhanced status code (RFC 3463), such as ``5.1.1``; ``""`` where none is given."""
     diagnostic: str = ""
@@ -137,7 +137,7 @@ class Reply:
     confidence: float
     """0 to 1: the lowest confidence of any cut; 1 where nothing was cut."""
     how: str
-    """Which reading gave this, in a few words: ``html: gmail_quote``, ``text: attribution (German)``, ``whole: nothing else was left``."""
+    """Which reading gave this, in a few words, such as ``html: gmail_quote`` or ``text: attribution (German)``."""
     segments: tuple[Segment, ...] = ()
     """The whole body in order. Joined, their texts are the chosen body: nothing is lost by extraction."""
 
