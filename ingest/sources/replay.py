@@ -9,8 +9,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from email import policy
-from email.parser import BytesHeaderParser
 from email.utils import getaddresses
 from itertools import groupby
 from operator import itemgetter
@@ -18,6 +16,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ingest.envelope import Envelope, ReceivedMessage, SourceRef
+from ingest.parse import header
+from ingest.parse.defects import Defects
 
 SOURCE_NAME = "replay"
 MAX_HEADER_BYTES = 256 * 1024
@@ -28,7 +28,6 @@ _LINE_BYTES = 64 * 1024
 _FROM_LINE = re.compile(rb"From [^\n]{1,300}?\d\d:\d\d[^\n]{0,60}?\d{4}")
 _QUOTED_FROM = re.compile(rb">+From ")
 _BLANK_LINES = (b"\n", b"\r\n")
-_HEADER_END = re.compile(rb"\r?\n\r?\n")
 _ONE_MAIL, _MANY_MAILS = (".eml",), (".mbox", ".mbx")
 _DELIVERY_FIELDS = ("Delivered-To", "X-Original-To", "Envelope-To")
 
@@ -174,33 +173,33 @@ def _mbox_sender(from_line: bytes) -> str:
 
 
 def _envelope(mail: StoredMail) -> Envelope:
-    header = _header(mail.content)
-    recipients = _addresses(header, *_DELIVERY_FIELDS) or _addresses(header, "To", "Cc")
-    senders = _addresses(header, "Return-Path") or (mail.mbox_sender,) * bool(mail.mbox_sender)
-    is_report = not senders and _first(header, "Return-Path") == "<>"
+    fields = _fields(mail.content)
+    recipients = _addresses(fields, *_DELIVERY_FIELDS) or _addresses(fields, "To", "Cc")
+    senders = _addresses(fields, "Return-Path") or (mail.mbox_sender,) * bool(mail.mbox_sender)
+    is_report = not senders and _first(fields, "Return-Path") == "<>"
     return Envelope(
-        mail_from="" if is_report else next(iter(senders or _addresses(header, "Sender", "From")), ""),
+        mail_from="" if is_report else next(iter(senders or _addresses(fields, "Sender", "From")), ""),
         rcpt_tos=recipients,
     )
 
 
-Header = list[tuple[str, str]]
+Fields = list[tuple[str, str]]
 
 
-def _header(content: bytes) -> Header:
-    end = _HEADER_END.search(content, 0, MAX_HEADER_BYTES)
-    octets = content[: end.start() if end else MAX_HEADER_BYTES]
-    fields = BytesHeaderParser(policy=policy.compat32).parsebytes(octets).items()
-    return [(name.lower(), str(value)[:MAX_FIELD_CHARACTERS]) for name, value in fields]
+def _fields(content: bytes) -> Fields:
+    """The header fields as the parser will see them, past whatever a file may have before them."""
+    fields = header.read_message(content[:MAX_HEADER_BYTES], Defects()).fields
+    unfolded = ((name, " ".join(value.decode("utf-8", "surrogateescape").split())) for name, value in fields)
+    return [(name, value[:MAX_FIELD_CHARACTERS]) for name, value in unfolded]
 
 
-def _first(header: Header, name: str) -> str:
-    return next((value.strip() for field, value in header if field == name.lower()), "")
+def _first(fields: Fields, name: str) -> str:
+    return next((value.strip() for field, value in fields if field == name.lower()), "")
 
 
-def _addresses(header: Header, *names: str) -> tuple[str, ...]:
+def _addresses(fields: Fields, *names: str) -> tuple[str, ...]:
     """The addresses in these fields, each once, field by field and then from the top."""
-    values = [value for name in names for field, value in header if field == name.lower()]
+    values = [value for name in names for field, value in fields if field == name.lower()]
     found = (address for _, address in getaddresses(values[:MAX_RECIPIENTS]))
     return tuple(dict.fromkeys(filter(_is_address, found)))[:MAX_RECIPIENTS]
 
