@@ -12,6 +12,7 @@ import pytest
 from tests.dovecot import Dovecot, dovecot
 from tests.mailboxes import account, eventually, faster, intake, mail, numbered
 
+ROOT = Path(__file__).parents[2]
 MAILS = tuple(numbered("mail", 12))
 USER = "alice@customer.example"
 
@@ -28,7 +29,7 @@ def server() -> Iterator[Dovecot]:
 
 def start_victim(folder: Path, server: Dovecot, point: str, number: int) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "tests.imap_victim", str(folder), str(server.port), USER, point, str(number)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize("number", [1, 6])

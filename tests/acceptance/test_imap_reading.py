@@ -299,6 +299,7 @@ async def test_a_mail_of_50_mb_is_in_memory_once(server: Dovecot, user: str) -> 
     done = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-c", ONE_READER, str(server.port), user],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         timeout=60,

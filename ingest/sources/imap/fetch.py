@@ -131,10 +131,7 @@ class Fetcher:
         """One message that made trouble before: what goes wrong now is its own fault."""
         if self._trials.is_hopeless(uid):
             return await self._give_up(uid, self._trials.reason(uid), None)
-        sizes = {uid: self._house.max_message_bytes}
-        [batch] = self._batches(sizes)
-        await self._take_batches(iter([batch]))
-        return None
+        return await self._take_batches(self._batches({uid: self._house.max_message_bytes}))
 
     async def _get(self, batch: Batch) -> None:
         """Have the messages of ``batch`` sent, and their storing begun."""

@@ -66,7 +66,7 @@ async def _met(connection: Connection, reading: Reading) -> Folder:
 async def _last_uid(connection: Connection) -> int:
     if connection.uid_next:
         return connection.uid_next - 1
-    return max(await connection.search("UID *"), default=0)
+    return max(await connection.search("ALL"), default=0)
 
 
 def _renumbered(known: Folder, connection: Connection, reading: Reading) -> Folder:
