@@ -24,6 +24,9 @@ def extract(message: ParsedMessage, sent: Sequence[str] = ()) -> Reply:
     """
     try:
         body = choose(message)
+        if not body.lines:
+            over = bool(body.text.strip())
+            return whole(body.text, f"{body.source}: whole, over the limit" if over else "empty")
         mark_copies(body.lines, sent)
         return arrange(body.lines, message.subject, body.source)
     except Exception as error:  # a reading that fails must not cost the customer's words

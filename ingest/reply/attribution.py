@@ -14,6 +14,7 @@ from ingest.reply.lines import Line
 
 _LINES = 6
 _LENGTH = 400
+_VERB_LENGTH = 40
 
 _VERBS = index(lambda language: language.wrote)
 _ASIAN = re.compile(r"[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
@@ -37,7 +38,8 @@ _DATE = re.compile(
 )
 _TIME = re.compile(r"(?<![\d:.])\d{1,2} ?[:：.h] ?\d{2}(?![\d.])|[时時시] ?\d{1,2} ?[分분]|\d{1,2} ?(?:am|pm)\b")
 _ZONE = re.compile(r"(?:gmt|utc) ?[+-]\d")
-_ENDS = (":", "：", "--", "﹕")
+_COLONS = (":", "：", "﹕")
+_ENDS = (*_COLONS, "--")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,12 @@ def find(lines: Sequence[Line], start: int) -> Attribution | None:
         joined = _join(joined, lines[stop - 1])
         if len(joined) > _LENGTH or (lines[stop - 1].blank and not _continues(joined, lines, stop)):
             return None
-        found = _weigh(joined, lines, stop)
-        if found:
-            return None if _better_start(lines, start, stop) else found
+        if _may_end(joined, lines[stop - 1]):
+            found = _weigh(joined, lines, stop)
+            if found:
+                return None if _better_start(lines, start, stop) else found
+            if joined.endswith(_ENDS):
+                return None
     return None
 
 
@@ -84,6 +89,15 @@ def _may_begin(lines: Sequence[Line], start: int) -> bool:
         or _first_word(text) in _OPENS
         or (_ASIAN.match(first) is not None and any(map(str.isdigit, text[:60])))
         or (start + 1 < len(lines) and lines[start + 1].plain.startswith("<"))
+    )
+
+
+def _may_end(joined: str, last: Line) -> bool:
+    """A cheap look at the end: a colon, dashes, an address, the verb, or a line that a date leads."""
+    return (
+        joined.endswith((*_ENDS, ">", ")"))
+        or joined[:1].isdigit()
+        or _VERB.search(last.plain[-_VERB_LENGTH:].lower()) is not None
     )
 
 

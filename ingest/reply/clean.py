@@ -78,22 +78,20 @@ def _break_lines(element: Element) -> None:
     element.attrib.clear()
     element.tag = "div"
     for inner in list(element.iter()):
-        if inner.text:
+        if inner.text and "\n" in inner.text:
             inner.text, *breaks = inner.text.strip("\n").split("\n") if inner is element else inner.text.split("\n")
-            for at, text in enumerate(breaks):
-                _insert_break(inner, at, text)
+            for text in reversed(breaks):
+                inner.insert(0, _break(text))
         if inner is not element and inner.tail and "\n" in inner.tail:
             inner.tail, *breaks = inner.tail.split("\n")
             for text in reversed(breaks):
-                line = etree.Element("br")
-                line.tail = text
-                inner.addnext(line)
+                inner.addnext(_break(text))
 
 
-def _insert_break(element: Element, at: int, text: str) -> None:
+def _break(text: str) -> Element:
     line = etree.Element("br")
     line.tail = text
-    element.insert(at, line)
+    return line
 
 
 def _remove(element: Element) -> None:

@@ -100,12 +100,33 @@ class Header:
     reason: str
 
 
-def find(lines: Sequence[Line], start: int) -> Header | None:
-    """The header block or separator that begins at this line, if one does."""
-    text = lines[start].plain
-    if not text:
-        return None
-    return _separator(lines, start, text) or _ruled_block(lines, start) or _block_at(lines, start)
+class Reader:
+    """Finds headers in one body. What was read in vain is not read again, so that all reading is linear."""
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self._lines = lines
+        self._barren = 0
+
+    def find(self, start: int) -> Header | None:
+        """The header block or separator that begins at this line, if one does."""
+        text = self._lines[start].plain
+        if not text:
+            return None
+        return (
+            _separator(self._lines, start, text)
+            or _ruled_block(self._lines, start)
+            or (self._block_at(start) if start >= self._barren else None)
+        )
+
+    def _block_at(self, start: int) -> Header | None:
+        block = _collect(self._lines, start)
+        if block is None:
+            return None
+        if not block.convincing(ruled=False):
+            self._barren = max(self._barren, block.stop)
+            return None
+        languages = block.languages()
+        return Header(block.stop, languages, False, _named("header block", languages))
 
 
 def is_rule(text: str) -> bool:
@@ -136,14 +157,6 @@ def _ruled_block(lines: Sequence[Line], start: int) -> Header | None:
     if block is not None:
         return Header(block.stop, block.languages(), False, _named("header block", block.languages()))
     return Header(start + 1, (), False, "header block") if _is_unlisted(lines, start + 1) else None
-
-
-def _block_at(lines: Sequence[Line], start: int) -> Header | None:
-    block = _collect(lines, start)
-    if block is None or not block.convincing(ruled=False):
-        return None
-    languages = block.languages()
-    return Header(block.stop, languages, False, _named("header block", languages))
 
 
 def _block_below(lines: Sequence[Line], start: int) -> _Block | None:

@@ -77,9 +77,12 @@ def _lines(markdown: str, marks: Sequence[Mark]) -> list[Line]:
             at = sentinel.end()
         if at:
             _add(lines, text[at:], opened, marks)
-        elif fenced or text.strip("> ") or (lines and not lines[-1].blank):
+        elif fenced or text.strip("> "):
             lines.append(Line(text + "\n", _current(opened, marks)))
             fenced ^= text.lstrip("> ").startswith("```")
+        elif lines and not lines[-1].blank:
+            lines[-1].text = lines[-1].text.rstrip() + "\n"
+            lines.append(Line(text.rstrip() + "\n", _current(opened, marks)))
     return lines
 
 

@@ -17,6 +17,8 @@ _MARKED: dict[Kind, SegmentKind] = {
     Kind.DEVICE: "device-line",
 }
 _FENCES = ("```", "~~~")
+SCANNED_LINES = 20_000
+"""Lines in which anything is looked for; what comes after them stays with what was last read as new."""
 
 
 def fenced(lines: Sequence[Line]) -> frozenset[int]:
@@ -41,13 +43,14 @@ class Scanner:
         self.lines = lines
         self.subject = subject
         self.protected = fenced(lines)
+        self.headers = headers.Reader(lines)
         self._written = False
         self._attributed = False
 
     def blocks(self) -> Iterator[Block]:
         """All stretches in order; together they are all lines."""
         at = begin = 0
-        while at < len(self.lines):
+        while at < min(len(self.lines), SCANNED_LINES):
             found = self._recognise(at)
             if not found:
                 if not self.lines[at].blank:
@@ -59,8 +62,8 @@ class Scanner:
             yield from found
             at = begin = found[-1].stop
             self._attributed = found[-1].kind == "attribution"
-        if at > begin:
-            yield Block("new", begin, at)
+        if begin < len(self.lines):
+            yield Block("new", begin, len(self.lines))
 
     def _recognise(self, at: int) -> tuple[Block, ...]:
         line = self.lines[at]
@@ -111,11 +114,11 @@ class Scanner:
 
     def _is_history(self, lines: Sequence[int]) -> bool:
         """The header of an older mail stands between two quoted texts."""
-        return any(headers.find(self.lines, at) or attribution.find(self.lines, at) for at in lines)
+        return any(self.headers.find(at) or attribution.find(self.lines, at) for at in lines)
 
     def _first_header(self, at: int) -> headers.Header | None:
         for start in range(at, min(at + 6, len(self.lines))):
-            header = headers.find(self.lines, start)
+            header = self.headers.find(start)
             if header:
                 return header
         return None
@@ -134,7 +137,7 @@ class Scanner:
             stop += 1
         if self._is_mbox_from(at, last):
             return ()
-        header = headers.find(self.lines, self._below_quoted(at, last))
+        header = self.headers.find(self._below_quoted(at, last))
         if header is not None and header.forwarded and not self._attributed:
             return (Block("forwarded", at, last, header.reason),)
         reason, confidence = self._quote_reason(at)
@@ -162,7 +165,7 @@ class Scanner:
         return (Block("marker", at, len(self.lines), "reply-above marker", 0.95),)
 
     def _header(self, at: int) -> tuple[Block, ...]:
-        header = headers.find(self.lines, at)
+        header = self.headers.find(at)
         if header is None:
             return ()
         if header.forwarded or headers.is_forward(self.subject, header.languages):

@@ -12,43 +12,57 @@ from ingest.reply.tree import Unreadable
 
 TEXT_LIMIT = 4_000_000
 """Characters of text that are read line by line. A longer body is kept whole."""
+LINES_LIMIT = 100_000
+"""The same for lines."""
 
+_UNSEEN = re.compile(r"<(?:script|style)\b[^<>]*>[^<]*", re.IGNORECASE)
+_BREAK = re.compile(r"<(?:br|p|div|li|tr|h[1-6])\b[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
+_OPENING = re.compile(r"<(?=[A-Za-z/!?])")
 _TARGET = re.compile(r"\]\(<?([^\s<>()]+)")
 _POOR = 0.6
-
-
-class TooLarge(Exception):
-    """A body beyond the limit; it is kept whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
     """The chosen body."""
 
-    lines: Sequence[Line]
+    text: str
     source: str
+    lines: Sequence[Line] = ()
+    """Empty where the body is beyond a limit, and is kept whole."""
 
 
 def choose(message: ParsedMessage) -> Body:
     """The body of a message, in lines."""
-    text = message.text if message.text and message.text.strip() else ""
-    markdown = _read_html(message)
-    if any(not line.blank for line in markdown) and (not text or _is_better(markdown, text)):
-        return Body(markdown, "html")
+    text = message.text if message.text and not message.text.isspace() else ""
+    markdown = _read_html(message, text)
+    if markdown is not None and (not text or _is_better(markdown.lines, text)):
+        return markdown
     if text:
-        return Body(split(text), "text")
-    return Body(split("\n".join(map(_in_words, message.calendar))), "calendar")
+        return _in_lines(text, "text")
+    if message.calendar:
+        return _in_lines("\n".join(map(_in_words, message.calendar)), "calendar")
+    return Body(message.text or "", "text")
 
 
-def _read_html(message: ParsedMessage) -> list[Line]:
-    if not message.html or not message.html.strip():
-        return []
+def _in_lines(text: str, source: str) -> Body:
+    within = len(text) <= TEXT_LIMIT and text.count("\n") <= LINES_LIMIT
+    return Body(text, source, split(text) if within else ())
+
+
+def _read_html(message: ParsedMessage, text: str) -> Body | None:
+    """The HTML as Markdown; where it is beyond a bound, its bare text, unless the message has a text of its own."""
+    if not message.html or message.html.isspace():
+        return None
     pictures = {attachment.content_id: attachment.filename for attachment in message.attachments}
     try:
-        return to_lines(message.html, pictures)
-    except Unreadable:
-        return split(bare(message.html)) if not message.text else []
+        lines = to_lines(message.html, pictures)
+    except Unreadable as error:
+        return None if text else _in_lines(bare(message.html), f"html, {error}")
+    if all(line.blank for line in lines):
+        return None
+    return Body("".join(line.text for line in lines), "html", lines)
 
 
 def _is_better(markdown: Sequence[Line], text: str) -> bool:
@@ -67,8 +81,10 @@ def _adds(line: str, text: str) -> bool:
 
 
 def bare(html: str) -> str:
-    """The text of HTML that is too large or too deep to be read as a tree: tags out, nothing else understood."""
-    return unescape(_TAG.sub(" ", html))
+    """The text of HTML that is too large or too deep to be read as a tree: tags out, line breaks kept, and nothing
+    left that a renderer could take for a tag."""
+    text = _TAG.sub(" ", _BREAK.sub("\n", _UNSEEN.sub("", html)))
+    return _OPENING.sub(r"\<", unescape(text))
 
 
 def _in_words(calendar: Calendar) -> str:

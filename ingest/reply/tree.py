@@ -7,6 +7,7 @@ from lxml import etree
 
 HTML_LIMIT = 2_000_000
 """Characters of HTML that are read as a tree. More is read as bare text."""
+_TAGS_LIMIT = 100_000
 _DEPTH_LIMIT = 900
 _LONG_TAG = 2_000
 _ATTRIBUTES = 150
@@ -30,6 +31,8 @@ def parse(html: str) -> Element | None:
     """The root element, or ``None`` where there is nothing in it; text after ``</body>`` counts, comments do not."""
     if len(html) > HTML_LIMIT:
         raise Unreadable("HTML over the size limit")
+    if html.count("<") > _TAGS_LIMIT:
+        raise Unreadable("HTML with too many tags")
     html = _LONG.sub(_spare_attributes, _CONTROL.sub("", html))
     parser = etree.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
     try:
