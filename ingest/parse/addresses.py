@@ -17,7 +17,7 @@ from mailparser import MailParser
 
 from ingest.message import Address
 from ingest.parse import words
-from ingest.parse.defects import ADDRESS, DATE, INTERNAL, Defects
+from ingest.parse.defects import ADDRESS, DATE, Defects
 
 FIELDS = ("from", "reply-to", "to", "cc")
 _MAX_DATE_CHARACTERS = 200
@@ -58,13 +58,7 @@ def _parse(fields: Mapping[str, str], dates: Sequence[str], defects: Defects) ->
         message[name] = text
     if dates:
         message["date"] = dates[0][:_MAX_DATE_CHARACTERS]
-    try:
-        return MailParser(message)
-    except MemoryError:
-        raise
-    except Exception as error:
-        defects.note(INTERNAL, f"mail-parser failed on the address fields: {type(error).__name__}")
-        return None
+    return defects.guard(lambda: MailParser(message), None)
 
 
 def _addresses(name: str, text: str, parser: MailParser | None, defects: Defects) -> tuple[Address, ...]:

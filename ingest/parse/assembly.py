@@ -1,24 +1,23 @@
 """A tree of parts to a ``ParsedMessage``.
 
-Each step is guarded: a fault of ours in one costs what that step would have read, is recorded as a defect, and leaves
-the rest.
+Each step is guarded: a fault of ours in one costs what that step would have read, and leaves the rest.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from ingest.message import Address, Attachment, Calendar, ParsedMessage
+from ingest.message import Attachment, Calendar, DeliveryReport, ParsedMessage
 from ingest.parse import addresses, attachments, body, bounce, calendar, ids, report, words
 from ingest.parse.body import Body
 from ingest.parse.charset import decode as decode_charset
-from ingest.parse.defects import DUPLICATE, EMPTY, INTERNAL, NOT_MAIL, Defects
+from ingest.parse.defects import DUPLICATE, EMPTY, NOT_MAIL, Defects
 from ingest.parse.header import TRACE, WRITTEN, Header
 from ingest.parse.part import Part
 from ingest.parse.texts import visible
 
-T = TypeVar("T")
 Texts = tuple[tuple[str, str], ...]
+Values = dict[str, list[str]]
 
 _SINGLE = "from sender reply-to to cc subject date message-id in-reply-to references content-type"
 _ONCE = frozenset(_SINGLE.split())
@@ -30,19 +29,31 @@ _CALENDAR_TYPES = frozenset({"text/calendar", "application/ics"})
 def assemble(header: Header, parts: list[Part], defects: Defects) -> ParsedMessage:
     """Read the header and the parts, the root first, of one message."""
     hints = tuple(dict.fromkeys(part.charset for part in parts if part.main_type == "text" and part.charset))
+    message = _read_header(header, hints, defects)
+    values = _by_name(message.headers)
+    _note_faults(values, parts[0], defects)
+    content = defects.guard(lambda: body.read(parts[0], hints, defects), Body(None, None, ()))
+    no_files: tuple[Attachment, ...] = ()
+    files = defects.guard(lambda: attachments.describe(content.attachments, content.html, defects), no_files)
+    no_events: tuple[Calendar, ...] = ()
+    return replace(
+        message,
+        text=content.text,
+        html=content.html,
+        attachments=files,
+        delivery_report=defects.guard(lambda: _read_report(values, content, parts), None),
+        calendar=defects.guard(lambda: _read_calendars(parts), no_events),
+        content_digest=_digest(message, content, files),
+        defects=defects.found(),
+    )
+
+
+def _read_header(header: Header, hints: tuple[str, ...], defects: Defects) -> ParsedMessage:
+    """A message with the facts of its header alone."""
     raw = tuple((field.name, words.raw_text(field.value, hints)) for field in header.fields)
     texts = tuple((name, words.decode(text)) for name, text in raw)
     values = _by_name(texts)
-    _note_faults(values, parts[0], defects)
-
-    def step(read: Callable[[], T], default: T) -> T:
-        return _guarded(read, default, defects)
-
-    people = step(lambda: addresses.read(_by_name(raw), defects), addresses.Originators({}, None))
-    content = step(lambda: body.read(parts[0], hints, defects), Body(None, None, ()))
-    files = step(lambda: attachments.describe(content.attachments, content.html, defects), tuple[Attachment, ...]())
-    subject = values.get("subject", [""])[0]
-    from_ = people.addresses.get("from", ())
+    people = defects.guard(lambda: addresses.read(_by_name(raw), defects), addresses.Originators({}, None))
     message_ids = ids.read(" ".join(values.get("message-id", ())))
     return ParsedMessage(
         message_id=message_ids[0] if message_ids else None,
@@ -50,42 +61,21 @@ def assemble(header: Header, parts: list[Part], defects: Defects) -> ParsedMessa
         in_reply_to=ids.read(" ".join(values.get("in-reply-to", ()))),
         references=ids.read(" ".join(values.get("references", ()))),
         date=people.date,
-        from_=from_,
+        from_=people.addresses.get("from", ()),
         sender=next(iter(addresses.read_leniently(values.get("sender", [""])[0])), None),
         reply_to=people.addresses.get("reply-to", ()),
         to=people.addresses.get("to", ()),
         cc=people.addresses.get("cc", ()),
         delivered_to=tuple(dict.fromkeys(_delivered(texts))),
         return_path=_return_path(values),
-        subject=subject,
+        subject=values.get("subject", [""])[0],
         headers=texts,
         received_count=len(values.get("received", ())),
-        text=content.text,
-        html=content.html,
-        attachments=files,
-        delivery_report=step(lambda: report.read(parts) or bounce.read(values, _any_text(content), parts), None),
-        calendar=step(lambda: _calendars(parts), tuple[Calendar, ...]()),
-        content_digest=_digest(from_, subject, content, files),
-        defects=defects.found(),
     )
 
 
-def _guarded(read: Callable[[], T], default: T, defects: Defects) -> T:
-    try:
-        return read()
-    except MemoryError:
-        raise
-    except Exception as error:
-        where = error.__traceback__
-        while where is not None and where.tb_next is not None:
-            where = where.tb_next
-        place = where.tb_frame.f_code.co_name if where is not None else ""
-        defects.note(INTERNAL, f"{type(error).__name__} in {place}")
-        return default
-
-
-def _by_name(fields: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    values: dict[str, list[str]] = {}
+def _by_name(fields: Iterable[tuple[str, str]]) -> Values:
+    values: Values = {}
     for name, text in fields:
         values.setdefault(name, []).append(text)
     return values
@@ -115,27 +105,27 @@ def _return_path(values: Mapping[str, list[str]]) -> str | None:
     return next((address.addr_spec for address in addresses.read_leniently(values["return-path"][0])), "")
 
 
-def _any_text(content: Body) -> str:
-    """The words of the body, for looking into."""
-    return content.text or (visible(content.html) if content.html else "")
+def _read_report(values: Values, content: Body, parts: list[Part]) -> DeliveryReport | None:
+    words_shown = content.text or (visible(content.html) if content.html else "")
+    return report.read(parts) or bounce.read(values, words_shown, parts)
 
 
-def _calendars(parts: list[Part]) -> tuple[Calendar, ...]:
+def _read_calendars(parts: list[Part]) -> tuple[Calendar, ...]:
     found = (part for part in parts if part.content_type in _CALENDAR_TYPES)
     texts = (decode_charset(part.decoded().octets, part.charset or "utf-8").text for part in found)
     return tuple(dict.fromkeys(event for text in texts for event in calendar.read(text)))
 
 
-def _digest(from_: tuple[Address, ...], subject: str, content: Body, files: tuple[Attachment, ...]) -> str:
+def _digest(message: ParsedMessage, content: Body, files: tuple[Attachment, ...]) -> str:
     """What makes a mail the same mail, whichever way it came: white space and encodings do not count."""
     facts = [
-        *(address.addr_spec for address in from_),
-        subject,
+        *(address.addr_spec for address in message.from_),
+        message.subject,
         _settled(content.text),
         _settled(content.html),
         *(file.sha256 for file in files),
     ]
-    return hashlib.sha256("\0".join(facts).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256("\0".join(facts).encode()).hexdigest()
 
 
 def _settled(text: str | None) -> str:

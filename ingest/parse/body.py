@@ -13,7 +13,7 @@ from ingest.parse import charset, flowed, pgp, texts, tnef, uuencode
 from ingest.parse.defects import BODY, CHARSET, CUT, ENCODING, ENCRYPTED, Defects
 from ingest.parse.limits import MAX_BODY_OCTETS
 from ingest.parse.part import Part
-from ingest.parse.unwrap import is_tnef
+from ingest.parse.unwrap import is_smime, is_tnef
 
 _PLAIN_TYPES = frozenset({"text/plain", "text/markdown", "text/x-markdown", "text/enriched", "text/richtext"})
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "text/x-html"})
@@ -140,8 +140,11 @@ def _read_container(part: Part, reading: _Reading) -> Pieces:
         return _read_tnef(part, reading)
     if not part.children:
         return _read_broken(part, reading)
-    reader = _CONTAINERS.get(part.content_type, _read_mixed)
-    return reader(part, reading)
+    before = len(reading.attachments)
+    pieces = _CONTAINERS.get(part.content_type, _read_mixed)(part, reading)
+    if is_smime(part) and not pieces and len(reading.attachments) == before:
+        reading.attachments.append(part)
+    return pieces
 
 
 def _read_mixed(part: Part, reading: _Reading) -> Pieces:

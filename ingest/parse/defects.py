@@ -4,7 +4,12 @@ Each is a sentence with a stable word before its colon, so that policy can test 
 rest.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from ingest.parse.limits import MAX_DEFECTS
+
+T = TypeVar("T")
 
 EMPTY = "empty"
 """There is nothing to read: no octets, or trace fields alone."""
@@ -50,3 +55,23 @@ class Defects:
     def found(self) -> tuple[str, ...]:
         """All defects so far."""
         return tuple(self._found)
+
+    def guard(self, read: Callable[[], T], default: T) -> T:
+        """What ``read`` gives; ``default`` and a defect where it fails, which is then a fault of ours.
+
+        The defect names the fault and the function, never the data. ``MemoryError`` is the machine's and passes."""
+        try:
+            return read()
+        except MemoryError:
+            raise
+        except Exception as error:
+            self.note(INTERNAL, f"{type(error).__name__} in {_origin(error)}")
+            return default
+
+
+def _origin(error: BaseException) -> str:
+    """The function that failed."""
+    name, place = "", error.__traceback__
+    while place is not None:
+        name, place = place.tb_frame.f_code.co_name, place.tb_next
+    return name

@@ -41,7 +41,7 @@ def open_container(octets: bytes) -> Opened:
     """Look into a container. Never fails: what cannot be followed is left closed."""
     try:
         return _open(octets)
-    except (ValueError, IndexError, zlib.error):
+    except (ValueError, IndexError, StopIteration, zlib.error):
         return Opened("")
 
 
@@ -104,15 +104,14 @@ def _node(octets: bytes, position: int, limit: int, depth: int = 0) -> _Node:
         length = int.from_bytes(octets[position + 2 : start], "big")
     else:
         length = first
-    if start + length > limit:
-        raise ValueError("an element reaches beyond the one that holds it")
-    return _Node(tag, start, start + length, start + length)
+    end = min(start + length, limit)  # a mail that was cut off is read as far as it goes
+    return _Node(tag, start, end, end)
 
 
 def _indefinite(octets: bytes, tag: int, start: int, limit: int, depth: int) -> _Node:
     if depth > _MAX_DEPTH:
         raise ValueError("elements lie too deep in each other")
     position = start
-    while octets[position : position + 2] != b"\0\0":
+    while position < limit and octets[position : position + 2] != b"\0\0":
         position = _node(octets, position, limit, depth + 1).next
-    return _Node(tag, start, position, position + 2)
+    return _Node(tag, start, position, min(position + 2, limit))

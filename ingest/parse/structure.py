@@ -57,7 +57,8 @@ class Builder:
 
     def _with_contents(self, part: Part, depth: int) -> Part:
         """A part that is no multipart, with what is inside it where it is a container."""
-        for entity in unwrap.entities(part, self._defects):
+        no_entities: tuple[bytes, ...] = ()
+        for entity in self._defects.guard(lambda: unwrap.entities(part, self._defects), no_entities):
             self._expandable -= len(entity)
             if depth >= MAX_DEPTH or self._expandable < 0 or self._count >= MAX_PARTS:
                 self._defects.note(CUT, "a container holds more than is taken out of it")

@@ -64,7 +64,8 @@ def _from_tnef(part: Part, defects: Defects) -> tuple[bytes, ...]:
 
 def _from_smime(part: Part, defects: Defects) -> tuple[bytes, ...]:
     opened = smime.open_container(part.decoded().octets)
-    if opened.kind == "encrypted":
+    says_encrypted = not opened.kind and "envelop" in part.parameter("smime-type").lower()
+    if opened.kind == "encrypted" or says_encrypted:
         defects.note(ENCRYPTED, "S/MIME; only the recipient's key opens it")
     elif not opened.kind:
         defects.note(ATTACHMENT, "an S/MIME container cannot be read; it stays as it is")

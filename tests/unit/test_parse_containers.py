@@ -83,6 +83,11 @@ def test_encrypted_smime_is_called_so_and_stays_a_file() -> None:
     assert ENCRYPTED in words(message)
 
 
+def test_smime_that_says_it_is_encrypted_is_believed() -> None:
+    message = parse(smime(b"not even ASN.1", "application/pkcs7-mime; smime-type=enveloped-data"))
+    assert ENCRYPTED in words(message)
+
+
 @pytest.mark.parametrize(
     "damage", [b"", b"\x30", b"\x30\x80", b"\x30\x84\xff\xff\xff\xff", b"text", b"\x30\x80" * 5000]
 )

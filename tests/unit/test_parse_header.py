@@ -56,8 +56,9 @@ def test_a_body_without_the_blank_line_before_it_is_kept() -> None:
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r"], ids=["CRLF", "LF", "CR"])
-def test_any_line_end_will_do(end: bytes) -> None:
-    message = parse(REST.replace(b"\r\n", end))
+@pytest.mark.parametrize("trace", [b"", TRACE], ids=["alone", "below our trace field"])
+def test_any_line_end_will_do(end: bytes, trace: bytes) -> None:
+    message = parse(trace + REST.replace(b"\r\n", end))
     assert (message.subject, message.from_, message.text) == ("Toner", (ALICE,), "Hello\n")
 
 
