@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from ingest.message import ParsedMessage, Reply
 from ingest.reply.arrange import arrange, whole
 from ingest.reply.sent import mark_copies
-from ingest.reply.source import choose
+from ingest.reply.source import bare, choose
 
 
 def extract(message: ParsedMessage, sent: Sequence[str] = ()) -> Reply:
@@ -23,11 +23,18 @@ def extract(message: ParsedMessage, sent: Sequence[str] = ()) -> Reply:
     Never raises: where reading fails, the body is kept whole and ``how`` says why. Linear in the size of the body.
     """
     try:
-        body = choose(message)
-        if not body.lines:
-            over = bool(body.text.strip())
-            return whole(body.text, f"{body.source}: whole, over the limit" if over else "empty")
-        mark_copies(body.lines, sent)
-        return arrange(body.lines, message.subject, body.source)
+        reply = _read(message, sent, briefly=True) or _read(message, sent, briefly=False)
+        assert reply is not None, "a full reading leaves nothing out"
     except Exception as error:  # a reading that fails must not cost the customer's words
-        return whole(message.text or message.html or "", f"whole: {type(error).__name__} while reading it")
+        body = message.text or bare(message.html or "")
+        return whole(body, f"whole: {type(error).__name__} while reading it")
+    return reply
+
+
+def _read(message: ParsedMessage, sent: Sequence[str], *, briefly: bool) -> Reply | None:
+    body = choose(message, briefly=briefly)
+    if not body.lines:
+        over = bool(body.text.strip())
+        return whole(body.text, f"{body.source}: whole, over the limit" if over else "empty")
+    mark_copies(body.lines, sent)
+    return arrange(body.lines, message.subject, body.source)

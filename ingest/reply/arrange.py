@@ -14,11 +14,15 @@ _KEPT = frozenset({"new", "answered-quote", "forwarded"})
 _ANSWERED_LINES = 12
 
 
-def arrange(lines: Sequence[Line], subject: str, source: str) -> Reply:
-    """The reply that these lines hold; ``source`` says where they are from, ``text`` or ``html``."""
+def arrange(lines: Sequence[Line], subject: str, source: str) -> Reply | None:
+    """The reply that these lines hold; ``source`` says where they are from, ``text`` or ``html``. ``None`` where
+    something stays of which only the words were read: read it again with its markup."""
     scanner = Scanner(lines, subject)
     blocks = _decide(lines, _with_endings(lines, list(scanner.blocks()), scanner.protected))
-    if not any(block.kind in _KEPT and _has_substance(lines, block) for block in blocks):
+    empty = not any(block.kind in _KEPT and _has_substance(lines, block) for block in blocks)
+    if any(line.brief for block in blocks if empty or block.kind in _KEPT for line in lines[block.start : block.stop]):
+        return None
+    if empty:
         return whole("".join(line.text for line in lines), f"{source}: whole, nothing else was left")
     return _reply([_segment(lines, block) for block in blocks], source)
 
@@ -126,7 +130,5 @@ def _reply(segments: Sequence[Segment], source: str) -> Reply:
 
 def _trimmed(text: str) -> str:
     """Without blank lines at both ends; the indentation of the first line means something and stays."""
-    lines = text.split("\n")
-    while lines and not lines[0].strip():
-        del lines[0]
-    return "\n".join(lines).rstrip()
+    written = len(text) - len(text.lstrip())
+    return text[text.rfind("\n", 0, written) + 1 :].rstrip()

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from lxml import etree
 
-from ingest.reply.tree import Element, names, text_of, walk
+from ingest.reply.tree import Element, names, text_of
 
 ESCAPE = "\ufdd3"
 """Stands for a backslash until the Markdown is made: the conversion would escape a real one."""
@@ -34,11 +34,15 @@ _RENAMED = (
 )
 _SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "ftp"})
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+_UNPRINTABLE = dict.fromkeys((*range(33), 127))
+_ADDRESS_SIGNS = "!#$%&'*+,/:;=?@[]~_-."
+_PLAIN_ADDRESS = re.compile(rf"[\w{re.escape(_ADDRESS_SIGNS)}]*", re.ASCII)
 _SPACE = re.compile(r"[ \t\r\n\f]+")
+_SUSPECT = re.compile(r"[`*_<\]~&\t\r\n\f]|  ")
 _SPECIAL = re.compile(
     r"`|\*(?!\s)|(?<!\s)\*|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?]|$)|\](?=[(\[:]|$)|~(?=~|$)|(?<=~)~|&(?=#?\w{1,32};)"
 )
-_HIDDEN = ("display:none", "visibility:hidden", "mso-hide:all", "max-height:0px;overflow:hidden")
+_HIDDEN = re.compile(r"display:none|visibility:hidden|mso-hide:all|max-height:0(?:px)?;overflow:hidden")
 _TINY = frozenset({"0", "1", "2", "0px", "1px", "2px"})
 _TINY_STYLE = re.compile(r"(?:^|;)(?:width|height|max-width|max-height):[012](?:px)?(?:!important)?(?:;|$)")
 
@@ -47,8 +51,9 @@ def clean(root: Element, pictures: Mapping[str, str]) -> None:
     """Change the tree in place. ``pictures`` gives the file names of the pictures that ``cid:`` addresses name."""
     removed: list[Element] = []
     prose = _text_size(root) // 2
-    for element, _ in list(walk(root)):
-        style = "".join(element.get("style", "")[:2_000].lower().split())
+    for element in list(root.iter()):
+        given = element.get("style")
+        style = "".join(given[:2_000].lower().split()) if given else ""
         if not isinstance(element.tag, str) or element.tag in _DROPPED or _is_hidden(element, style):
             removed.append(element)
         elif element.tag == "img":
@@ -110,7 +115,7 @@ def _remove(element: Element) -> None:
 
 def _is_hidden(element: Element, style: str) -> bool:
     """What no reader of the mail sees: preheaders, and text that is meant for machines."""
-    return "hidden" in element.attrib or any(sign in style for sign in _HIDDEN)
+    return (style != "" and _HIDDEN.search(style) is not None) or element.get("hidden") is not None
 
 
 def _rename(element: Element, style: str) -> None:
@@ -182,11 +187,11 @@ def _link(element: Element) -> None:
 
 def safe_address(address: str) -> str:
     """An address without what could break out of Markdown; ``""`` where its scheme is not one that is shown."""
-    address = "".join(character for character in address if character > " " and character != "\x7f")
+    address = address.translate(_UNPRINTABLE)
     scheme = _SCHEME.match(address)
     if scheme is None or scheme.group(1).lower() not in _SCHEMES:
         return ""
-    return quote(address, safe="!#$%&'*+,/:;=?@[]~_-.", errors="replace")
+    return address if _PLAIN_ADDRESS.fullmatch(address) else quote(address, safe=_ADDRESS_SIGNS, errors="replace")
 
 
 def _picture(element: Element, style: str, pictures: Mapping[str, str], removed: list[Element]) -> None:
@@ -225,4 +230,6 @@ def escape(root: Element) -> None:
 
 
 def _escaped(text: str) -> str:
+    if not _SUSPECT.search(text):
+        return text
     return _SPECIAL.sub(lambda found: ESCAPE + found.group(), _SPACE.sub(" ", text))

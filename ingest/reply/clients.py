@@ -62,6 +62,7 @@ class Rule:
 
 
 _LEAD = 400
+Reader = Callable[[Element, str], Rule | None]
 _CITE = Rule(Kind.QUOTE, "blockquote type=cite", 0.97)
 _GMAIL_QUOTE = Rule(Kind.QUOTE, "gmail_quote", applies=_holds_no_blockquote)
 _YAHOO_QUOTE = Rule(Kind.QUOTE, "yahoo_quoted")
@@ -160,7 +161,6 @@ _BY_DATA = {
     ("data-type", "quote-separator"): Rule(Kind.REST, "quote-separator", 0.95),
     ("title", "beforequote:::"): Rule(Kind.REST, "zoho beforequote"),
 }
-_DATA = tuple(dict.fromkeys(name for name, _ in _BY_DATA))
 _CONTAINERS = (_GMAIL_QUOTE, _BY_NAME["messagereplysection"])
 _BY_PART = (
     ("yahoo_quoted", _YAHOO_QUOTE),
@@ -208,16 +208,16 @@ def _lead(container: Element) -> Element | None:
 
 
 def rule_for(element: Element) -> Rule | None:
-    """The rule for one element, by what costs least to look at first."""
-    attributes = element.attrib
-    if not attributes:
-        return None
-    rule = _by_class(element) if "class" in attributes else None
-    return rule or _by_other(element)
+    """The rule for one element: the first of its attributes that a mail program is known by."""
+    for name, value in element.items():
+        read = _READERS.get(str(name))
+        rule = read(element, str(value).lower()) if read is not None else None
+        if rule is not None:
+            return rule
+    return None
 
 
-def _by_class(element: Element) -> Rule | None:
-    listed = element.get("class", "").lower()
+def _by_class(element: Element, listed: str) -> Rule | None:
     for name in listed.split()[:20]:
         rule = _BY_CLASS.get(name)
         if rule is not None:
@@ -236,30 +236,42 @@ def _by_part(listed: str) -> Rule | None:
     return next((rule for part, rule in _BY_PART if part in listed), None)
 
 
-def _by_other(element: Element) -> Rule | None:
-    identifier = element.get("id", "").lower()
-    rule = _BY_ID.get(identifier) or _by_part(identifier) or _BY_NAME.get(element.get("name", "").lower())
-    return rule or _by_data(element) or _by_shape(element)
+def _by_id(_element: Element, value: str) -> Rule | None:
+    return _BY_ID.get(value) or _by_part(value)
 
 
-def _by_data(element: Element) -> Rule | None:
-    for name in _DATA:
-        value = element.get(name)
-        if value is not None and (name, value.lower()) in _BY_DATA:
-            return _BY_DATA[name, value.lower()]
-    return None
+def _by_name(_element: Element, value: str) -> Rule | None:
+    return _BY_NAME.get(value)
 
 
-def _by_shape(element: Element) -> Rule | None:
+def _by_cite(element: Element, value: str) -> Rule | None:
+    return _CITE if element.tag == "blockquote" and value not in ("", "disc", "circle", "square") else None
+
+
+def _by_style(element: Element, _value: str) -> Rule | None:
+    if element.tag == "div" and "border" in element.get("style", ""):
+        return _OUTLOOK_HEADER if _RULED_HEADER.search(_style(element)) else None
     if element.tag == "blockquote":
-        if element.get("type", "").lower() == "cite" or "cite" in element.attrib:
-            return _CITE
         style = _style(element)
         return _OUTLOOK_EXPRESS if "border-left:#0000" in style and "2pxsolid" in style else None
-    if element.tag == "div" and "border" in element.get("style", "") and _RULED_HEADER.search(_style(element)):
-        return _OUTLOOK_HEADER
     return None
+
+
+def _by_data(name: str) -> Reader:
+    rules = {value: rule for (attribute, value), rule in _BY_DATA.items() if attribute == name}
+    return lambda _element, value: rules.get(value)
 
 
 def _style(element: Element) -> str:
     return "".join(element.get("style", "")[:2_000].lower().split())
+
+
+_READERS: dict[str, Reader] = {
+    **{name: _by_data(name) for name, _ in _BY_DATA},
+    "class": _by_class,
+    "id": _by_id,
+    "name": _by_name,
+    "type": _by_cite,
+    "cite": _by_cite,
+    "style": _by_style,
+}

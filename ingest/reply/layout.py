@@ -5,9 +5,8 @@ from collections.abc import Set
 
 from lxml import etree
 
-from ingest.reply.tree import Element, names, walk
+from ingest.reply.tree import BLOCKS, Element, names
 
-_BLOCKS = names("html body p div blockquote pre ul ol li table thead tbody tfoot tr td th hr h1 h2 h3 h4 h5 h6")
 _INLINE = names("b strong i em s del a code span")
 _LINED = names("html body div td th li blockquote")
 _GROUPS = names("thead tbody tfoot")
@@ -19,9 +18,9 @@ _BLANK = "\u00a0\u200b\ufeff \t\r\n"
 
 def shape(root: Element) -> None:
     """Change the tree in place; it holds only what ``clean`` leaves."""
-    elements = [element for element, _ in walk(root)]
+    elements = list(root.iter())
     for element in elements:
-        if element.tag == "table" and not _is_data(element):
+        if element.tag == "table" and not is_data(element):
             _place(element)
     holders = _holders(elements)
     for element in elements:
@@ -37,7 +36,7 @@ def _holders(elements: list[Element]) -> set[Element]:
     """The elements with a block inside; each element is entered once, so deep trees cost no more than wide ones."""
     holders: set[Element] = set()
     for element in elements:
-        if element.tag not in _BLOCKS:
+        if element.tag not in BLOCKS:
             continue
         parent = element.getparent()
         while parent is not None and parent not in holders:
@@ -51,7 +50,7 @@ def _rows(table: Element) -> list[Element]:
     return [row for group in groups for row in group if row.tag == "tr"]
 
 
-def _is_data(table: Element) -> bool:
+def is_data(table: Element) -> bool:
     """Rows and columns of short cells; anything else only places things on the page."""
     rows = _rows(table)
     cells = [cell for row in rows for cell in row]
@@ -136,5 +135,7 @@ def _continue(paragraph: Element, line: Element) -> None:
 
 
 def _is_empty(element: Element) -> bool:
+    if element.text and element.text.strip(_BLANK):
+        return False
     filled = any(str(piece).strip(_BLANK) for piece in element.itertext())
     return not filled and next(element.iter("img"), None) is None

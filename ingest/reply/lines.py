@@ -36,12 +36,15 @@ class Mark:
 class Line:
     """One line of the body: its exact text with its line end, and the views of it that recognisers need, made once."""
 
-    __slots__ = ("_plain", "copied", "depth", "mark", "prefix", "text")
+    __slots__ = ("_plain", "brief", "copied", "depth", "mark", "prefix", "text")
 
     def __init__(self, text: str, mark: Mark | None = None) -> None:
         self.text = text
         self.mark = mark
         self.copied = False
+        """It repeats what this sender was sent."""
+        self.brief = False
+        """Only its words were read, not its markup."""
         self.prefix, self.depth = _quote_prefix(text)
         self._plain: str | None = None
 

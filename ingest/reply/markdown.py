@@ -1,4 +1,4 @@
-"""HTML of a mail as lines of safe Markdown, each with what the markup said about it."""
+"""An HTML mail as lines of safe Markdown, each with what the markup said about it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from html_to_markdown import ConversionOptions, convert
 from lxml import etree
 
-from ingest.reply import clients
+from ingest.reply import brief, clients
 from ingest.reply.clean import ESCAPE, clean, escape
-from ingest.reply.layout import shape
+from ingest.reply.layout import is_data, shape
 from ingest.reply.lines import Kind, Line, Mark
 from ingest.reply.tree import Element, Unreadable, parse
 
@@ -18,21 +18,51 @@ _DECORATION = re.compile(r"[\s>|\-*+]*|\s*\d+\.\s*")
 _OPTIONS = ConversionOptions(extract_metadata=False, max_depth=1_000)
 
 
-def to_lines(html: str, pictures: Mapping[str, str]) -> list[Line]:
-    """The body of an HTML mail as marked lines.
+class Page:
+    """An HTML mail. It is read once: reading takes the tree apart.
 
-    Raises :class:`ingest.reply.tree.Unreadable` where a bound is passed.
+    Raises :class:`ingest.reply.tree.Unreadable`, here and when its lines are read, where a bound is passed.
     """
-    root = parse(html)
-    if root is None:
-        return []
-    found = list(clients.marks(root))
-    for number, (element, mark) in enumerate(found):
-        _enclose(element, number, mark.kind)
-    clean(root, pictures)
-    shape(root)
-    escape(root)
-    return _lines(_converted(root), [mark for _, mark in found])
+
+    def __init__(self, html: str) -> None:
+        self._root = parse(html)
+        self._marked = list(clients.marks(self._root)) if self._root is not None else []
+
+    def is_better_than(self, text: str) -> bool:
+        """Whether it says what the plain text does not: which parts are quoted; more words; tables, pictures, links."""
+        if self._root is None:
+            return False
+        if self._marked:
+            return True
+        size = sum(len(str(piece).strip()) for piece in self._root.itertext())
+        return size * _POOR > len(text.strip()) or _adds(self._root, text)
+
+    def lines(self, pictures: Mapping[str, str], *, briefly: bool) -> list[Line]:
+        """The mail in Markdown; ``briefly`` gives the quoted parts as bare text."""
+        if self._root is None:
+            return []
+        taken: dict[int, list[Line]] = {}
+        for number, (element, mark) in enumerate(self._marked):
+            _enclose(element, number, mark.kind)
+            if briefly and mark.kind is Kind.QUOTE:
+                taken[number] = brief.take_quote(element, mark)
+            elif briefly and mark.kind is Kind.REST:
+                taken[number] = brief.take_rest(element, mark)
+        clean(self._root, pictures)
+        shape(self._root)
+        escape(self._root)
+        return _Unmarking([mark for _, mark in self._marked], taken).lines(_converted(self._root))
+
+
+_POOR = 0.6
+
+
+def _adds(root: Element, text: str) -> bool:
+    return (
+        any(is_data(table) for table in root.iter("table"))
+        or any(picture.get("src", "").startswith("cid:") for picture in root.iter("img"))
+        or any(link.get("href", "").startswith("http") and link.get("href", "") not in text for link in root.iter("a"))
+    )
 
 
 def _enclose(element: Element, number: int, kind: Kind) -> None:
@@ -64,41 +94,47 @@ def _converted(root: Element) -> str:
     return (result.content or "").replace(ESCAPE, "\\")
 
 
-def _lines(markdown: str, marks: Sequence[Mark]) -> list[Line]:
-    """Take the sentinels out, and give the lines between them their marks; the outermost mark counts."""
-    lines: list[Line] = []
-    opened: list[int] = []
-    fenced = False
-    for text in markdown.strip("\n").split("\n"):
+class _Unmarking:
+    """Takes the sentinels out of Markdown, and gives the lines between them their marks; the outermost mark counts."""
+
+    def __init__(self, marks: Sequence[Mark], taken: Mapping[int, list[Line]]) -> None:
+        self._marks = marks
+        self._taken = taken
+        self._open: list[int] = []
+        self._lines: list[Line] = []
+
+    def lines(self, markdown: str) -> list[Line]:
+        fenced = False
+        for text in markdown.strip("\n").split("\n"):
+            if _END in text:
+                self._split(text)
+            elif fenced or text.strip("> "):
+                self._add(text)
+                fenced ^= text.lstrip("> ").startswith("```")
+            elif self._lines and self._lines[-1].text.strip("> \n"):
+                self._lines[-1].text = self._lines[-1].text.rstrip() + "\n"
+                self._add(text.rstrip())
+        return self._lines
+
+    def _split(self, text: str) -> None:
+        """A line with sentinels; what stands beside them counts if it is more than bullets and quote marks."""
         at = 0
         for sentinel in _SENTINEL.finditer(text):
-            _add(lines, text[at : sentinel.start()], opened, marks)
-            _turn(opened, sentinel)
+            self._add_beside(text[at : sentinel.start()])
+            self._turn(sentinel.group(1), int(sentinel.group(2)))
             at = sentinel.end()
-        if at:
-            _add(lines, text[at:], opened, marks)
-        elif fenced or text.strip("> "):
-            lines.append(Line(text + "\n", _current(opened, marks)))
-            fenced ^= text.lstrip("> ").startswith("```")
-        elif lines and not lines[-1].blank:
-            lines[-1].text = lines[-1].text.rstrip() + "\n"
-            lines.append(Line(text.rstrip() + "\n", _current(opened, marks)))
-    return lines
+        self._add_beside(text[at:])
 
+    def _turn(self, sign: str, number: int) -> None:
+        if sign == _OPEN:
+            self._open.append(number)
+            self._lines += self._taken.get(number, ())
+        elif number in self._open:
+            self._open.remove(number)
 
-def _add(lines: list[Line], piece: str, opened: Sequence[int], marks: Sequence[Mark]) -> None:
-    """Add what stands beside a sentinel on its line, if that is more than bullets and quote marks."""
-    if not _DECORATION.fullmatch(piece):
-        lines.append(Line(piece + "\n", _current(opened, marks)))
+    def _add_beside(self, piece: str) -> None:
+        if not _DECORATION.fullmatch(piece):
+            self._add(piece)
 
-
-def _turn(opened: list[int], sentinel: re.Match[str]) -> None:
-    number = int(sentinel.group(2))
-    if sentinel.group(1) == _OPEN:
-        opened.append(number)
-    elif number in opened:
-        opened.remove(number)
-
-
-def _current(opened: Sequence[int], marks: Sequence[Mark]) -> Mark | None:
-    return marks[opened[0]] if opened else None
+    def _add(self, text: str) -> None:
+        self._lines.append(Line(text + "\n", self._marks[self._open[0]] if self._open else None))

@@ -158,7 +158,7 @@ class Scanner:
 
     def _above(self, at: int) -> tuple[Block, ...]:
         text = self.lines[at].plain
-        if len(text) > 200 or not any(phrase in text.lower() for phrase in _ABOVE):
+        if len(text) > 200 or not any(map(text.lower().__contains__, _ABOVE)):
             return ()
         if not self._written:
             return (Block("marker", at, at + 1, "reply-above marker", 0.95),)

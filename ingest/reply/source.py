@@ -7,7 +7,7 @@ from html import unescape
 
 from ingest.message import Calendar, ParsedMessage
 from ingest.reply.lines import Line, split
-from ingest.reply.markdown import to_lines
+from ingest.reply.markdown import Page
 from ingest.reply.tree import Unreadable
 
 TEXT_LIMIT = 4_000_000
@@ -19,8 +19,6 @@ _UNSEEN = re.compile(r"<(?:script|style)\b[^<>]*>[^<]*", re.IGNORECASE)
 _BREAK = re.compile(r"<(?:br|p|div|li|tr|h[1-6])\b[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
 _OPENING = re.compile(r"<(?=[A-Za-z/!?])")
-_TARGET = re.compile(r"\]\(<?([^\s<>()]+)")
-_POOR = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +31,12 @@ class Body:
     """Empty where the body is beyond a limit, and is kept whole."""
 
 
-def choose(message: ParsedMessage) -> Body:
-    """The body of a message, in lines."""
+def choose(message: ParsedMessage, *, briefly: bool) -> Body:
+    """The body of a message, in lines; ``briefly`` gives what markup says is quoted as bare text."""
     text = message.text if message.text and not message.text.isspace() else ""
-    markdown = _read_html(message, text)
-    if markdown is not None and (not text or _is_better(markdown.lines, text)):
-        return markdown
+    page = _read_page(message, text, briefly=briefly)
+    if page is not None:
+        return page
     if text:
         return _in_lines(text, "text")
     if message.calendar:
@@ -51,33 +49,21 @@ def _in_lines(text: str, source: str) -> Body:
     return Body(text, source, split(text) if within else ())
 
 
-def _read_html(message: ParsedMessage, text: str) -> Body | None:
-    """The HTML as Markdown; where it is beyond a bound, its bare text, unless the message has a text of its own."""
+def _read_page(message: ParsedMessage, text: str, *, briefly: bool) -> Body | None:
+    """The HTML as Markdown, where it says more than the text. Beyond a bound, the text has to do, or its bare words."""
     if not message.html or message.html.isspace():
         return None
-    pictures = {attachment.content_id: attachment.filename for attachment in message.attachments}
     try:
-        lines = to_lines(message.html, pictures)
+        page = Page(message.html)
+        if text and not page.is_better_than(text):
+            return None
+        pictures = {attachment.content_id: attachment.filename for attachment in message.attachments}
+        lines = page.lines(pictures, briefly=briefly)
     except Unreadable as error:
         return None if text else _in_lines(bare(message.html), f"html, {error}")
     if all(line.blank for line in lines):
         return None
     return Body("".join(line.text for line in lines), "html", lines)
-
-
-def _is_better(markdown: Sequence[Line], text: str) -> bool:
-    """Markup that tells quote from text; or words, links, tables and pictures that the text has not."""
-    if any(line.mark is not None for line in markdown):
-        return True
-    if sum(len(line.plain) for line in markdown) * _POOR > len(text.strip()):
-        return True
-    return any(_adds(line.text, text) for line in markdown)
-
-
-def _adds(line: str, text: str) -> bool:
-    if line.startswith("| ---"):
-        return True
-    return any(target.group(1) not in text for target in _TARGET.finditer(line))
 
 
 def bare(html: str) -> str:

@@ -1,14 +1,13 @@
 """HTML as a tree, within bounds: what a hostile or broken mail can make of it is cut off before it costs anything."""
 
 import re
-from collections.abc import Iterator
 
 from lxml import etree
 
 HTML_LIMIT = 2_000_000
 """Characters of HTML that are read as a tree. More is read as bare text."""
-_TAGS_LIMIT = 100_000
-_DEPTH_LIMIT = 900
+_PIECES_LIMIT = 60_000
+"""Tags and lines; each costs more than its octets."""
 _LONG_TAG = 2_000
 _ATTRIBUTES = 150
 
@@ -18,21 +17,26 @@ _LONG = re.compile(rf"<([a-zA-Z][a-zA-Z0-9:]{{0,20}})\s([^<>]{{{_LONG_TAG},}})>"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufdd0-\ufdef\ufffe\uffff]")
 
 
-class Unreadable(Exception):
-    """The HTML is beyond a bound; it can still be read as bare text."""
-
-
 def names(listed: str) -> frozenset[str]:
     """The tags in a list of words."""
     return frozenset(listed.split())
+
+
+BLOCKS = names(
+    "html body p div blockquote pre ul ol li table thead tbody tfoot tr td th hr h1 h2 h3 h4 h5 h6 center dl dt dd"
+)
+
+
+class Unreadable(Exception):
+    """The HTML is beyond a bound; it can still be read as bare text."""
 
 
 def parse(html: str) -> Element | None:
     """The root element, or ``None`` where there is nothing in it; text after ``</body>`` counts, comments do not."""
     if len(html) > HTML_LIMIT:
         raise Unreadable("HTML over the size limit")
-    if html.count("<") > _TAGS_LIMIT:
-        raise Unreadable("HTML with too many tags")
+    if html.count("<") + html.count("\n") > _PIECES_LIMIT:
+        raise Unreadable("HTML with too many tags or lines")
     html = _LONG.sub(_spare_attributes, _CONTROL.sub("", html))
     parser = etree.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
     try:
@@ -41,21 +45,9 @@ def parse(html: str) -> Element | None:
         return None
     if any("depth" in entry.message.lower() for entry in parser.error_log.filter_from_errors()):
         raise Unreadable("HTML nested too deeply")
+    if root is not None:
+        etree.strip_elements(root, "head", "script", "style", "title", with_tail=False)
     return root
-
-
-def walk(root: Element) -> Iterator[tuple[Element, int]]:
-    """All elements in document order with their depth, without recursion.
-
-    Raises :class:`Unreadable` below the depth that the conversion can follow.
-    """
-    stack = [(root, 0)]
-    while stack:
-        element, depth = stack.pop()
-        if depth > _DEPTH_LIMIT:
-            raise Unreadable("HTML nested too deeply")
-        yield element, depth
-        stack.extend((child, depth + 1) for child in reversed(element))
 
 
 def _spare_attributes(tag: re.Match[str]) -> str:
