@@ -11,6 +11,7 @@ what is cut, and at ``languages.toml`` and ``clients`` for the tables.
 from collections.abc import Sequence
 
 from ingest.message import ParsedMessage, Reply
+from ingest.reply import attribution
 from ingest.reply.arrange import arrange, whole
 from ingest.reply.sent import mark_copies
 from ingest.reply.source import bare, choose
@@ -36,5 +37,6 @@ def _read(message: ParsedMessage, sent: Sequence[str], *, briefly: bool) -> Repl
     if not body.lines:
         over = bool(body.text.strip())
         return whole(body.text, f"{body.source}: whole, over the limit" if over else "empty")
-    mark_copies(body.lines, sent)
-    return arrange(body.lines, message.subject, body.source)
+    lines = [part for line in body.lines for part in attribution.part(line)]
+    mark_copies(lines, sent)
+    return arrange(lines, message.subject, body.source)

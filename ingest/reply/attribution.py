@@ -29,7 +29,7 @@ _VERB = re.compile(
     rf"|(?:{_alternation([verb for verb in _VERBS if _ASIAN.search(verb)])})"
 )
 _OPENS = frozenset(every(lambda language: language.opens))
-_FIRST_PERSON = {language.name: frozenset(language.i) for language in LANGUAGES}
+_PRONOUNS = {language.name: frozenset(language.i) for language in LANGUAGES}
 _EMAIL = re.compile(r"[\w.+=-]{1,64}@[\w-]{1,63}\.[\w.-]{1,190}|[\w.+=-]{1,64}@(?=\W|$)")
 _YEAR = r"(?:19|20|25)\d{2}"
 _DATE = re.compile(
@@ -37,6 +37,7 @@ _DATE = re.compile(
     r"|[١٢]\d{3}|[۱۲]\d{3}"
 )
 _TIME = re.compile(r"(?<![\d:.])\d{1,2} ?[:：.h] ?\d{2}(?![\d.])|[时時시] ?\d{1,2} ?[分분]|\d{1,2} ?(?:am|pm)\b")
+_SENTENCE_END = re.compile(r"[.!?…)][ \t]+")
 _ZONE = re.compile(r"(?:gmt|utc) ?[+-]\d")
 _COLONS = (":", "：", "﹕")
 _ENDS = (*_COLONS, "--")
@@ -73,6 +74,17 @@ def find(lines: Sequence[Line], start: int) -> Attribution | None:
             if joined.endswith(_ENDS):
                 return None
     return None
+
+
+def part(line: Line) -> Sequence[Line]:
+    """A line that holds the end of a reply and an attribution, as some programs join them, in two."""
+    if line.depth or len(line.text) > _LENGTH * 2 or "@" not in line.text or not line.plain.endswith(_COLONS):
+        return (line,)
+    for sentence_end in _SENTENCE_END.finditer(line.text):
+        head, rest = line.cut(sentence_end.end())
+        if _first_word(rest.plain) in _OPENS and _DATE.search(rest.plain) and _weigh(rest.plain, [rest], 1):
+            return head, rest
+    return (line,)
 
 
 def _may_begin(lines: Sequence[Line], start: int) -> bool:
@@ -145,11 +157,12 @@ def _weigh(joined: str, lines: Sequence[Line], stop: int) -> Attribution | None:
     timed = _TIME.search(text) is not None
     if not _ended(text, verb):
         return _unended(text, lines, stop, dated=dated, timed=timed, email=email)
-    if verb and not email and _first_person(text, languages):
+    quoted = _quoted_below(lines, stop)
+    if verb and _is_sentence(text, languages) and not (email and quoted):
         return None
     if (verb and email) or (dated and timed and (verb or email)):
         return Attribution(stop, languages, unmarked=True)
-    if _quoted_below(lines, stop) and (dated or timed or email or _is_short(text, verb)):
+    if quoted and (dated or timed or email or _is_short(text, verb)):
         return Attribution(stop, languages, unmarked=False)
     return None
 
@@ -181,9 +194,10 @@ def _unended(
     return None
 
 
-def _first_person(text: str, languages: Sequence[str]) -> bool:
+def _is_sentence(text: str, languages: Sequence[str]) -> bool:
+    """``I wrote``, ``he wrote``: a person says so, no mail program."""
     words = frozenset(text.split())
-    return any(not words.isdisjoint(_FIRST_PERSON[language]) for language in languages)
+    return any(not words.isdisjoint(_PRONOUNS[language]) for language in languages)
 
 
 def _is_short(text: str, verb: re.Match[str] | None) -> bool:

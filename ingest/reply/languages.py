@@ -22,7 +22,7 @@ class Language:
     opens: Words = ()
     """First words of an attribution: prepositions before the date, weekdays as clients abbreviate them."""
     i: Words = ()
-    """First person: ``On Monday I wrote:`` is a sentence and no attribution."""
+    """Who writes in a person's own sentence: ``On Monday I wrote:`` is no attribution."""
     from_: Words = ()
     sent: Words = ()
     to: Words = ()

@@ -48,6 +48,12 @@ class Line:
         self.prefix, self.depth = _quote_prefix(text)
         self._plain: str | None = None
 
+    def cut(self, at: int) -> "tuple[Line, Line]":
+        """The line in two, at this place in its text."""
+        head, tail = Line(self.text[:at], self.mark), Line(self.text[at:], self.mark)
+        head.brief = tail.brief = self.brief
+        return head, tail
+
     @property
     def plain(self) -> str:
         """The words without quote marks, markup, escapes and invisible characters: for reading, never for output."""
