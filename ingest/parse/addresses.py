@@ -23,7 +23,7 @@ FIELDS = ("from", "reply-to", "to", "cc")
 _MAX_DATE_CHARACTERS = 200
 _MAX_JOINED_CHARACTERS = 64 * 1024
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.?)*(?:"|$)', re.DOTALL)
-_ANGLE = re.compile(r"<\s*([^<>\s@]+@[^<>\s@]+)\s*(?:>|$)")
+_ANGLE = re.compile(r"<\s*([^<>\s@:;,]+@[^<>\s@:;,]+)\s*(?:>|$)")
 _SEPARATORS = re.compile(r"[\s<>()\[\]:;,\"']+")
 
 logging.getLogger("mailparser").setLevel(logging.CRITICAL + 1)  # it logs the text of header fields

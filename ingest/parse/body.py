@@ -6,10 +6,11 @@ as HTML only, the text form is given up. So whichever form is read later, nothin
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from html import escape
 from typing import NamedTuple
 from urllib.parse import quote
 
-from ingest.parse import charset, flowed, pgp, texts, tnef, uuencode
+from ingest.parse import charset, filename, flowed, pgp, texts, tnef, uuencode
 from ingest.parse.defects import BODY, CHARSET, CUT, ENCODING, ENCRYPTED, Defects
 from ingest.parse.limits import MAX_BODY_OCTETS
 from ingest.parse.part import Part
@@ -93,14 +94,13 @@ def _trimmed(pieces: Pieces) -> Pieces:
 def _compose_text(pieces: Pieces) -> str:
     lines: list[str] = []
     for piece in pieces:
-        text = piece.text if piece.text is not None else _mark(piece.picture)
+        text = f"[{_name(piece.picture)}]" if piece.picture is not None else piece.text or ""
         lines.append(text if text.endswith("\n") or piece is pieces[-1] else text + "\n")
     return "".join(lines)
 
 
-def _mark(picture: Part | None) -> str:
-    name = picture.filename if picture is not None else ""
-    return f"[{name or 'image'}]"
+def _name(picture: Part) -> str:
+    return filename.safe(picture.filename, picture.content_type, picture.number)
 
 
 def _compose_html(pieces: Pieces) -> str:
@@ -112,7 +112,7 @@ def _piece_html(piece: Piece) -> str:
         return piece.html
     if piece.picture is not None:
         source = quote(piece.picture.content_id or f"part{piece.picture.number}", safe="@.$+-_")
-        return f'<div><img src="cid:{source}" alt="{quote(_mark(piece.picture)[1:-1], safe=" .")}"></div>\n'
+        return f'<div><img src="cid:{source}" alt="{escape(_name(piece.picture))}"></div>\n'
     return texts.to_html(piece.text or "")
 
 

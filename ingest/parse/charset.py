@@ -108,7 +108,7 @@ def _decode_wide(octets: bytes, codec: str) -> Decoded | None:
     elif codec == "utf_32":
         codec = "utf_32_be" if octets[:1] == b"\0" else "utf_32_le"
     text = _strict(octets, codec)
-    if text is None or (octets.isascii() and b"\0" not in octets and codec.startswith("utf")):
+    if text is None or (codec.startswith("utf") and b"\0" not in octets and _strict(octets, "utf_8") is not None):
         return None
     return Decoded(text, codec)
 

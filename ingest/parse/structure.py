@@ -22,6 +22,7 @@ _TAIL = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
 _LINE_FEED = 10
 _OCTETS_PER_FIND = 1000
 """What a find costs, in octets looked through: a mail made of all but boundaries must not take longer than others."""
+_STOCK_PREAMBLE = re.compile(rb"\s{0,100}(?:This is a [^\r\n]{0,30}MIME[^\r\n]{0,80}\s{1,100})?--", re.IGNORECASE)
 _GUESS_OCTETS = 64 * 1024
 
 
@@ -68,8 +69,13 @@ class Builder:
         return part
 
     def _is_undeclared_multipart(self, part: Part) -> bool:
-        """A message without Content-Type whose text is one multipart all the same."""
-        if part.number or part.header.get("content-type") or part.source.find(b"--", part.start, part.start + 2000) < 0:
+        """A message without Content-Type that is one multipart all the same: nothing but a stock phrase stands before
+        its first boundary. (A bounce has its own words there, and below them the mail that it returns.)"""
+        if (
+            part.number
+            or part.header.get("content-type")
+            or not _STOCK_PREAMBLE.match(part.source, part.start, part.end)
+        ):
             return False
         boundary = self._guess_boundary(part)
         return bool(boundary) and part.source.rfind(b"\n--" + boundary + b"--", part.start, part.end) >= 0

@@ -252,6 +252,13 @@ def test_a_multipart_without_any_type_is_still_seen() -> None:
     assert "Content-Type" not in (parse(content).html or parse(content).text or "")
 
 
+def test_a_mail_copied_below_a_text_does_not_make_the_text_a_multipart() -> None:
+    copy = multipart("alternative", plain("the old mail"), html("<p>the old mail</p>"))
+    message = parse(mail(b"Sorry, we could not deliver this:\r\n\r\nSubject: old\r\n" + copy))
+    assert (message.text or "").startswith("Sorry, we could not deliver this:")
+    assert "the old mail" in (message.text or "")
+
+
 def test_a_mail_cut_off_in_a_part_is_read_as_far_as_it_goes() -> None:
     content = mail(multipart("mixed", plain("Hello"), plain("and more")))
     message = parse(content[: content.index(b"and more") + 5])

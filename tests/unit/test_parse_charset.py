@@ -104,6 +104,7 @@ def test_a_charset_is_read_as_it_is_really_written(label: str, octets: bytes, te
         ("utf-8", "안녕하세요, 로그인이 안 됩니다".encode("cp949"), "안녕하세요, 로그인이 안 됩니다"),
         ("utf-8", "Größe, ".encode() + "Maße".encode("cp1252"), "Größe, Maße"),
         ("utf-16", b"plain words", "plain words"),
+        ("utf-16", "Größe".encode(), "Größe"),
     ],
 )
 def test_a_wrong_declaration_is_repaired_and_told(label: str, octets: bytes, text: str) -> None:
