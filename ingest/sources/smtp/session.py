@@ -6,7 +6,6 @@ Replaced are the parts through which a client could hurt us or itself: DATA (lin
 """
 # ruff: noqa: N802 - commands are found by their names
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -102,8 +101,10 @@ class SmtpSession(Connection):
         if transport is None:
             raise EOFError
         self._tls = True
-        self.transport = self._reader._transport = transport  # type: ignore[attr-defined]  # its flow control
-        self._writer = asyncio.StreamWriter(transport, self, self._reader, self.loop)
+        # asyncio's streams cannot be given another transport in public; aiosmtpd reaches for the same two fields.
+        self._reader._transport = transport  # type: ignore[attr-defined]  # see above
+        self._writer._transport = transport  # type: ignore[attr-defined]  # see above
+        self.transport = transport
         self.session.host_name = None
         self._begin_again()
 
