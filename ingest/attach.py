@@ -22,8 +22,11 @@ from ingest.envelope import QueuedMessage
 from ingest.message import Attachment, ParsedMessage
 from ingest.store.uploads import Upload
 
-AT_ONCE = 4
-"""Messages whose octets are in memory for their attachments' sake at the same time."""
+SMALL_BYTES = 2 * 1024 * 1024
+SMALL_AT_ONCE = 48
+LARGE_AT_ONCE = 4
+"""Messages whose octets are in memory for their attachments' sake at the same time: while the API takes its time over
+the small ones, that is 96 MiB at most, and the large ones wait for each other."""
 PATIENCE_SECONDS = 3600.0
 """How old a message may grow before it is posted without attachments that the API cannot take now."""
 KEY = "ingestQueueId"
@@ -111,7 +114,7 @@ class Carrier:
         self._books = books
         self._shelf = shelf
         self._limits = limits
-        self._room = asyncio.Semaphore(AT_ONCE)
+        self._small, self._large = asyncio.Semaphore(SMALL_AT_ONCE), asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def bring(self, queued: QueuedMessage, message: ParsedMessage, ticket_id: str, *, now: float) -> Brought:
         """Upload what has not been uploaded yet.
@@ -125,7 +128,7 @@ class Carrier:
             await self._archive_strays(queued.queue_id, ticket_id, done)
         wanted = [attachment for attachment in message.attachments if attachment.part not in done]
         if wanted:
-            async with self._room:
+            async with self._small if queued.size <= SMALL_BYTES else self._large:
                 job = _Job(queued=queued, ticket_id=ticket_id, sender=_sender(message), now=now)
                 await self._bring_all(job, wanted, done)
         return _brought(message, done)
