@@ -23,6 +23,7 @@ _SINGLE = "from sender reply-to to cc subject date message-id in-reply-to refere
 _ONCE = frozenset(_SINGLE.split())
 """Fields that RFC 5322 section 3.6 allows once."""
 _DELIVERED = ("delivered-to", "x-original-to", "envelope-to", "x-delivered-to")
+_WHITE_SPACE = b" \t\r\n\v\f"
 _CALENDAR_TYPES = frozenset({"text/calendar", "application/ics"})
 
 
@@ -106,8 +107,10 @@ def _return_path(values: Mapping[str, list[str]]) -> str | None:
 
 
 def _read_report(values: Values, content: Body, parts: list[Part]) -> DeliveryReport | None:
-    words_shown = content.text or (visible(content.html) if content.html else "")
-    return report.read(parts) or bounce.read(values, words_shown, parts)
+    found = report.read(parts)
+    if found is not None or not bounce.is_from_system(values):
+        return found
+    return bounce.read(values, content.text or visible(content.html or ""), parts)
 
 
 def _read_calendars(parts: list[Part]) -> tuple[Calendar, ...]:
@@ -121,12 +124,8 @@ def _digest(message: ParsedMessage, content: Body, files: tuple[Attachment, ...]
     facts = [
         *(address.addr_spec for address in message.from_),
         message.subject,
-        _settled(content.text),
-        _settled(content.html),
+        content.text or "",
+        content.html or "",
         *(file.sha256 for file in files),
     ]
-    return hashlib.sha256("\0".join(facts).encode()).hexdigest()
-
-
-def _settled(text: str | None) -> str:
-    return " ".join((text or "").split())
+    return hashlib.sha256("\0".join(facts).encode().translate(None, _WHITE_SPACE)).hexdigest()

@@ -43,8 +43,14 @@ _MAX_DIAGNOSTIC_CHARACTERS = 300
 _MAX_RECIPIENTS = 50
 
 
+def is_from_system(fields: Mapping[str, Sequence[str]]) -> bool:
+    """Whether the header says that a mail system wrote the message."""
+    null_path = "".join(fields.get("return-path", ["?"])) in ("<>", "")
+    return null_path or _SYSTEM.search(fields.get("from", [""])[0]) is not None
+
+
 def read(fields: Mapping[str, Sequence[str]], text: str, parts: Sequence[Part]) -> DeliveryReport | None:
-    """The report, or ``None`` where the message is none.
+    """The report in a message that ``is_from_system``, or ``None`` where it is none.
 
     Args:
         fields: the values of the header's fields by name in lower case.
@@ -55,10 +61,9 @@ def read(fields: Mapping[str, Sequence[str]], text: str, parts: Sequence[Part]) 
     subject = fields.get("subject", [""])[0]
     notice, original = _split(text)
     original = original or _returned(parts)
-    from_system = _SYSTEM.search(sender) is not None or "".join(fields.get("return-path", ["?"])) in ("<>", "")
     complains = _FAILURE.search(subject) or _FAILURE.search(notice)
     known = list(_known_recipients(fields))
-    if not (from_system and complains and (original or known)):
+    if not (complains and (original or known)):
         return None
     own = " ".join((sender, *fields.get("to", ()), *fields.get("message-id", ()))).lower()
     found = known or [each for each in _addresses(notice) if each.lower() not in own]

@@ -66,7 +66,7 @@ def _parameters(text: str) -> dict[str, str]:
 def _unquoted(match: re.Match[str]) -> str:
     if match[2] is not None:
         return _QUOTED_PAIR.sub(r"\1", match[2]) if "\\" in match[2] else match[2]
-    return (match[3] or "").strip(" \t\"'")
+    return (match[3] or "").strip(' \t"' if match[1].endswith("*") else " \t\"'")
 
 
 def _collect(name: str, text: str, simple: dict[str, str], sections: dict[str, list[_Section]]) -> None:

@@ -64,7 +64,7 @@ def _without_invisible(markup: str) -> str:
 
 def is_stub(text: str, markup: str) -> bool:
     """Whether the text part only tells the reader to look at the HTML, which says more."""
-    words = " ".join(text.split())
+    words = " ".join(text[: 4 * _MAX_STUB_CHARACTERS].split())
     if len(words) > _MAX_STUB_CHARACTERS or _STUB.search(words) is None:
         return False
     shown = " ".join(visible(markup).split())

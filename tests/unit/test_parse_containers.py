@@ -214,6 +214,12 @@ def test_compressed_rich_text_is_read() -> None:
     assert message.text == "hello world\n"
 
 
+def test_a_file_without_a_name_in_a_winmail_dat_gets_one() -> None:
+    attributes = (attribute(2, 0x9002, bytes(14)), attribute(2, 0x800F, b"data"))
+    message = parse(mail(multipart("mixed", plain("Hello"), winmail(tnef(*attributes)))))
+    assert (only(message).filename, only(message).size) == ("attachment-3.bin", 4)
+
+
 def test_a_winmail_dat_with_nothing_but_formatting_is_not_shown() -> None:
     message = parse(mail(multipart("mixed", plain("Hello"), winmail(tnef(attribute(1, 0x9006, b"\0\0\1\0"))))))
     assert (message.text, message.attachments) == ("Hello", ())
