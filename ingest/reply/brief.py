@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 
+from ingest.reply.clean import plain_markdown
 from ingest.reply.lines import Line, Mark
 from ingest.reply.tree import BLOCKS, Element
 
 _SPACE = re.compile(r"\s+")
-_OPENING = re.compile(r"<(?=[A-Za-z/!?])")
 _BREAKS = BLOCKS | {"br"}
 
 
@@ -54,7 +54,7 @@ def _pieces(element: Element) -> Iterator[str]:
 
 def _lines(pieces: Iterator[str], mark: Mark) -> list[Line]:
     stripped = (text.strip() for text in "".join(pieces).split("\n"))
-    lines = [Line(_OPENING.sub(r"\<", text) + "\n", mark) for text in stripped if text]
+    lines = [Line(plain_markdown(text) + "\n", mark) for text in stripped if text]
     for line in lines:
         line.brief = True
     return lines

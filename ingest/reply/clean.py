@@ -13,7 +13,9 @@ from lxml import etree
 from ingest.reply.tree import Element, names, text_of
 
 ESCAPE = "\ufdd3"
-"""Stands for a backslash until the Markdown is made: the conversion would escape a real one."""
+BACKSLASH = "\ufdd4"
+"""Stand for a backslash that escapes, and for one that is meant, until the Markdown is made: the conversion has rules
+of its own about real ones."""
 _VERBATIM = "verbatim"
 """An element of our own, until the escapes are made: its text is an address or the like, and stays as it is."""
 _SHOWN = 2_000
@@ -36,11 +38,14 @@ _SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "ftp"})
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 _UNPRINTABLE = dict.fromkeys((*range(33), 127))
 _ADDRESS_SIGNS = "!#$%&'*+,/:;=?@[]~_-."
+_SHOWABLE = re.compile(r"[\w!#$%&'+,/:;=?@~.-]*")
+_NAME = re.compile(r"[^\[\]<>()`\\\s]+")
 _PLAIN_ADDRESS = re.compile(rf"[\w{re.escape(_ADDRESS_SIGNS)}]*", re.ASCII)
 _SPACE = re.compile(r"[ \t\r\n\f]+")
-_SUSPECT = re.compile(r"[`*_<\]~&\t\r\n\f]|  ")
+_SUSPECT = re.compile(r"[`*_<\]~&\\\t\r\n\f]|  ")
 _SPECIAL = re.compile(
     r"`|\*(?!\s)|(?<!\s)\*|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?]|$)|\](?=[(\[:]|$)|~(?=~|$)|(?<=~)~|&(?=#?\w{1,32};)"
+    r"|\\(?=[`*_<\]~&\\]|$)"
 )
 _HIDDEN = re.compile(r"display:none|visibility:hidden|mso-hide:all|max-height:0(?:px)?;overflow:hidden")
 _TINY = frozenset({"0", "1", "2", "0px", "1px", "2px"})
@@ -60,8 +65,8 @@ def clean(root: Element, pictures: Mapping[str, str]) -> None:
             _picture(element, style, pictures, removed)
         elif element.tag == "a":
             _link(element)
-        elif element.tag == "pre" and _is_prose(element, style, prose):
-            _break_lines(element)
+        elif element.tag == "pre":
+            _preformatted(element, style, prose)
         else:
             _rename(element, style)
     for element in removed:
@@ -70,6 +75,16 @@ def clean(root: Element, pictures: Mapping[str, str]) -> None:
 
 def _text_size(element: Element) -> int:
     return sum(len(piece) for piece in element.itertext())
+
+
+def _preformatted(element: Element, style: str, most: int) -> None:
+    if _is_prose(element, style, most):
+        _break_lines(element)
+        return
+    code = "".join(str(piece) for piece in element.itertext())
+    tail = element.tail
+    element.clear()
+    element.text, element.tail = code, tail
 
 
 def _is_prose(element: Element, style: str, most: int) -> bool:
@@ -177,7 +192,7 @@ def _link(element: Element) -> None:
     shown = text_of(element, _SHOWN)
     if not address or (not shown and element.find(".//img") is None):
         element.tag = "span"
-    elif shown in (plain, address, address.partition(":")[2], address.rstrip("/")):
+    elif _SHOWABLE.fullmatch(shown) and shown in (plain, address, address.partition(":")[2], address.rstrip("/")):
         del element[:]
         element.text = shown
         element.tag = _VERBATIM
@@ -197,21 +212,20 @@ def safe_address(address: str) -> str:
 def _picture(element: Element, style: str, pictures: Mapping[str, str], removed: list[Element]) -> None:
     """A picture keeps its place; one that nobody can see only reports that the mail was opened, and goes."""
     source = element.get("src", "").strip()
-    alternative = " ".join(element.get("alt", "").split())[:200]
     tiny = element.get("width", "") in _TINY or element.get("height", "") in _TINY or _TINY_STYLE.search(style)
+    identifier = source[4:] if source[:4].lower() == "cid:" else ""
+    name = " ".join(_NAME.findall(pictures.get(identifier, "") or element.get("alt", "")))[:200] or "image"
     element.attrib.clear()
     if tiny or not source:
         removed.append(element)
         return
-    identifier = source[4:] if source[:4].lower() == "cid:" else ""
     address = f"cid:{quote(identifier, safe='@.-_$+')}" if identifier else safe_address(source)
-    name = pictures.get(identifier, "") or alternative or "image"
     if address.startswith(("http", "cid:")):
         element.set("src", address)
         element.set("alt", name)
     else:
-        element.tag = _VERBATIM
-        element.text = f"[{name}]"
+        element.tag = "span"
+        element.text = f"({name})"
 
 
 def escape(root: Element) -> None:
@@ -229,7 +243,21 @@ def escape(root: Element) -> None:
         stack.extend((child, inside) for child in element)
 
 
+def plain_markdown(text: str) -> str:
+    """Text as Markdown that shows it as it is."""
+    return with_backslashes(_escaped(text))
+
+
+def with_backslashes(markdown: str) -> str:
+    """Put the backslashes in."""
+    return markdown.replace(ESCAPE, "\\").replace(BACKSLASH, "\\\\")
+
+
 def _escaped(text: str) -> str:
     if not _SUSPECT.search(text):
         return text
-    return _SPECIAL.sub(lambda found: ESCAPE + found.group(), _SPACE.sub(" ", text))
+    return _SPECIAL.sub(_escape_one, _SPACE.sub(" ", text))
+
+
+def _escape_one(found: re.Match[str]) -> str:
+    return BACKSLASH if found.group() == "\\" else ESCAPE + found.group()

@@ -182,7 +182,8 @@ def marks(root: Element) -> Iterator[tuple[Element, Mark]]:
             lead = _lead(element) if rule in _CONTAINERS else None
             if lead is not None:
                 yield lead, Mark(Kind.ATTRIBUTION, f"{rule.client if rule else ''} lead", 0.95)
-            stack.extend(child for child in reversed(element) if child is not lead)
+            if element.tag != "pre":  # a mark would tear code apart
+                stack.extend(child for child in reversed(element) if child is not lead)
             continue
         yield element, Mark(rule.kind, rule.client, rule.confidence)
         if rule.kind in (Kind.REST, Kind.FORWARD):

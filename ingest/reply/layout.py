@@ -7,7 +7,7 @@ from lxml import etree
 
 from ingest.reply.tree import BLOCKS, Element, names
 
-_INLINE = names("b strong i em s del a code span")
+_UNHOLDING = names("b strong i em s del a code span h1 h2 h3 h4 h5 h6")
 _LINED = names("html body div td th li blockquote")
 _GROUPS = names("thead tbody tfoot")
 _TABLE = names("table thead tbody tfoot tr td th")
@@ -22,9 +22,11 @@ def shape(root: Element) -> None:
     for element in elements:
         if element.tag == "table" and not is_data(element):
             _place(element)
+        elif element.tag in ("ul", "ol") and not _is_list(element):
+            element.tag = "div"
     holders = _holders(elements)
     for element in elements:
-        if element.tag in _INLINE and element in holders:
+        if element.tag in _UNHOLDING and element in holders:
             element.tag = "div"
     for element in elements:
         if element in holders and element.tag in _LINED:
@@ -68,6 +70,12 @@ def _is_large(cell: Element) -> bool:
         if size > _CELL_LENGTH:
             return True
     return False
+
+
+def _is_list(element: Element) -> bool:
+    """Items and nothing else; what stands between them would break out of the list."""
+    texts = (element.text, *(child.tail for child in element))
+    return all(child.tag == "li" for child in element) and not any(text and text.strip() for text in texts)
 
 
 def _place(table: Element) -> None:

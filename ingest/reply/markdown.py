@@ -7,7 +7,7 @@ from html_to_markdown import ConversionOptions, convert
 from lxml import etree
 
 from ingest.reply import brief, clients
-from ingest.reply.clean import ESCAPE, clean, escape
+from ingest.reply.clean import clean, escape, with_backslashes
 from ingest.reply.layout import is_data, shape
 from ingest.reply.lines import Kind, Line, Mark
 from ingest.reply.tree import Element, Unreadable, parse
@@ -15,6 +15,7 @@ from ingest.reply.tree import Element, Unreadable, parse
 _OPEN, _CLOSE, _END = "\ufdd0", "\ufdd1", "\ufdd2"
 _SENTINEL = re.compile("([\ufdd0\ufdd1])([0-9]+)\ufdd2")
 _DECORATION = re.compile(r"[\s>|\-*+]*|\s*\d+\.\s*")
+_BLANK = "> \u00a0\n"
 _OPTIONS = ConversionOptions(extract_metadata=False, max_depth=1_000)
 
 
@@ -91,7 +92,7 @@ def _converted(root: Element) -> str:
     result = convert(etree.tostring(root, encoding="unicode", method="html"), _OPTIONS)
     if any("depth" in str(warning.kind).lower() for warning in result.warnings):
         raise Unreadable("HTML nested too deeply")
-    return (result.content or "").replace(ESCAPE, "\\")
+    return with_backslashes(result.content or "")
 
 
 class _Unmarking:
@@ -108,12 +109,12 @@ class _Unmarking:
         for text in markdown.strip("\n").split("\n"):
             if _END in text:
                 self._split(text)
-            elif fenced or text.strip("> "):
+            elif fenced or text.strip(_BLANK):
                 self._add(text)
                 fenced ^= text.lstrip("> ").startswith("```")
-            elif self._lines and self._lines[-1].text.strip("> \n"):
+            elif self._lines and self._lines[-1].text.strip(_BLANK):
                 self._lines[-1].text = self._lines[-1].text.rstrip() + "\n"
-                self._add(text.rstrip())
+                self._add(text.replace("\u00a0", "").rstrip())
         return self._lines
 
     def _split(self, text: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import unescape
 
 from ingest.message import Calendar, ParsedMessage
+from ingest.reply.clean import plain_markdown
 from ingest.reply.lines import Line, split
 from ingest.reply.markdown import Page
 from ingest.reply.tree import Unreadable
@@ -18,7 +19,6 @@ LINES_LIMIT = 100_000
 _UNSEEN = re.compile(r"<(?:script|style)\b[^<>]*>[^<]*", re.IGNORECASE)
 _BREAK = re.compile(r"<(?:br|p|div|li|tr|h[1-6])\b[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
-_OPENING = re.compile(r"<(?=[A-Za-z/!?])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def bare(html: str) -> str:
     """The text of HTML that is too large or too deep to be read as a tree: tags out, line breaks kept, and nothing
     left that a renderer could take for a tag."""
     text = _TAG.sub(" ", _BREAK.sub("\n", _UNSEEN.sub("", html)))
-    return _OPENING.sub(r"\<", unescape(text))
+    return "\n".join(map(plain_markdown, unescape(text).split("\n")))
 
 
 def _in_words(calendar: Calendar) -> str:

@@ -167,7 +167,9 @@ def test_a_fault_of_the_library_costs_its_fields_alone(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("step", ["body", "attachments", "report", "bounce"])
 def test_a_fault_of_ours_in_one_step_leaves_what_the_others_read(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(getattr(assembly, step), "describe" if step == "attachments" else "read")
-    message = parse(mail(multipart("mixed", plain("Hello"), in_base64("image/png", b"x")), "Subject: Toner", "Return-Path: <>"))
+    message = parse(
+        mail(multipart("mixed", plain("Hello"), in_base64("image/png", b"x")), "Subject: Toner", "Return-Path: <>")
+    )
     assert (message.subject, message.from_[0].addr_spec) == ("Toner", "alice@customer.example")
     assert INTERNAL in words(message)
 

@@ -1,0 +1,76 @@
+"""What the tests of replies share: the fixtures, and what must hold for every reply."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.message import Attachment, ParsedMessage, Reply
+from ingest.reply import extract
+
+FOLDER = Path(__file__).parent.parent / "fixtures" / "replies"
+_RAW_HTML = re.compile(r"(?<!\\)<[A-Za-z/!?]")
+_HARMFUL = re.compile(r"(?<!\\)\]\(<?\s*(?:javascript|data|vbscript|file):", re.IGNORECASE)
+_CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Fixture:
+    """A reply as a client sends it: NAME.txt or NAME.html, with NAME.expected, and NAME.subject and NAME.sent
+    where they matter."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @property
+    def expected(self) -> str:
+        return self.path.with_suffix(".expected").read_text("utf-8").removesuffix("\n")
+
+    def reply(self) -> Reply:
+        sent = self.path.with_suffix(".sent")
+        return extract(self.message(), [sent.read_text("utf-8")] if sent.exists() else [])
+
+    def message(self) -> ParsedMessage:
+        subject = self.path.with_suffix(".subject")
+        body = self.path.read_text("utf-8")
+        return ParsedMessage(
+            message_id=None,
+            subject=subject.read_text("utf-8").strip() if subject.exists() else "Re: [TAI-42] Printer",
+            text=body if self.path.suffix == ".txt" else None,
+            html=body if self.path.suffix == ".html" else None,
+        )
+
+
+def fixtures() -> list[Fixture]:
+    return [Fixture(path) for path in sorted(FOLDER.iterdir()) if path.suffix in (".txt", ".html")]
+
+
+def of_text(text: str, *sent: str, subject: str = "Re: Printer") -> Reply:
+    return extract(ParsedMessage(message_id=None, subject=subject, text=text), sent)
+
+
+def of_html(html: str, *sent: str, subject: str = "Re: Printer", attachments: tuple[Attachment, ...] = ()) -> Reply:
+    message = ParsedMessage(message_id=None, subject=subject, html=html, attachments=attachments)
+    return extract(message, sent)
+
+
+def assert_lossless(reply: Reply) -> None:
+    """Content and elided together are the segments, and the segments are the body, in order."""
+    kept = "".join(segment.text for segment in reply.segments if segment.kept)
+    assert reply.elided == "".join(segment.text for segment in reply.segments if not segment.kept)
+    assert reply.content.split() == kept.split()
+    assert reply.content in kept
+
+
+def assert_never_empty(reply: Reply) -> None:
+    assert reply.content.strip() or not reply.body.strip()
+    assert reply.how
+
+
+def assert_safe(markdown: str) -> None:
+    """Rendered, this shows no raw HTML and runs nothing."""
+    prose = _CODE.sub("", markdown)
+    assert not _RAW_HTML.search(prose), _RAW_HTML.search(prose)
+    assert not _HARMFUL.search(prose)

@@ -1,0 +1,157 @@
+"""What is taken for a quote, an attribution, a header, an ending; and what only looks like one."""
+
+import pytest
+
+from ingest.message import Reply
+from tests.replying import assert_lossless, of_html, of_text
+
+
+def kinds(reply: Reply) -> list[str]:
+    return [segment.kind for segment in reply.segments]
+
+
+ATTRIBUTIONS = (
+    "On Mon, Jan 5, 2026 at 10:14 AM A B <a@b.example> wrote:",
+    "On 1/5/26 10:14, A B wrote:",
+    "A B <a@b.example> wrote:",
+    "Am 05.01.2026 um 10:14 schrieb A B:",
+    "A B schrieb:",
+    "Le 5 janv. 2026 à 10:14, A B a écrit :",
+    "El lunes, 5 de enero de 2026, A B escribió:",
+    "2026-01-05 10:14 GMT+01:00 A B <a@b.example>:",
+    "05.01.2026 10:14, A B пишет:",
+    "Dnia 5 stycznia 2026 10:14 A B napisał(a):",
+    "2026/01/05 10:14、A B <a@b.example>のメール:",
+    "在 2026年1月5日，10:14，A B <a@b.example> 写道：",
+    "ti 5. tammik. 2026 klo 10.14 A B (a@b.example) kirjoitti:",
+    "Tarehe 5 Jan 2026 saa 10:14 A B <a@b.example> aliandika:",
+    "---- On Mon, 05 Jan 2026 10:14:00 +0100 A B <a@b.example> wrote ----",
+)
+SENTENCES = (
+    "On Monday I wrote:",
+    "On 5 January 2026 at 10:14 she wrote:",
+    "As you wrote:",
+    "The manual says:",
+    "My times are 10:14 on 5 January 2026:",
+    "Please mail a@b.example:",
+)
+
+
+@pytest.mark.parametrize("line", ATTRIBUTIONS)
+def test_an_attribution_above_quoted_lines_is_cut_with_them(line: str) -> None:
+    reply = of_text(f"new\n\n{line}\n> old\n> words\n")
+    assert reply.content == "new"
+    assert kinds(reply) == ["new", "attribution", "quote"]
+
+
+@pytest.mark.parametrize("line", [line for line in ATTRIBUTIONS if "@" in line or "10:14, A B" in line])
+def test_a_full_attribution_is_proof_where_the_quote_bears_no_mark(line: str) -> None:
+    assert of_text(f"new\n\n{line}\n\nold\nwords\n").content == "new"
+
+
+@pytest.mark.parametrize("line", SENTENCES)
+def test_a_sentence_that_looks_like_an_attribution_stays(line: str) -> None:
+    body = f"Hello\n\n{line}\n\nthis and that\n\nBye"
+    assert of_text(body).content == body
+
+
+def test_a_line_of_text_above_the_attribution_stays_though_it_begins_like_one() -> None:
+    text = "On reflection, I agree.\nOn Mon, 5 Jan 2026 at 10:14, A <a@b.example> wrote:\n> agree?\n"
+    assert of_text(text).content == "On reflection, I agree."
+
+
+def test_header_blocks_need_what_only_a_mail_has() -> None:
+    journey = "From: Berlin\nTo: Paris\nDate: 5 May\n"
+    assert of_text(f"Book this:\n\n{journey}").content.endswith("5 May")
+    mail = "From: A <a@b.example>\nTo: B\nDate: 5 May 2026 10:14\n"
+    assert of_text(f"new\n\n{mail}\nold").content == "new"
+
+
+def test_a_header_block_above_quoted_lines_does_not_take_the_answer_below_them() -> None:
+    text = "From: A <a@b.example>\nDate: Mon, 5 Jan 2026 10:14\nTo: B\nSubject: C\n\n> which one?\n\nthe red one\n"
+    assert of_text(text).content == "the red one"
+
+
+@pytest.mark.parametrize(
+    ("subject", "kept"),
+    [("FW: C", True), ("[TAI-42] Fwd: C", True), ("WG: C", False), ("Re: FW: C", False), ("TR: C", False)],
+)
+def test_the_subject_says_whether_a_header_block_is_a_forward(subject: str, kept: bool) -> None:
+    text = "new\n\nFrom: A <a@b.example>\nSent: Mon, 5 Jan 2026 10:14\nTo: B\nSubject: C\n\nold\n"
+    assert of_text(text, subject=subject).content.endswith("old") is kept
+
+
+def test_a_forward_is_told_from_a_reply_in_the_language_of_its_header() -> None:
+    danish = "Hej\n\nFra: A <a@b.example>\nSendt: 5. januar 2026 10:14\nTil: B\nEmne: C\n\ngammelt\n"
+    assert of_text(danish, subject="VS: C").content.endswith("gammelt")
+    finnish = "Hei\n\nLähettäjä: A <a@b.example>\nLähetetty: 5.1.2026 10.14\nVastaanottaja: B\nAihe: C\n\nvanha\n"
+    assert of_text(finnish, subject="VS: C").content == "Hei"
+
+
+@pytest.mark.parametrize(
+    "line", ["Sent from my iPhone", "Von meinem iPad gesendet", "发自我的手机", "Get Outlook for iOS"]
+)
+def test_a_device_line_goes_at_the_end_and_stays_in_the_middle(line: str) -> None:
+    assert of_text(f"Yes\n\n{line}\n").content == "Yes"
+    assert line in of_text(f"Your app adds this:\n\n{line}\n\nHow do I switch it off?").content
+
+
+def test_only_device_line_and_quote_keep_the_whole() -> None:
+    reply = of_text("Sent from my iPhone\n\n> On 5 Jan 2026, at 10:14, A <a@b.example> wrote:\n> old\n")
+    assert reply.elided == ""
+    assert reply.how == "text: whole, nothing else was left"
+
+
+def test_a_signature_with_the_space_of_rfc_3676_is_surer_than_one_without() -> None:
+    assert of_text("Hi\n-- \nA\n").confidence > of_text("Hi\n--\nA\n").confidence
+
+
+def test_two_dashes_above_a_long_text_are_no_signature() -> None:
+    body = "Part one\n--\n" + "A line of the second part of a long text.\n" * 40
+    assert of_text(body).elided == ""
+
+
+def test_the_confidence_is_that_of_the_least_sure_cut() -> None:
+    reply = of_text("Hi\n\n-- \nA\n\nOn 1/5/26 10:14, A wrote:\n> x\n\n> y\n")
+    assert reply.confidence == min(segment.confidence for segment in reply.segments if not segment.kept)
+    assert reply.how == "text: signature, attribution (English), quote marks"
+
+
+def test_quotes_are_kept_where_something_new_follows_and_cut_where_nothing_does() -> None:
+    reply = of_text("> first?\n\nyes\n\n> second?\n\nno\n\n> bye\n")
+    assert reply.content == "> first?\n\nyes\n\n> second?\n\nno"
+    assert kinds(reply) == ["answered-quote", "new", "answered-quote", "new", "quote"]
+
+
+def test_of_a_long_quote_only_what_is_answered_stays() -> None:
+    reply = of_text("> a line\n" * 30 + ">\n> the question?\n\nthe answer\n")
+    assert reply.content == "> the question?\n\nthe answer"
+    assert_lossless(reply)
+
+
+def test_markup_of_a_reply_inside_a_quote_does_not_end_the_quote() -> None:
+    html = '<p>new</p><blockquote type="cite">old<div class="gmail_quote">older</div></blockquote><p>newer</p>'
+    assert of_html(html).content.split() == ["new", ">", "old", ">", ">", "older", "newer"]
+
+
+def test_code_in_fences_is_never_cut() -> None:
+    body = "```\n> x\n-- \nOn Mon, 5 Jan 2026 at 10:14, A <a@b.example> wrote:\n```\n\nsee above"
+    assert of_text(body).content == body
+
+
+def test_what_was_sent_is_a_quote_whatever_was_done_to_it() -> None:
+    sent = "Please **restart** the printer, wait ten minutes, and tell us whether the lamp is green again."
+    copy = "Please restart the\nprinter, wait ten   minutes, and\ntell us whether the lamp is green again.\n"
+    reply = of_text(f"It is red.\n\n{copy}", sent)
+    assert reply.content == "It is red."
+    assert reply.how == "text: text that was sent"
+    assert of_text(f"It is red.\n\n{copy}").elided == ""
+
+
+def test_a_phrase_of_what_was_sent_is_no_copy() -> None:
+    sent = "Please restart the printer, wait ten minutes, and tell us whether the lamp is green."
+    assert of_text("The lamp is green again.\nThank you!", sent).elided == ""
+
+
+def test_nothing_that_was_sent_makes_no_difference() -> None:
+    assert of_text("Hello\n\nworld", "", " \n", "one").elided == ""

@@ -1,0 +1,94 @@
+"""What holds for every body, sense or nonsense."""
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ingest.message import ParsedMessage
+from ingest.reply import extract
+from tests.replying import Fixture, assert_lossless, assert_never_empty, assert_safe, fixtures, of_html, of_text
+
+PIECES = st.sampled_from(
+    (
+        "On Mon, Jan 5, 2026 at 10:14 AM A <a@b.example> wrote:",
+        "Am 05.01.26 um 10:14 schrieb A:",
+        "在 2026年1月5日，A <a@b.example> 写道：",
+        "> quoted",
+        ">> twice",
+        ">",
+        "-- ",
+        "--",
+        "________________",
+        "-----Original Message-----",
+        "---------- Forwarded message ---------",
+        "From: A <a@b.example>",
+        "Sent: Monday, January 5, 2026 10:14",
+        "To: B",
+        "Subject: C",
+        "Sent from my iPhone",
+        "```",
+        "new text",
+        "",
+        "  ",
+        "##- Please type your reply above this line -##",
+        "This e-mail and any attachments are confidential, for the intended recipient only.",
+        "| a | b |",
+        "\u202b\u200f",
+        "👍",
+        "\x00\x0b\x0c\x1c\x85\u2028",
+    )
+)
+TEXT = st.lists(PIECES | st.text(max_size=40), max_size=30).flatmap(
+    lambda lines: st.sampled_from(("\n", "\r\n")).map(lambda end: end.join(lines))
+)
+TAGS = st.sampled_from(
+    (
+        *("<div>", "</div>", "<p>", "</p>", "<br>", "<b>", "</b>", "<blockquote type=cite>", "</blockquote>", "<hr>"),
+        *('<div class="gmail_quote">', '<div class="gmail_attr">', '<blockquote class="gmail_quote">', "<pre>"),
+        *('<div id="divRplyFwdMsg">', '<div class="yahoo_quoted">', "<table><tr><td>", "</td><td>", "</table>"),
+        *("<script>", "</script>", "<!--", "-->", "<a href='javascript:x'>", "<a href='http://a.example/_x_'>", "</a>"),
+        *("&lt;script&gt;", "&amp;lt;b&amp;gt;", "<img src=x onerror=y>", "<code>`", "</code>", "<![if x]>", "<o:p>"),
+        *("<img src='cid:a&quot;b'>", "<style>", "</style>", "<div class=gmail_signature>", "<svg><a>", "<ul><li>"),
+        *("*", "_", "`", "\\", "<", ">", "&", "|", "#", "](", "[x](javascript:y)", "</pre>", "\ufdd01\ufdd2"),
+    )
+)
+HTML = st.lists(TAGS | PIECES | st.text(max_size=20), max_size=40).map("".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(TEXT)
+@example("")
+@example("\n\n")
+@example("> only\n> quotes\n")
+def test_a_text_is_parted_without_loss_and_never_to_nothing(text: str) -> None:
+    reply = of_text(text)
+    assert reply.body == text
+    assert_lossless(reply)
+    assert_never_empty(reply)
+
+
+@settings(max_examples=150, deadline=None)
+@given(HTML)
+def test_any_html_is_parted_without_loss_and_is_safe_to_render(html: str) -> None:
+    reply = of_html(html)
+    assert_lossless(reply)
+    assert_never_empty(reply)
+    assert_safe(reply.body)
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXT, HTML, st.lists(TEXT, max_size=3))
+def test_nothing_raises_whatever_was_sent_before(text: str, html: str, sent: list[str]) -> None:
+    reply = extract(ParsedMessage(message_id=None, text=text, html=html), sent)
+    assert_lossless(reply)
+    assert_never_empty(reply)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([fixture for fixture in fixtures() if fixture.path.suffix == ".txt"]), st.data())
+def test_a_fixture_with_a_line_torn_out_is_parted_without_loss(fixture: Fixture, data: st.DataObject) -> None:
+    lines = (fixture.message().text or "").split("\n")
+    del lines[data.draw(st.integers(0, len(lines) - 1))]
+    reply = of_text("\n".join(lines))
+    assert reply.body == "\n".join(lines)
+    assert_lossless(reply)
+    assert_never_empty(reply)
