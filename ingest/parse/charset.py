@@ -25,13 +25,21 @@ _BYTE_ORDER_MARKS = (
 )
 _SENT_UNDECLARED = """
     windows-1252 windows-1250 windows-1251 windows-1253 windows-1254 windows-1255 windows-1256 windows-1257
-    windows-1258 windows-874 tis-620 iso-8859-2 iso-8859-5 iso-8859-7 koi8-r koi8-u cp866 cp850 macroman
+    windows-1258 windows-874 tis-620 iso-8859-2 iso-8859-5 iso-8859-6 iso-8859-7 koi8-r koi8-u cp866 cp850 macroman
     cp932 euc-jp gb18030 big5 cp949
 """
 _DETECTABLE = _SENT_UNDECLARED.split()
 """What mail without a declared charset is written in. The detector knows more, and mistakes short texts for them."""
 _WESTERN = re.compile(r"[\x00-\x7fäöüßàâáãéèêëíîïìóôòõúûùçñåæøœÄÖÜÉÈÊÀÁÂÇÑÅØÆÓÍÚ¿¡«»„“”‘’–—…€£§°·´\xa0©®™•²³½]*")
-_RARE = re.compile(r"[\u0180-\u0373\u0376-\u0379\u0500-\u058f\u0700-\u08ff\x80-\x9f]")
+_RARE = re.compile(
+    r"""[\u0180-\u019f\u01a2-\u01ae\u01b1-\u0217\u021c-\u02af\u0370-\u0373\u0376-\u0379\u0500-\u058f\u0700-\u08ff\x80-\x9f]
+    |[¤¦¨ª¬¯´¶¸À-ÖØ-öø-\u024f][\u0370-\u06ff]
+    |[\u0370-\u06ff][¤¦¨ª¬¯´¶¸À-ÖØ-öø-\u024f]""",
+    re.VERBOSE,
+)
+"""Characters and neighbours that hardly occur: where few octets read as UTF-8 give them, it is not UTF-8."""
+_MANY = 4
+"""As many valid sequences of UTF-8 are no chance."""
 _MULTI_BYTE = frozenset({"gb18030", "cp949", "cp950", "big5hkscs", "cp932", "euc_jp", "johab", "shift_jis_2004"})
 _LATIN = frozenset({"cp1252", "cp1250", "cp1254", "cp1257", "iso8859_2", "iso8859_15"})
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -40,10 +48,11 @@ _MIXED_WORD = re.compile(
     r"[A-Za-z][\u0370-\u058f\u05d0-\u06ff\u0e00-\u0e7f]|[\u0370-\u058f\u05d0-\u06ff\u0e00-\u0e7f][A-Za-z]"
 )
 """Letters of two scripts side by side in one word: nobody writes so."""
+_ASCII_LABELS = frozenset({"us-ascii", "ascii", "ansi_x3.4-1968", "7bit", "8bit", "us"})
 _PLAIN = frozenset({None, "utf_8", "cp1252"})
 """Charsets under which most ASCII text comes: a short cut."""
-_SURE = 0.2
-"""The detector's confidence above which it is believed against the Western reading of a short text."""
+_SURE = 0.12
+"""The detector's confidence above which it is believed against the Western reading of a text."""
 
 
 class Decoded(NamedTuple):
@@ -63,6 +72,8 @@ def decode(octets: bytes, label: str = "", hints: Iterable[str] = ()) -> Decoded
         hints: labels of charsets that the same mail uses elsewhere, tried before detection.
     """
     declared = codec_for(label) if label else None
+    if label.lower() in _ASCII_LABELS and not octets.isascii():
+        declared = None  # that it is wrong is all that the label tells
     found = _by_mark(octets) or _decode(octets, declared, hints)
     if found.codec != declared and not found.repair and not octets.isascii():
         found = found._replace(repair=_describe(label, found.codec))
@@ -149,10 +160,13 @@ def _as_utf_8(octets: bytes, declared: str | None) -> Decoded | None:
     text = _strict(octets, "utf_8")
     if text is None:
         return None
-    if declared == "utf_8" or (declared in (None, "cp1252") and not _RARE.search(text)):
+    if declared == "utf_8":
         return Decoded(text, "utf_8")
-    sequences = sum(octets.count(lead) for lead in _LEADS)
-    return Decoded(text, "utf_8") if sequences >= 4 and not _RARE.search(text) else None
+    is_many = sum(octets.count(lead) for lead in _LEADS) >= _MANY
+    is_plausible = not _RARE.search(text)
+    if declared in (None, "cp1252") or declared in WIDE:
+        return Decoded(text, "utf_8") if is_many or is_plausible else None
+    return Decoded(text, "utf_8") if is_many and is_plausible else None
 
 
 _LEADS = tuple(bytes((lead,)) for lead in range(0xC2, 0xF5))
@@ -192,31 +206,38 @@ def _as_patched_utf_8(octets: bytes) -> Decoded | None:
     shown = octets.decode("utf_8", "replace")
     bad = shown.count("\ufffd")
     good = sum(not c.isascii() for c in shown) - bad
-    if good < bad or good == 0:
+    text = octets.decode("utf_8", "ingest.cp1252")
+    if good < bad or 0 in (good, bad) or (good < _MANY * bad and _RARE.search(text)):
         return None
-    return Decoded(octets.decode("utf_8", "ingest.cp1252"), "utf_8", "UTF-8 with octets of another charset in it")
+    return Decoded(text, "utf_8", "UTF-8 with octets of another charset in it")
 
 
 def _as_detected(octets: bytes) -> Decoded | None:
-    western = _strict(octets[:MAX_DETECT_OCTETS], "cp1252")
-    guess = chardet.detect(octets[:MAX_DETECT_OCTETS], include_encodings=_DETECTABLE)
+    """The detector's answer, or the Western reading where that is the more likely one."""
+    sample = octets[:MAX_DETECT_OCTETS]
+    guess = chardet.detect(sample, include_encodings=_DETECTABLE)
     codec = codec_for(str(guess["encoding"] or ""))
-    if codec is None:
-        return None
-    doubtful = guess["confidence"] < _SURE and codec != "cp1252"
-    if doubtful and western is not None and _is_western(western):
+    western = _strict(sample, "cp1252")
+    if codec is not None and western is not None and _is_rather_western(western, codec, guess["confidence"]):
         codec = "cp1252"
-    text = _strict(octets, codec)
-    if text is not None and _MIXED_WORD.search(text) and western is not None:
-        text, codec = _strict(octets, "cp1252"), "cp1252"
-    return None if text is None else Decoded(text, codec)
+    text = _strict(octets, codec) if codec is not None else None
+    if codec is None or text is None:
+        return None
+    if western is not None and _MIXED_WORD.search(text):
+        return Decoded(octets.decode("cp1252", "ingest.cp1252"), "cp1252")
+    return Decoded(text, codec)
 
 
-def _is_western(text: str) -> bool:
-    """Whether a short text reads as one of the languages of Western Europe: few accents, each a common one."""
-    accented = sum(not c.isascii() for c in text)
-    few = accented <= 3 or "¿" in text or "¡" in text
-    return few and accented * 2 <= len(text) and _WESTERN.fullmatch(text) is not None
+def _is_rather_western(western: str, codec: str, confidence: float) -> bool:
+    """Whether a text whose accents are all common in Western Europe is written in one of its languages.
+
+    Against another Latin alphabet, where the detector is not sure; against another script, where ASCII prevails."""
+    if _WESTERN.fullmatch(western) is None:
+        return False
+    if codec in _LATIN:
+        return confidence < _SURE
+    letters = [character for character in western if character.isalpha()]
+    return len(letters) > 3 * sum(not letter.isascii() for letter in letters)
 
 
 def _as_near_as_possible(octets: bytes, declared: str | None) -> Decoded:
