@@ -5,18 +5,14 @@ from the octets by a walk of our own, because they must be exact, and because ev
 text on mail that people really send; ``docs/decisions/parse-own-walk.md`` has the cases.
 """
 
-import re
-
 from ingest.message import ParsedMessage
 from ingest.parse.assembly import assemble
 from ingest.parse.defects import Defects
-from ingest.parse.header import Header, read_message
+from ingest.parse.header import Header, read_message, with_line_feeds
 from ingest.parse.part import Part
 from ingest.parse.structure import Builder, walk
 
 __all__ = ["attachment", "parse"]
-
-_TRACE_FIELDS = re.compile(rb"(?:(?:Received|Return-Path|Delivered-To):[^\n]*\n(?:[ \t][^\n]*\n)*)*", re.IGNORECASE)
 
 
 def parse(content: bytes) -> ParsedMessage:
@@ -49,15 +45,7 @@ def attachment(content: bytes, part: int) -> bytes:
 
 
 def _read_structure(content: bytes, defects: Defects) -> tuple[Header, list[Part]]:
-    content = _with_line_feeds(content)
+    content = with_line_feeds(content)
     header = read_message(content, defects)
     root = Builder(defects, len(content)).build(content, header, len(content))
     return header, list(walk(root))
-
-
-def _with_line_feeds(content: bytes) -> bytes:
-    """Lines that end with CR alone (old Macintosh) get LF instead; the length stays. Trace fields may stand above."""
-    last_feed = content.rfind(b"\n") + 1
-    if content.find(b"\r", last_feed) < 0 or not _TRACE_FIELDS.fullmatch(content, 0, last_feed):
-        return content
-    return content[:last_feed] + content[last_feed:].replace(b"\r", b"\n")

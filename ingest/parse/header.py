@@ -16,6 +16,7 @@ _NAME = re.compile(rb"[!-9;-~]{1,200}")
 _BOM = b"\xef\xbb\xbf"
 _BLANK_TOP = re.compile(rb"[ \t\r\n]*")
 _FIRST_FIELD = re.compile(rb"(?:\xef\xbb\xbf)?(?:From |>From )?[^\n]{0,200}?[!-9;-~]{1,76}[ \t]*:")
+_TRACE_FIELDS = re.compile(rb"(?:(?:Received|Return-Path|Delivered-To):[^\n]*\n(?:[ \t][^\n]*\n)*)*", re.IGNORECASE)
 _LOOK_AHEAD = 3
 
 _ON_THE_WAY = """
@@ -56,8 +57,17 @@ class Header(NamedTuple):
         return next((field.value for field in self.fields if field.name == name), b"")
 
 
+def with_line_feeds(content: bytes) -> bytes:
+    """Lines that end with CR alone (old Macintosh) get LF instead; the length stays. Trace fields may stand above."""
+    last_feed = content.rfind(b"\n") + 1
+    if content.find(b"\r", last_feed) < 0 or not _TRACE_FIELDS.fullmatch(content, 0, last_feed):
+        return content
+    return content[:last_feed] + content[last_feed:].replace(b"\r", b"\n")
+
+
 def read_message(content: bytes, defects: Defects) -> Header:
-    """The header block of a whole message, past whatever stands before its first field."""
+    """The header block of a whole message, past whatever stands before its first field, with any line ends."""
+    content = with_line_feeds(content)
     start = _skip_top(content, defects)
     header = read(content, start, len(content), defects)
     if header.fields and all(field.name in TRACE for field in header.fields):
