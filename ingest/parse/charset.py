@@ -206,8 +206,10 @@ def _as_patched_utf_8(octets: bytes) -> Decoded | None:
     shown = octets.decode("utf_8", "replace")
     bad = shown.count("\ufffd")
     good = sum(not c.isascii() for c in shown) - bad
+    if good < bad or 0 in (good, bad):
+        return None
     text = octets.decode("utf_8", "ingest.cp1252")
-    if good < bad or 0 in (good, bad) or (good < _MANY * bad and _RARE.search(text)):
+    if good < _MANY * bad and _RARE.search(text):
         return None
     return Decoded(text, "utf_8", "UTF-8 with octets of another charset in it")
 
