@@ -31,6 +31,7 @@ _VERB = re.compile(
 _OPENS = frozenset(every(lambda language: language.opens))
 _PRONOUNS = {language.name: frozenset(language.i) for language in LANGUAGES}
 _EMAIL = re.compile(r"[\w.+=-]{1,64}@[\w-]{1,63}\.[\w.-]{1,190}|[\w.+=-]{1,64}@(?=\W|$)")
+_ADDRESSED = re.compile(r"[<(\[][\w.+=-]{1,64}@|@[\w.-]{3,255}[>)\]]? ?:$")
 _YEAR = r"(?:19|20|25)\d{2}"
 _DATE = re.compile(
     rf"(?<!\d)(?:\d{{1,4}} ?[./-] ?\d{{1,2}} ?[./-] ?\d{{1,4}}|{_YEAR} ?[年년]|{_YEAR}(?!\d)|\d{{1,2}}月 ?\d{{1,2}}日)"
@@ -147,62 +148,62 @@ def _opens(text: str) -> bool:
 
 
 def _weigh(joined: str, lines: Sequence[Line], stop: int) -> Attribution | None:
-    text = joined.strip("-–— ").lower() if joined.startswith("-") else joined.lower()
-    verb = _VERB.search(text)
-    email = _EMAIL.search(text) is not None
-    if not verb and not email and not _ZONE.search(text):
-        return None if not _dated(text) else _by_date(text, lines, stop)
-    languages = _VERBS[verb.group()] if verb else ()
-    dated = _DATE.search(text) is not None
-    timed = _TIME.search(text) is not None
-    if not _ended(text, verb):
-        return _unended(text, lines, stop, dated=dated, timed=timed, email=email)
+    found = _Evidence(joined.strip("-–— ").lower() if joined.startswith("-") else joined.lower())
     quoted = _quoted_below(lines, stop)
-    if verb and _is_sentence(text, languages) and not (email and quoted):
+    if found.is_sentence and not (found.email and quoted):
         return None
-    if (verb and email) or (dated and timed and (verb or email)):
-        return Attribution(stop, languages, unmarked=True)
-    if quoted and (dated or timed or email or _is_short(text, verb)):
-        return Attribution(stop, languages, unmarked=False)
+    if found.proves():
+        return Attribution(stop, found.languages, unmarked=True)
+    if quoted and found.suffices():
+        return Attribution(stop, found.languages, unmarked=False)
     return None
 
 
-def _ended(text: str, verb: re.Match[str] | None) -> bool:
-    """It ends as attributions do: with a colon, dashes, or the verb itself."""
-    return text.endswith(_ENDS) or (verb is not None and verb.end() >= len(text.rstrip(" .>)")))
+class _Evidence:
+    """What in a line, in lower case, speaks for an attribution."""
 
+    def __init__(self, text: str) -> None:
+        verb = _VERB.search(text)
+        self._text = text
+        self.languages = _VERBS[verb.group()] if verb else ()
+        self.verb = verb is not None
+        self.email = _EMAIL.search(text) is not None
+        self.addressed = self.email and _ADDRESSED.search(text) is not None
+        self.dated = _DATE.search(text) is not None
+        self.timed = _TIME.search(text) is not None
+        self.opens = _opens(text)
+        self.colon = text.endswith(_ENDS)
+        self.ends = self.colon or (verb is not None and verb.end() >= len(text.rstrip(" .>)")))
 
-def _dated(text: str) -> bool:
-    return text.endswith(_ENDS) and _DATE.search(text) is not None and _TIME.search(text) is not None
+    @property
+    def is_sentence(self) -> bool:
+        """``I wrote``, ``he wrote``: a person says so, no mail program."""
+        words = frozenset(self._text.split())
+        return any(not words.isdisjoint(_PRONOUNS[language]) for language in self.languages)
 
+    def proves(self) -> bool:
+        """Whether what follows is quoted even if nothing marks it."""
+        if self.dated and self.timed and self._text[:1].isdigit() and _ZONE.search(self._text):
+            return True
+        if not self.ends:
+            return False
+        return (
+            (self.verb and self.addressed)
+            or (self.verb and self.dated and (self.timed or self.email))
+            or (self.dated and self.timed and self.addressed)
+        )
 
-def _by_date(text: str, lines: Sequence[Line], stop: int) -> Attribution | None:
-    """An unknown language and no address: the date, the time and the quoted lines below have to do."""
-    return Attribution(stop, (), unmarked=False) if _opens(text) and _quoted_below(lines, stop) else None
+    def suffices(self) -> bool:
+        """Whether it is an attribution where quoted lines follow."""
+        if not self.ends:
+            return self.dated and self.email and self._text[:1].isdigit() and self._text.endswith(">")
+        if not (self.verb or self.email):
+            return self.colon and self.dated and self.timed and self.opens
+        return self.dated or self.timed or self.email or self._is_short()
 
-
-def _unended(
-    text: str, lines: Sequence[Line], stop: int, *, dated: bool, timed: bool, email: bool
-) -> Attribution | None:
-    """Without a colon: only where a date leads and no person writes so."""
-    if not dated or not text[:1].isdigit():
-        return None
-    if timed and _ZONE.search(text):
-        return Attribution(stop, (), unmarked=True)
-    if email and text.endswith(">") and _quoted_below(lines, stop):
-        return Attribution(stop, (), unmarked=False)
-    return None
-
-
-def _is_sentence(text: str, languages: Sequence[str]) -> bool:
-    """``I wrote``, ``he wrote``: a person says so, no mail program."""
-    words = frozenset(text.split())
-    return any(not words.isdisjoint(_PRONOUNS[language]) for language in languages)
-
-
-def _is_short(text: str, verb: re.Match[str] | None) -> bool:
-    """``Jane Doe wrote:`` and nothing else, where the name does not begin like a sentence."""
-    return verb is not None and len(text) <= 60 and len(text.split()) <= 6 and "," not in text
+    def _is_short(self) -> bool:
+        """``Jane Doe wrote:`` and nothing else, where the name does not begin like a sentence."""
+        return self.verb and len(self._text) <= 60 and len(self._text.split()) <= 6 and "," not in self._text
 
 
 def _quoted_below(lines: Sequence[Line], stop: int) -> bool:
@@ -210,3 +211,9 @@ def _quoted_below(lines: Sequence[Line], stop: int) -> bool:
         if not line.blank or line.quoted:
             return line.quoted or line.text.startswith(("| ", "|\n"))
     return False
+
+
+def is_enclosed(line: Line) -> bool:
+    """``>>> Jane Doe <jane@doe.example> 05.01.2026 10:14 >>>``, as GroupWise writes it, above a quote without marks."""
+    text = line.plain
+    return line.depth == 3 and text.endswith(">>>") and bool(_EMAIL.search(text) or _DATE.search(text))

@@ -11,6 +11,8 @@ from ingest.reply.lines import Line
 
 _LINES = 40
 _CONTINUED = 3
+_INDENTS = ("    ", "\t")
+"""A header that somebody shows, as code."""
 _LABEL = 30
 _ADDRESS = re.compile(r"[\w.+=-]{1,64}@[\w-]{1,63}")
 _YEAR = re.compile(r"(?:19|20|25)\d{2}|\d{1,2}[./-]\d{1,2}[./-]\d{2}|[١٢]\d{3}")
@@ -120,7 +122,7 @@ class Reader:
 
     def _block_at(self, start: int) -> Header | None:
         block = _collect(self._lines, start)
-        if block is None:
+        if block is None or self._lines[start].text.startswith(_INDENTS):
             return None
         if not block.convincing(ruled=False):
             self._barren = max(self._barren, block.stop)

@@ -125,6 +125,8 @@ class Scanner:
 
     def _quote(self, at: int) -> tuple[Block, ...]:
         """A run of quoted lines, with the blank lines inside it."""
+        if attribution.is_enclosed(self.lines[at]):
+            return self._rest(at, "attribution (GroupWise)", 0.95)
         stop = last = at + 1
         cited = self.lines[at].mark is not None or self.lines[at].copied
         while stop < len(self.lines) and (self.lines[stop].quoted or self.lines[stop].blank):
