@@ -60,7 +60,7 @@ class Connection(SMTP):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._wire = Wire(self._reader)
-        self._client = client_address(transport.get_extra_info("peername"))
+        self._client = client_address((transport.get_extra_info("peername") or [None])[0])
         self._listener.connections.add(self)
         metrics.CONNECTIONS.inc()
 
@@ -102,7 +102,7 @@ class Connection(SMTP):
             if not proxied:
                 LOG.info("refused: no valid PROXY header", client=self._client)
                 return False
-            self._client = client_address((proxied.src_addr,)) or self._client
+            self._client = client_address(proxied.src_addr) or self._client
         refusal = self._listener.admit(self._client)
         if refusal:
             self.end(refusal)
@@ -224,7 +224,9 @@ class Connection(SMTP):
         metrics.REFUSED.labels(reply[:3]).inc()
         transaction = self.envelope
         sender = transaction.mail_from if transaction else None
-        LOG.info("refused", client=self._client, reply=reply, mail_from=sender and log.redact_address(sender))
+        # Of recipients too many there may be thousands; each other refusal costs patience, so their number is bounded.
+        write = LOG.info if cost(reply) else LOG.debug
+        write("refused", client=self._client, reply=reply, mail_from=sender and log.redact_address(sender))
 
     def _spend(self, price: int) -> None:
         self._patience -= price

@@ -57,10 +57,15 @@ class Listener:
         return None if self.limits.connect(client) else replies.TOO_MANY_CONNECTIONS
 
 
-def client_address(peer: Any) -> str:
-    """The IP address in a socket's peer name, IPv4 written as such; ``""`` where there is none (the client is gone)."""
-    host = str(peer[0]) if isinstance(peer, tuple) and peer[0] else ""
-    return host.partition("%")[0].removeprefix("::ffff:") if "." in host else host.partition("%")[0]
+def client_address(host: object) -> str:
+    """The IP address that a socket or a proxy names, IPv4 written as such; ``""`` where it is none (a Unix socket)."""
+    if not isinstance(host, str | ipaddress.IPv4Address | ipaddress.IPv6Address):
+        return ""
+    name = str(host).partition("%")[0]
+    if ":" not in name:
+        return name
+    mapped = ipaddress.IPv6Address(name).ipv4_mapped
+    return str(mapped) if mapped else name
 
 
 def _within(client: str, networks: tuple[Network, ...]) -> bool:

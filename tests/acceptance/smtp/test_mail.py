@@ -4,11 +4,12 @@ import asyncio
 import smtplib
 from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
+from typing import ClassVar
 
 import pytest
 
 from ingest.sources.smtp import SmtpSource
-from tests.smtp import OURS, SENDER, Inbox, connected, listening
+from tests.smtp import OURS, SENDER, Inbox, connected, listening, until
 
 MAIL = b"From: alice@customer.example\r\nSubject: It works\r\n\r\nThank you.\r\n"
 
@@ -193,6 +194,23 @@ async def test_commands_sent_together_are_answered_in_order_and_together(inbox: 
         client.send(b"two\r\n.\r\nQUIT\r\n")
         assert [(await client.reply())[:3] for _ in range(2)] == ["250", "221"]
     assert [message.content[message.trace_length :] for message in inbox.messages] == [b"one\r\n", b"two\r\n"]
+
+
+async def test_replies_to_commands_that_came_together_go_out_together(inbox: Inbox) -> None:
+    class Watching(asyncio.Protocol):
+        received: ClassVar[list[bytes]] = []
+
+        def data_received(self, data: bytes) -> None:
+            self.received.append(data)
+
+    async with listening(inbox) as source:
+        transport, watching = await asyncio.get_running_loop().create_connection(Watching, "127.0.0.1", source.port)
+        await until(lambda: bool(watching.received))
+        watching.received.clear()
+        transport.write(b"EHLO client.example\r\n" + b"NOOP x\r\n" * 50)
+        await until(lambda: b"".join(watching.received).count(b"250 2.0.0 ") == 50)
+        transport.close()
+    assert len(watching.received) == 1
 
 
 async def test_a_command_that_comes_in_pieces_is_answered_when_it_is_whole(inbox: Inbox) -> None:

@@ -32,8 +32,17 @@ V2_IPV6 = version_2(
         (b"PROXY TCP6 2001:db8::7 ::1 4321 25\r\n", "2001:db8::7", "[IPv6:2001:db8::7]"),
         (b"PROXY UNKNOWN\r\n", "127.0.0.1", "[127.0.0.1]"),
         (version_2(0x00, b"", command=0x20), "127.0.0.1", "[127.0.0.1]"),
+        (version_2(0x31, b"/run/socket".ljust(216, b"\0")), "127.0.0.1", "[127.0.0.1]"),
     ],
-    ids=["version 1", "version 2", "version 2 IPv6", "version 1 IPv6", "version 1 unknown", "version 2 local"],
+    ids=[
+        "version 1",
+        "version 2",
+        "version 2 IPv6",
+        "version 1 IPv6",
+        "version 1 unknown",
+        "version 2 local",
+        "version 2 Unix",
+    ],
 )
 async def test_the_client_behind_a_trusted_proxy_is_the_client(
     inbox: Inbox, header: bytes, client_address: str, literal: str

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from ingest.envelope import ReceivedMessage
 from ingest.store import StoreUnavailable
-from tests.smtp import OURS, Inbox, connected, listening, until
+from tests.smtp import OURS, SECONDS, Inbox, connected, listening, until
 
 ENHANCED = re.compile(r"([245])\d\d \1\.\d{1,3}\.\d{1,3} \S")
 
@@ -273,6 +273,22 @@ async def test_messages_that_memory_has_no_room_for_are_refused_for_the_time_bei
             assert (await third.deliver(b"y" * 90_000)).startswith("250 2.0.0 ")
 
 
+async def test_a_mail_that_is_only_dropped_takes_no_room_from_others(inbox: Inbox) -> None:
+    async with (
+        listening(inbox, max_message_bytes=100_000, octets=200_000) as source,
+        connected(source) as endless,
+        connected(source) as first,
+        connected(source) as second,
+    ):
+        await endless.begin()
+        endless.send(b"x" * 150_000)
+        await first.begin()
+        first.send(b"y" * 90_000)
+        async with asyncio.timeout(SECONDS):
+            while not (await second.deliver(b"z" * 90_000)).startswith("250 2.0.0 "):
+                await asyncio.sleep(0.1)
+
+
 async def test_strangers_are_refused_where_the_relays_are_known(inbox: Inbox) -> None:
     known = ("10.0.0.0/8", "::1/128")
     async with listening(inbox, smtp_relays=known) as source, connected(source, greeted=False) as client:
@@ -333,3 +349,11 @@ async def test_refusals_are_logged_without_whole_addresses(inbox: Inbox) -> None
     assert line["reply"].startswith("550 5.7.1 ")
     assert line["mail_from"] == "a…@customer.example"
     assert "bob@" not in repr(logs)
+
+
+async def test_recipients_too_many_do_not_fill_the_log(inbox: Inbox) -> None:
+    with capture_logs() as logs:
+        async with listening(inbox, max_recipients=1) as source, connected(source) as client:
+            await client.say_all("EHLO client.example", "MAIL FROM:<>", *(["RCPT TO:<help@ours.example>"] * 5))
+            refused = [line for line in logs if line["event"] == "refused"]
+    assert [line["log_level"] for line in refused] == ["debug"] * 4
