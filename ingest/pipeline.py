@@ -15,7 +15,7 @@ Decide first, write once: everything above ``identify`` also serves ``ingest exp
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -39,6 +39,9 @@ from ingest.outcome import (
 from ingest.store import Standing
 
 SUBJECT_CHARACTERS = 200
+LARGE_BYTES = 2 * 1024 * 1024
+LARGE_AT_ONCE = 4
+"""Large messages whose octets wait in memory for a parsing process at the same time."""
 UNRESOLVED = Resolution(ticket_id=None)
 
 
@@ -125,6 +128,7 @@ class Pipeline:
         self._carrier = carrier
         self._rules = rules
         self._clock = clock
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def process(self, queued: QueuedMessage, *, turn: AbstractAsyncContextManager[None]) -> Outcome:
         """The whole story of a claimed message; its outcome is for the worker to settle.
@@ -135,7 +139,8 @@ class Pipeline:
         Raises:
             StoreUnavailable: the store does not answer; nothing was posted.
         """
-        decision = await self.decide(queued, await self._facts.content(queued.queue_id))
+        async with self._large if queued.size > LARGE_BYTES else nullcontext():
+            decision = await self.decide(queued, await self._facts.content(queued.queue_id))
         async with turn:
             identifying = asyncio.create_task(self._identify(queued, decision))
         if (outcome := _stand(await identifying, queued, decision)) is not None:

@@ -174,8 +174,12 @@ def _no_recipient_of_ours(_message: ParsedMessage, envelope: Envelope, house: Ho
     return "none of its recipients is ours: check INGEST_DOMAINS and INGEST_RECIPIENTS"
 
 
+_UNREADABLE = ("empty:", "not a mail:", "nested:")
+"""Defects (``parse.defects``) after which what was read is not what somebody wrote."""
+
+
 def _unreadable(message: ParsedMessage, _envelope: Envelope, _house: House) -> str | None:
-    return next((defect for defect in message.defects if defect.startswith(("empty:", "not a mail:"))), None)
+    return next((defect for defect in message.defects if defect.startswith(_UNREADABLE)), None)
 
 
 def _no_author(message: ParsedMessage, _envelope: Envelope, _house: House) -> str | None:

@@ -101,7 +101,7 @@ def _telling_local_parts(message: ParsedMessage, envelope: Envelope, domains: fr
     for addresses in (envelope.rcpt_tos, message.delivered_to, fields):
         pairs = (address.rpartition("@") for address in addresses)
         ours = tuple(dict.fromkeys(local for local, _at, domain in pairs if domain.lower() in domains))
-        if any("+" in local for local in ours):
+        if any(_SIGNED_ADDRESS.fullmatch(local) or _ADDRESS_DETAIL.fullmatch(_detail(local)) for local in ours):
             return ours
     return ()
 
@@ -128,6 +128,11 @@ def _signed_addresses(local_parts: Iterable[str], key: bytes) -> Iterable[Eviden
             yield _proof("signed-address", local, _restored(match[1]), good)
 
 
+def _detail(local: str) -> str:
+    """What follows the first ``+`` of a local part (RFC 5233)."""
+    return local.partition("+")[2]
+
+
 def _restored(ticket_id: str) -> str:
     """Some mail systems write addresses in capitals; the ids of the API have none."""
     return ticket_id.lower() if ticket_id.isupper() else ticket_id
@@ -149,7 +154,7 @@ def _proof(signal: str, value: str, ticket_id: str, good: bool) -> Evidence:
 
 def _address_details(local_parts: Iterable[str]) -> Iterable[Candidate]:
     for local in local_parts:
-        detail = local.partition("+")[2]
+        detail = _detail(local)
         if (match := _ADDRESS_DETAIL.fullmatch(detail)) is not None:
             identifier = detail.upper() if match[1].isdigit() else _restored(match[1])
             yield Candidate(signal="address-detail", value=local, identifier=identifier, strength="medium")

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ingest.parse import header as headers
 from ingest.parse import unwrap
-from ingest.parse.defects import CUT, STRUCTURE, Defects
+from ingest.parse.defects import CUT, NESTED, STRUCTURE, Defects
 from ingest.parse.header import Header
 from ingest.parse.limits import MAX_DEPTH, MAX_EXPANDED_OCTETS, MAX_PARTS, MAX_SCANS, MIN_SCANNED_OCTETS
 from ingest.parse.part import Part
@@ -52,7 +52,7 @@ class Builder:
             part = replace(part, default_type="multipart/mixed")
         is_multipart = part.main_type == "multipart"
         if is_multipart and depth >= MAX_DEPTH:
-            self._defects.note(CUT, f"more than {MAX_DEPTH} multiparts lie in each other")
+            self._defects.note(NESTED, f"more than {MAX_DEPTH} multiparts lie in each other")
             return replace(part, is_cut=True)
         return self._with_children(part, depth) if is_multipart else self._with_contents(part, depth)
 

@@ -11,7 +11,7 @@ from mailparser import MailParser
 
 from ingest.message import ParsedMessage
 from ingest.parse import addresses, assembly, attachment, parse
-from ingest.parse.defects import CUT, INTERNAL
+from ingest.parse.defects import INTERNAL, NESTED
 from ingest.parse.limits import MAX_FIELDS, MAX_PARTS
 from tests.fixture_mails import load
 from tests.parsing import entity, html, in_base64, mail, multipart, plain, words
@@ -134,10 +134,10 @@ def test_a_resource_attack_is_read_in_bounded_time_and_size(name: str) -> None:
     assert len(message.headers) <= MAX_FIELDS
 
 
-def test_what_a_limit_cut_is_told_and_kept_as_a_file() -> None:
+def test_what_lies_too_deep_is_told_and_kept_as_a_file() -> None:
     content = _nested(60)
     message = parse(content)
-    assert CUT in words(message)
+    assert NESTED in words(message)
     assert any(b"deep" in attachment(content, each.part) for each in message.attachments)
 
 
