@@ -54,37 +54,34 @@ _TINY_STYLE = re.compile(r"(?:^|;)(?:width|height|max-width|max-height):[012](?:
 
 def clean(root: Element, pictures: Mapping[str, str]) -> None:
     """Change the tree in place. ``pictures`` gives the file names of the pictures that ``cid:`` addresses name."""
-    removed: list[Element] = []
     prose = _text_size(root) // 2
-    for element in list(root.iter()):
+    stack = [root]
+    while stack:
+        element = stack.pop()
         given = element.get("style")
         style = "".join(given[:2_000].lower().split()) if given else ""
         if not isinstance(element.tag, str) or element.tag in _DROPPED or _is_hidden(element, style):
-            removed.append(element)
+            _blank(element)
         elif element.tag == "img":
-            _picture(element, style, pictures, removed)
+            _picture(element, style, pictures)
         elif element.tag == "a":
             _link(element)
-        elif element.tag == "pre":
-            _preformatted(element, style, prose)
+        elif element.tag == "pre" and not _is_prose(element, style, prose):
+            _flatten(element)
         else:
             _rename(element, style)
-    for element in removed:
-        _remove(element)
+        stack.extend(element)
 
 
 def _text_size(element: Element) -> int:
     return sum(len(piece) for piece in element.itertext())
 
 
-def _preformatted(element: Element, style: str, most: int) -> None:
-    if _is_prose(element, style, most):
-        _break_lines(element)
-        return
-    code = "".join(str(piece) for piece in element.itertext())
-    tail = element.tail
-    element.clear()
-    element.text, element.tail = code, tail
+def _flatten(code: Element) -> None:
+    """Code is text alone: what is inside it would tear it apart."""
+    text = "".join(str(piece) for piece in code.itertext())
+    _blank(code)
+    code.tag, code.text = "pre", text
 
 
 def _is_prose(element: Element, style: str, most: int) -> bool:
@@ -114,18 +111,11 @@ def _break(text: str) -> Element:
     return line
 
 
-def _remove(element: Element) -> None:
-    """Take an element out; the text behind it stays."""
-    parent = element.getparent()
-    if parent is None:
-        return
-    previous = element.getprevious()
-    if previous is None:
-        parent.text = (parent.text or "") + (element.tail or "")
-    else:
-        previous.tail = (previous.tail or "") + (element.tail or "")
-    element.tail = None
-    parent.remove(element)
+def _blank(element: Element) -> None:
+    """Nothing is left of an element but its place; the text behind it stays."""
+    tail = element.tail
+    element.clear()
+    element.tag, element.tail = "span", tail
 
 
 def _is_hidden(element: Element, style: str) -> bool:
@@ -137,6 +127,9 @@ def _rename(element: Element, style: str) -> None:
     """Known elements keep their name, their like get a known one, and the rest is nothing but its content."""
     if "mso-list:ignore" in style:
         _word_bullet(element)
+        return
+    if element.tag == "pre":
+        _break_lines(element)
         return
     tag = _meant(element, style)
     tag = _RENAMED.get(tag, tag)
@@ -165,9 +158,7 @@ def _word_paragraph(element: Element, style: str) -> str:
 def _word_bullet(element: Element) -> None:
     """The bullet that Word writes out: the list makes its own; a number says that it is an ordered one."""
     ordered = text_of(element, 8)[:1].isalnum()
-    tail = element.tail
-    element.clear()
-    element.tag, element.tail = "span", tail
+    _blank(element)
     if ordered:
         element.set("start", "1")
 
@@ -209,7 +200,7 @@ def safe_address(address: str) -> str:
     return address if _PLAIN_ADDRESS.fullmatch(address) else quote(address, safe=_ADDRESS_SIGNS, errors="replace")
 
 
-def _picture(element: Element, style: str, pictures: Mapping[str, str], removed: list[Element]) -> None:
+def _picture(element: Element, style: str, pictures: Mapping[str, str]) -> None:
     """A picture keeps its place; one that nobody can see only reports that the mail was opened, and goes."""
     source = element.get("src", "").strip()
     tiny = element.get("width", "") in _TINY or element.get("height", "") in _TINY or _TINY_STYLE.search(style)
@@ -217,7 +208,7 @@ def _picture(element: Element, style: str, pictures: Mapping[str, str], removed:
     name = " ".join(_NAME.findall(pictures.get(identifier, "") or element.get("alt", "")))[:200] or "image"
     element.attrib.clear()
     if tiny or not source:
-        removed.append(element)
+        _blank(element)
         return
     address = f"cid:{quote(identifier, safe='@.-_$+')}" if identifier else safe_address(source)
     if address.startswith(("http", "cid:")):

@@ -21,7 +21,7 @@ _DELIMITERS = frozenset({"--", "—", "–", "‐‐", "−−"})
 
 _DEVICES = re.compile(
     r"(?<!\w)(?:iphone|ipad|ipod|android|mobile?|mobilger|mobilen|mobiele|smartphone|handy|blackberry|galaxy|samsung"
-    r"|phone|huawei|xiaomi|redmi|oppo|vivo|honor|htc|nokia|lumia|windows|outlook|e-?mail|mail|mailbox|airmail|spark"
+    r"|phone|huawei|xiaomi|redmi|oppo|vivo|honor|htc|nokia|lumia|windows|outlook|mailbox|mail\.ru|airmail|spark"
     r"|proton|protonmail|yahoo|gmail|tablet|tablette|handheld|cell|device|surface|pixel|sony|xperia|lg|moto|motorola"
     r"|oneplus|fairphone|superhuman|hey|thunderbird|k-9|bluemail|mailspring|newton|edison|typeapp|mymail|yandex|яндекс"
     r"|aqua|nine|boxer|spike|canary|zoho|tuta|tutanota|fastmail|posteo|gmx|web\.de|aol|orange|libero|mailbird|em client"
@@ -34,6 +34,9 @@ _TRACES = frozenset({"ᐧ"})
 """Lone signs that mail trackers leave behind."""
 _DEVICE_WORDS = 16
 _OWN_DEVICE_WORDS = 8
+_SHORT_WORDS = 6
+_SHORT_LENGTH = 45
+_COMPANY_LENGTH = 500
 
 
 def _pattern(phrase: str) -> Callable[[str], bool]:
@@ -46,9 +49,12 @@ def _pattern(phrase: str) -> Callable[[str], bool]:
 
 _BY_DEVICE = tuple(_pattern(phrase) for phrase in every(lambda language: language.device))
 _BY_PHRASE = tuple(_pattern(phrase) for phrase in every(lambda language: language.device_any))
+_SHORT = tuple(_pattern(phrase) for phrase in every(lambda language: language.device_short))
 _LEGAL_OPENS = tuple(every(lambda language: language.legal_opens))
 _LEGAL = tuple(dict.fromkeys(every(lambda language: language.legal)))
+_COMPANY = tuple(every(lambda language: language.company))
 _FOOTERS = tuple(every(lambda language: language.footer))
+_LIST_FOOTERS = tuple(every(lambda language: language.list_footer))
 
 
 @dataclass(slots=True)
@@ -125,7 +131,7 @@ def _delimiter(stretch: Stretch) -> int | None:
     filled = dashes = 0
     for at in range(stretch.stop - 1, stretch.start - 1, -1):
         line = stretch.lines[at]
-        if line.text.strip() in _DELIMITERS and at not in stretch.protected:
+        if line.plain in _DELIMITERS and at not in stretch.protected:
             if _is_exact(line):
                 exact = at if filled <= _EXACT_SIGNATURE_LINES else exact
             else:
@@ -149,9 +155,10 @@ def _take_paragraph(stretch: Stretch) -> None:
     if devices < last:
         stretch.take("device-line", devices, "device line", 0.95)
         return
-    first = next((at for at in range(last - 1, first - 1, -1) if is_rule(stretch.lines[at].text)), first)
+    rule = next((at for at in range(first, last) if is_rule(stretch.lines[at].text)), None)
+    first = first if rule is None else rule
     paragraph = " ".join(line.plain for line in stretch.lines[first:last])[:_PARAGRAPH_LENGTH].lower()
-    if is_footer(paragraph):
+    if is_footer(paragraph, ruled=rule is not None):
         stretch.take("footer", first, "footer", 0.85)
     elif _heads_footer(stretch, paragraph):
         stretch.take("footer", first, "footer", 0.8)
@@ -191,14 +198,16 @@ def is_device_line(text: str) -> bool:
         return False
     if count <= _OWN_DEVICE_WORDS and (_OUTLOOK.search(lowered) or any(matches(lowered) for matches in _BY_PHRASE)):
         return True
-    return _DEVICES.search(lowered) is not None and any(matches(lowered) for matches in _BY_DEVICE)
+    short = count <= _SHORT_WORDS and len(lowered) <= _SHORT_LENGTH
+    patterns = (*_BY_DEVICE, *_SHORT) if short else _BY_DEVICE
+    return _DEVICES.search(lowered) is not None and any(matches(lowered) for matches in patterns)
 
 
-def is_footer(paragraph: str) -> bool:
-    """Whether a paragraph, in lower case, is a legal, list or scanner footer."""
-    if any(phrase in paragraph for phrase in _FOOTERS):
+def is_footer(paragraph: str, *, ruled: bool) -> bool:
+    """Whether a paragraph, in lower case, is a legal, list or scanner footer; ``ruled``: it begins with a rule."""
+    text = paragraph.lstrip("_-=* ")
+    if text.startswith(_FOOTERS) or (ruled and any(phrase in text for phrase in _LIST_FOOTERS)):
         return True
-    if len(paragraph) < 25:
-        return False
-    stems = sum(stem in paragraph for stem in _LEGAL)
-    return stems >= 4 or (stems >= 2 and paragraph.lstrip("_-* ").startswith(_LEGAL_OPENS))
+    if len(text) <= _COMPANY_LENGTH and sum(phrase in text for phrase in _COMPANY) >= 3:
+        return True
+    return text.startswith(_LEGAL_OPENS) and sum(stem in text for stem in _LEGAL) >= 2

@@ -39,15 +39,21 @@ class Language:
     above: Words = ()
     """``Reply above this line``: what follows is quoted."""
     device: Words = ()
-    """Lines that a phone or an app adds; ``…`` stands for any words, and at least one of them names a device."""
+    """Lines that a phone or an app adds; ``…`` stands for any words, and one of them names a device."""
     device_any: Words = ()
     """The same where the phrase alone is proof enough, such as ``sent from my …``."""
+    device_short: Words = ()
+    """The same where a longer line could be a sentence, such as ``from my …``."""
     legal_opens: Words = ()
     """First words of a legal footer."""
     legal: Words = ()
     """Stems that legal footers are full of."""
+    company: Words = ()
+    """What the law has companies write below their mails."""
     footer: Words = ()
-    """Phrases of list, virus scanner and advertising footers; one of them suffices."""
+    """First words of the footers of lists, virus scanners and gateways."""
+    list_footer: Words = ()
+    """What the footer of a list says below a rule."""
 
 
 def _words(listed: str) -> Words:

@@ -127,23 +127,25 @@ class Scanner:
         """A run of quoted lines, with the blank lines inside it."""
         if attribution.is_enclosed(self.lines[at]):
             return self._rest(at, "attribution (GroupWise)", 0.95)
-        stop = last = at + 1
-        cited = self.lines[at].mark is not None or self.lines[at].copied
-        while stop < len(self.lines) and (self.lines[stop].quoted or self.lines[stop].blank):
-            mark = self.lines[stop].mark
-            if mark is not None and mark.kind is not Kind.QUOTE:
-                break
-            if self.lines[stop].quoted:
-                last = stop + 1
-                cited = cited or mark is not None or self.lines[stop].copied
-            stop += 1
-        if self._is_mbox_from(at, last):
+        stop = self._quote_end(at)
+        if self._is_mbox_from(at, stop):
             return ()
-        header = self.headers.find(self._below_quoted(at, last))
+        header = self.headers.find(self._below_quoted(at, stop))
         if header is not None and header.forwarded and not self._attributed:
-            return (Block("forwarded", at, last, header.reason),)
+            return (Block("forwarded", at, stop, header.reason),)
         reason, confidence = self._quote_reason(at)
-        return (Block("quote", at, last, reason, confidence, cited=cited),)
+        cited = any(line.copied or line.mark is not None for line in self.lines[at:stop])
+        return (Block("quote", at, stop, reason, confidence, cited=cited),)
+
+    def _quote_end(self, at: int) -> int:
+        last = at + 1
+        for stop in range(at + 1, len(self.lines)):
+            line = self.lines[stop]
+            if not (line.quoted or line.blank) or (line.mark is not None and line.mark.kind is not Kind.QUOTE):
+                break
+            if line.quoted:
+                last = stop + 1
+        return last
 
     def _quote_reason(self, at: int) -> tuple[str, float]:
         mark = self.lines[at].mark
@@ -159,12 +161,12 @@ class Scanner:
         return stop == at + 1 and self.lines[at].text.startswith(">From ")
 
     def _above(self, at: int) -> tuple[Block, ...]:
+        """``Reply above this line``; who wrote nothing above it wrote below it."""
         text = self.lines[at].plain
         if len(text) > 200 or not any(map(text.lower().__contains__, _ABOVE)):
             return ()
-        if not self._written:
-            return (Block("marker", at, at + 1, "reply-above marker", 0.95),)
-        return (Block("marker", at, len(self.lines), "reply-above marker", 0.95),)
+        stop = len(self.lines) if self._written else at + 1
+        return (Block("marker", at, stop, "reply-above marker", 0.95),)
 
     def _header(self, at: int) -> tuple[Block, ...]:
         header = self.headers.find(at)
