@@ -97,7 +97,7 @@ def _may_begin(lines: Sequence[Line], start: int) -> bool:
     return (
         first.isdigit()
         or first in "\"'“„«<(-‐–—"
-        or text.endswith(_ENDS)
+        or text.endswith((*_ENDS, "<"))
         or "@" in text
         or _first_word(text) in _OPENS
         or (_ASIAN.match(first) is not None and any(map(str.isdigit, text[:60])))
