@@ -1,5 +1,7 @@
 """Which body is read, what becomes of pictures, links and invitations, and what is kept whole."""
 
+import pytest
+
 from ingest.message import Attachment, Calendar, ParsedMessage
 from ingest.reply import extract
 from tests.replying import assert_lossless, assert_safe, of_html, of_text
@@ -125,7 +127,7 @@ def test_the_text_is_read_where_the_html_is_beyond_a_bound() -> None:
     assert both("short", "<p>" * 100_000) == "short"
 
 
-def test_a_failing_reading_keeps_the_body(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_failing_reading_keeps_the_body(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("no")
 
