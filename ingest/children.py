@@ -39,11 +39,18 @@ _START_SECONDS = 60.0
 _RESPAWN_SECONDS = 1.0
 _CPU_GRACE_SECONDS = 5
 _PR_SET_PDEATHSIG = 1
-_JOBS: dict[str, Callable[..., object]] = {"parse": parse, "reply": extract, "attachment": attachment}
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from ingest.children import serve; serve(*sys.argv[2:])"
 )
+
+
+def _read(content: bytes) -> tuple[ParsedMessage, Reply]:
+    message = parse(content)
+    return message, extract(message)
+
+
+_JOBS: dict[str, Callable[..., object]] = {"read": _read, "parse": parse, "reply": extract, "attachment": attachment}
 
 
 class Poisoned(Exception):
@@ -188,6 +195,10 @@ class ParseChildren:
         self._idle.clear()
         self._busy.clear()
         await asyncio.gather(*(child.end() for child in ending))
+
+    async def read(self, content: bytes) -> tuple[ParsedMessage, Reply]:
+        """Parse a message and take out what the sender newly wrote, in one go. Raises as ``parse`` does."""
+        return cast(tuple[ParsedMessage, Reply], await self._do("read", content))
 
     async def parse(self, content: bytes) -> ParsedMessage:
         """Read a message (``ingest.parse.parse``).

@@ -1,6 +1,6 @@
 """THE STORY of one message: what it is, which ticket, who wrote it, what is new in it, and then one POST.
 
-    decide     parse -> screen -> resolve -> admit -> author -> reply -> draft       reads only; can be done again
+    decide     read -> screen -> resolve -> admit -> author -> draft                 reads only; can be done again
     identify   the facts are written to the row, and the row learns where it stands  one write
     deliver    bring the attachments, POST (unconfirmed? look first), connect them   the one effect that leaves us
     (settle)   the worker writes the outcome                                         one write
@@ -81,8 +81,7 @@ class Desk(Protocol):
 class Reader(Protocol):
     """What the story asks the parsing processes; ``children.Poisoned`` where a mail killed one."""
 
-    async def parse(self, content: bytes) -> ParsedMessage: ...
-    async def reply(self, message: ParsedMessage, sent: Sequence[str] = ()) -> Reply: ...
+    async def read(self, content: bytes) -> tuple[ParsedMessage, Reply]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,23 +154,19 @@ class Pipeline:
 
         An API that does not answer is a ``Deferred`` outcome, beside all that was found out before."""
         try:
-            message = await self._reader.parse(content)
+            message, reply = await self._reader.read(content)
         except Poisoned as error:
             return Decision(outcome=Quarantined(rule="poison", reason=str(error)))
+        decision = Decision(message=message, reply=reply)
         verdict = policy.screen(message, queued.envelope, self._rules.house)
         if verdict is not None and verdict.outcome is not None and queued.released_by is None:
-            return Decision(message=message, outcome=verdict.outcome)
+            return replace(decision, outcome=verdict.outcome)
         is_note = verdict is not None and verdict.action is policy.Action.NOTE
         try:
-            decision = Decision(message=message, resolution=await self._resolve(queued, message))
-        except Unavailable as error:
-            return Decision(message=message, outcome=error.outcome)
-        try:
-            return await self._draft(queued, decision, message, is_note=is_note)
+            decision = replace(decision, resolution=await self._resolve(queued, message))
+            return await self._draft(queued, decision, message, reply, is_note=is_note)
         except Unavailable as error:
             return replace(decision, outcome=error.outcome)
-        except Poisoned as error:
-            return replace(decision, outcome=Quarantined(rule="poison", reason=str(error)))
 
     # Which ticket
 
@@ -209,7 +204,7 @@ class Pipeline:
     # Who wrote it, may they, and what
 
     async def _draft(
-        self, queued: QueuedMessage, decision: Decision, message: ParsedMessage, *, is_note: bool
+        self, queued: QueuedMessage, decision: Decision, message: ParsedMessage, reply: Reply, *, is_note: bool
     ) -> Decision:
         resolution = decision.resolution
         if resolution.missing and not is_note and queued.released_by is None:
@@ -225,7 +220,6 @@ class Pipeline:
         author_id = user.id if user is not None else self._rules.fallback_author_id
         if author_id is None:
             return replace(decision, outcome=_unknown_author(sender))
-        reply = await self._reader.reply(message)
         content = compose.content(message, reply, names_sender=user is None, plain=self._rules.plain_content)
         draft = Draft(
             ticket_id=resolution.ticket_id,
@@ -235,7 +229,7 @@ class Pipeline:
             email_message_id=message.message_id,
             email_in_reply_to=message.in_reply_to[0] if message.in_reply_to else None,
         )
-        return replace(decision, reply=reply, draft=draft)
+        return replace(decision, draft=draft)
 
     async def _is_participant(self, resolution: Resolution, user: User | None, sender: str) -> bool:
         """Whether the sender is on the ticket, or has written to it before."""

@@ -14,10 +14,10 @@ from typing import NoReturn
 
 from ingest.api import PostedMessage, Ticket, TicketApi, User
 from ingest.app import rules
-from ingest.children import ParseChildren, Poisoned
+from ingest.children import ParseChildren
 from ingest.config import Settings
 from ingest.envelope import Envelope, QueuedMessage
-from ingest.message import ParsedMessage, Reply
+from ingest.message import Reply
 from ingest.outcome import Evidence, Resolution
 from ingest.pipeline import Decision, Desk, Pipeline, Rules
 from ingest.sources.replay import StoredMail, Unread, received
@@ -25,6 +25,8 @@ from ingest.store.messages import Store
 from ingest.store.opening import SQLITE, file_of, open_store
 
 NOT_ASKED = "not looked up: RAVENNA_API_TOKEN is not set"
+
+UNREADABLE = Reply(content="", elided="", confidence=0.0, how="nothing could be read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ class Decider:
         decision = await pipeline.decide(queued, mail.content)
         if isinstance(self._desk, NoDesk):
             decision = replace(decision, resolution=_without_desk(decision.resolution))
-        reply = await self._reply(decision)
+        reply = decision.reply or UNREADABLE
         return Explanation(place=mail.place, size=len(mail.content), decision=decision, reply=reply)
 
     def _rules_for(self, envelope: Envelope) -> Rules:
@@ -94,14 +96,6 @@ class Decider:
             recipients=frozenset(local.partition("+")[0].lower() for local, _ in pairs),
         )
         return replace(self._rules, house=house)
-
-    async def _reply(self, decision: Decision) -> Reply:
-        if decision.reply is not None:
-            return decision.reply
-        try:
-            return await self._children.reply(decision.message or ParsedMessage(message_id=None))
-        except Poisoned as error:
-            return Reply(content="", elided="", confidence=0.0, how=f"unreadable: {error}")
 
 
 @asynccontextmanager
