@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ingest.config import SANDBOX_TOKEN
 from ingest.sandbox.app import create_app
@@ -16,7 +16,7 @@ from ingest.sandbox.desk import Desk
 from ingest.sandbox.faults import CUT
 
 
-class CuttableProtocol(H11Protocol):
+class CuttableProtocol(HttpToolsProtocol):
     """HTTP/1.1 whose requests know how to cut their connection: ASGI itself has no word for that."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own narrowing
