@@ -1,6 +1,6 @@
 """From SMTP to the ticket API, beside mail-parser alone on the same mails in the same minute.
 
-    python -m benchmarks.end_to_end [--mails 1000] [--kind mixed] [--rounds 3] [--json]
+    python -m benchmarks.end_to_end [--mails 1000] [--kind mixed] [--rounds 3] [--without-attachments] [--json]
 
 The worker, the sandbox that stands in for the API, and the client are processes of their own. Printed: mails a second
 and the ratio to mail-parser's rate (one process, nothing else running), the same with an API that takes 200 ms,
@@ -192,8 +192,10 @@ def main() -> None:
     parser.add_argument("--mails", type=int, default=1000)
     parser.add_argument("--kind", choices=("text", "html", "mixed"), default="mixed")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--without-attachments", action="store_true", help="post the text alone, upload nothing")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    os.environ["INGEST_ATTACHMENTS"] = "false" if given.without_attachments else "true"
     rounds = [measure(given.mails, given.kind, seed) for seed in range(1, given.rounds + 1)]
     medians = {name: statistics.median(each.get(name, 0.0) for each in rounds) for name in rounds[0]}
     if given.json:
