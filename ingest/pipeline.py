@@ -303,6 +303,8 @@ class Pipeline:
 def _stand(standing: Standing, queued: QueuedMessage, decision: Decision) -> Outcome | None:
     """How the message ends without a POST; ``None`` where its draft is to be posted."""
     outcome = decision.outcome
+    if not standing.lease_held:
+        return Deferred(reason="the lease was lost: another worker has the message, and this one must not post it")
     if isinstance(outcome, Discarded) or decision.message is None:
         return outcome
     if standing.duplicate_of is not None and queued.released_by is None:
