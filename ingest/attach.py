@@ -211,12 +211,10 @@ class _Job:
     now: float
 
 
-def with_missing(draft_content: str, missing: Sequence[Missing]) -> str:
-    """The content, and below it what could not be brought, by name and size."""
-    if not missing:
-        return draft_content
+def appendix(missing: Sequence[Missing]) -> str:
+    """What could not be brought, by name and size; ``""`` where all was."""
     lines = [f"- {_shown(item.attachment.filename)} ({_size(item.attachment.size)}): {item.reason}" for item in missing]
-    return "\n".join([draft_content, "", "Attachments that could not be added:", "", *lines])
+    return "\n".join(["Attachments that could not be added:", "", *lines]) if lines else ""
 
 
 def _shown(name: str) -> str:

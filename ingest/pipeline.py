@@ -21,7 +21,7 @@ from functools import partial
 from typing import Protocol
 
 from ingest import attach, compose, policy, tickets
-from ingest.api import Draft, PostedMessage, Ticket, Unavailable, User
+from ingest.api import Draft, PostedMessage, Ticket, Unavailable, User, imprint
 from ingest.attach import Carrier
 from ingest.children import Poisoned
 from ingest.envelope import QueuedMessage
@@ -63,6 +63,7 @@ class Facts(Protocol):
         subject: str,
         sender: str,
         evidence: tuple[Evidence, ...],
+        imprint: str | None,
     ) -> Standing: ...
 
 
@@ -74,7 +75,12 @@ class Desk(Protocol):
     def list_messages(self, ticket_id: str) -> AsyncIterator[PostedMessage]: ...
     async def post_message(self, draft: Draft, *, idempotency_key: str) -> Outcome: ...
     async def find_posted(
-        self, draft: Draft, *, since: float, owned: Callable[[Sequence[str]], Awaitable[AbstractSet[str]]]
+        self,
+        draft: Draft,
+        *,
+        since: float,
+        owned: Callable[[Sequence[str]], Awaitable[AbstractSet[str]]],
+        imprints: Sequence[str],
     ) -> Delivered | None: ...
 
 
@@ -142,12 +148,13 @@ class Pipeline:
             decision = await self.decide(queued, await self._facts.content(queued.queue_id))
         async with turn:
             identifying = asyncio.create_task(self._identify(queued, decision))
-        if (outcome := _stand(await identifying, queued, decision)) is not None:
+        standing = await identifying
+        if (outcome := _stand(standing, queued, decision)) is not None:
             return outcome
         assert decision.draft is not None
         assert decision.message is not None
         await self._learn_verified(decision.resolution)
-        return await self._deliver(queued, decision.message, decision.draft)
+        return await self._deliver(queued, decision.message, decision.draft, standing.imprints)
 
     async def decide(self, queued: QueuedMessage, content: bytes) -> Decision:
         """What is to become of the message. Reads only, so it can be done any number of times.
@@ -257,6 +264,7 @@ class Pipeline:
             subject=message.subject[:SUBJECT_CHARACTERS],
             sender=message.from_[0].addr_spec if message.from_ else "",
             evidence=resolution.evidence,
+            imprint=imprint(draft.author_id, draft.content) if (draft := decision.draft) is not None else None,
         )
 
     async def _learn_verified(self, resolution: Resolution) -> None:
@@ -265,15 +273,17 @@ class Pipeline:
             if evidence.signal == "verified-candidate" and evidence.ticket_id is not None:
                 await self._facts.learn(evidence.value, evidence.ticket_id, learned_from="verified", now=self._clock())
 
-    async def _deliver(self, queued: QueuedMessage, message: ParsedMessage, draft: Draft) -> Outcome:
+    async def _deliver(
+        self, queued: QueuedMessage, message: ParsedMessage, draft: Draft, imprints: Sequence[str]
+    ) -> Outcome:
         """The one effect that leaves us, with the attachments before and behind it."""
         try:
             if self._carrier is None or not attach.applies(draft, message):
-                return await self._post(queued, draft)
+                return await self._post(queued, draft, imprints)
             brought = await self._carrier.bring(queued, message, draft.ticket_id, now=self._clock())
         except Unavailable as error:
             return error.outcome
-        outcome = await self._post(queued, replace(draft, content=attach.with_missing(draft.content, brought.missing)))
+        outcome = await self._post(queued, replace(draft, appendix=attach.appendix(brought.missing)), imprints)
         if not isinstance(outcome, Delivered):
             return outcome
         try:
@@ -282,12 +292,15 @@ class Pipeline:
             return replace(error.outcome, unconfirmed=True)
         return outcome
 
-    async def _post(self, queued: QueuedMessage, draft: Draft) -> Outcome:
-        """After doubt, look before posting again: the API knows no idempotency key."""
+    async def _post(self, queued: QueuedMessage, draft: Draft, imprints: Sequence[str]) -> Outcome:
+        """After doubt, look before posting again: the API knows no idempotency key. What an earlier attempt would have
+        posted may differ from today's draft, so its imprint is looked for as well."""
         if queued.unconfirmed or queued.unfinished_attempts:
             owned = partial(self._owned_by_others, queued.queue_id)
             try:
-                found = await self._desk.find_posted(draft, since=queued.first_attempt_at, owned=owned)
+                found = await self._desk.find_posted(
+                    draft, since=queued.first_attempt_at, owned=owned, imprints=imprints
+                )
             except Unavailable as error:
                 return error.outcome
             if found is not None:

@@ -45,6 +45,7 @@ async def identify(
     ticket_id: str | None = None,
     message_id: str | None = None,
     content_digest: str = "digest",
+    imprint: str | None = None,
 ) -> Standing:
     return await store.identify(
         queued.queue_id,
@@ -55,4 +56,5 @@ async def identify(
         subject="Printer",
         sender="alice@customer.example",
         evidence=(),
+        imprint=imprint,
     )

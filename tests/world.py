@@ -137,6 +137,10 @@ class World:
         async with httpx.AsyncClient() as client:
             return bool((await client.get(f"{self.sandbox.page}sandbox/faults")).json() == [])
 
+    def author(self, email: str) -> str:
+        """The id of the user with this address."""
+        return next(str(user["id"]) for user in self.sandbox.desk.users.values() if user["email"] == email)
+
     def posted(self, text: str) -> int:
         """How often ``text`` was posted."""
         return sum(text in post["content"] for post in self.sandbox.desk.posts)

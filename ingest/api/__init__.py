@@ -5,7 +5,7 @@ Read ``client.py`` for what can be asked, ``verdict.py`` for what an answer mean
 
 from ingest.api.attachments import Attachments, Place, Refused
 from ingest.api.client import Owned, TicketApi
-from ingest.api.records import Draft, PostedMessage, Ticket, User
+from ingest.api.records import Draft, PostedMessage, Ticket, User, imprint
 from ingest.api.verdict import Unavailable
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "TicketApi",
     "Unavailable",
     "User",
+    "imprint",
 ]

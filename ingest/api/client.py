@@ -2,7 +2,6 @@
 
 import re
 import time
-import unicodedata
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
@@ -127,27 +126,34 @@ class TicketApi:
         self._watch_author(answer, draft)
         return outcome(answer, draft)
 
-    async def find_posted(self, draft: Draft, *, since: float, owned: Owned) -> Delivered | None:
+    async def find_posted(
+        self, draft: Draft, *, since: float, owned: Owned, imprints: Collection[str] = ()
+    ) -> Delivered | None:
         """The message that an unconfirmed attempt of ours left at the API, if it did.
 
-        ``since`` is the Unix time of the first attempt. Two honest mails may say the same words, so a message that
-        is ``owned`` by another of our messages does not count."""
+        ``since`` is the Unix time of the first attempt; ``imprints`` (``records.imprint``) are what was to be posted
+        then: the user may have been added since, and a newer version of ourselves may read the mail otherwise. Two
+        honest mails may say the same words, so a message that is ``owned`` by another of ours does not count."""
         if not self._settings.api_can_list:
             self._tell_once("INGEST_API_CAN_LIST is off: a POST in doubt is repeated, and may show twice")
             return None
         async with aclosing(self._items("ticket-messages", {"ticketId": draft.ticket_id})) as items:
             listed = [_read(records.message, item) async for item in items]
-        like = [message for message in listed if self._is_like(message, draft, since)]
+        ours = {records.imprint(draft.author_id, draft.content), *imprints}
+        like = [message for message in listed if self._is_like(message, draft, ours, since)]
         taken = await owned([message.id for message in like]) if like else ()
         return next((_found(message, draft) for message in like if message.id not in taken), None)
 
-    def _is_like(self, message: PostedMessage, draft: Draft, since: float) -> bool:
+    def _is_like(self, message: PostedMessage, draft: Draft, ours: Collection[str], since: float) -> bool:
         if message.created_at is not None and message.created_at < since - CLOCK_SKEW:
             return False
         if draft.email_message_id is not None and draft.email_message_id == message.email_message_id:
             return True
-        same_author = message.author_id == draft.author_id or not self._keeps_author
-        return same_author and message.source in ("EMAIL", None) and _words(message.content) == _words(draft.content)
+        if message.source not in ("EMAIL", None):
+            return False
+        content = records.words(message.content).removesuffix(records.words(draft.appendix))
+        authors = (message.author_id,) if self._keeps_author else {imprint.rpartition(" ")[0] for imprint in ours}
+        return any(records.imprint(author_id, content) in ours for author_id in authors)
 
     def _watch_author(self, answer: Answer, draft: Draft) -> None:
         """Some versions of the API do not document ``authorId``, and may post under the token's own user."""
@@ -255,8 +261,3 @@ def _fold(email: str) -> str:
     """Only ASCII letters lose their case: to Unicode, the Kelvin sign is a ``k`` and ``ß`` is ``ss``, and one
     address would pass for another's."""
     return email.translate(_LOWER)
-
-
-def _words(content: str) -> str:
-    """Content without what a server may change on the way: white space, and the composition of characters."""
-    return " ".join(unicodedata.normalize("NFC", records.clean(content)).split())

@@ -3,7 +3,9 @@
 Only an object's ``id`` is indispensable. All else may be missing, null or of another type from one version of the API
 to the next, and then counts as absent."""
 
+import hashlib
 import json
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -68,6 +70,8 @@ class Draft:
     ticket_id: str
     author_id: str
     content: str
+    appendix: str = ""
+    """Lines of ours below the content: what is missing, and why."""
     private: bool = False
     email_message_id: str | None = None
     """Message-ID of the mail, normalised. Sent only where the settings allow undocumented fields."""
@@ -127,7 +131,8 @@ def page(body: object) -> tuple[list[object], str | None]:
 
 def request_body(draft: Draft, *, author: bool, email_ids: bool) -> bytes:
     """The documented body of ``POST /ticket-messages``, and the email ids where the settings say so."""
-    fields: dict[str, object] = {"content": clean(draft.content), "ticketId": draft.ticket_id, "source": "EMAIL"}
+    content = f"{draft.content}\n\n{draft.appendix}" if draft.appendix else draft.content
+    fields: dict[str, object] = {"content": clean(content), "ticketId": draft.ticket_id, "source": "EMAIL"}
     if author:
         fields["authorId"] = draft.author_id
     if draft.private:
@@ -136,6 +141,18 @@ def request_body(draft: Draft, *, author: bool, email_ids: bool) -> bytes:
         ids = {"emailMessageId": draft.email_message_id, "emailInReplyTo": draft.email_in_reply_to}
         fields |= {name: f"<{value}>" for name, value in ids.items() if value}
     return json.dumps(fields, ensure_ascii=False).encode()
+
+
+def imprint(author_id: str, content: str) -> str:
+    """What a message of ours is known by at the API, whatever we would post in its place today: its author, and a
+    digest of its words. What a server may change on the way does not count: white space, and the composition of
+    characters."""
+    return f"{author_id} {hashlib.sha256(words(content).encode()).hexdigest()}"
+
+
+def words(content: str) -> str:
+    """The words of a content, a space between them, composed (NFC)."""
+    return " ".join(unicodedata.normalize("NFC", clean(content)).split())
 
 
 def clean(text: str) -> str:

@@ -85,6 +85,8 @@ class Standing:
     """Queue id of an older message with the same Message-ID and content for the same ticket."""
     behind: str | None = None
     """Queue id of an older, unfinished message of the same ticket."""
+    imprints: tuple[str, ...] = ()
+    """What this message was to be posted as, by this attempt and all before it, the first one first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,9 +47,10 @@ RETURNING seq, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, po
 _NEXT_DUE = "SELECT min(due_at) FROM messages WHERE due_at IS NOT NULL"
 _IDENTIFY = """
 UPDATE messages SET message_id = :message_id, content_digest = :content_digest, ticket_id = :ticket_id,
-    subject = :subject, sender = :sender, evidence = :evidence
+    subject = :subject, sender = :sender, evidence = :evidence,
+    imprints = replace(imprints, :imprint, '') || :imprint
 WHERE queue_id = :queue_id AND lease_token = :lease_token
-RETURNING seq
+RETURNING seq, imprints
 """
 _OLDER_COPY = """
 SELECT queue_id FROM messages
@@ -177,9 +178,14 @@ def identify(
     held = tx.execute(_IDENTIFY, {**fence, **facts, "evidence": json.dumps([asdict(e) for e in evidence])})
     if not held:
         return Standing(lease_held=False)
-    seq = held[0][0]
+    seq, imprints = held[0]
     copies = tx.execute(_OLDER_COPY, {"seq": seq, **facts})
-    return Standing(lease_held=True, duplicate_of=copies[0][0] if copies else None, behind=_older(tx, seq))
+    return Standing(
+        lease_held=True,
+        duplicate_of=copies[0][0] if copies else None,
+        behind=_older(tx, seq),
+        imprints=tuple(imprints.split("\n")[:-1]),
+    )
 
 
 def _older(tx: Transaction, seq: int) -> str | None:

@@ -64,14 +64,18 @@ class Store:
         subject: str,
         sender: str,
         evidence: tuple[Evidence, ...],
+        imprint: str | None = None,
     ) -> Standing:
-        """Note who a message is, and learn where it stands among the others."""
+        """Note who a message is, and learn where it stands among the others.
+
+        ``imprint`` (without a line end) is what it is known by once it is posted; all of them are remembered."""
         facts = {
             "message_id": message_id,
             "content_digest": content_digest,
             "ticket_id": ticket_id,
             "subject": subject,
             "sender": sender,
+            "imprint": f"{imprint}\n" if imprint else "",
         }
         return await self._write(lambda tx: life.identify(tx, queue_id, lease_token, evidence, facts))
 

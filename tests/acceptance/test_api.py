@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
-from ingest.api import Draft, TicketApi, Unavailable
+from ingest.api import Draft, TicketApi, Unavailable, imprint
 from ingest.config import ConfigError, Settings
 from ingest.outcome import Deferred, Delivered, Failed, Outcome
 from ingest.sandbox import Sandbox
@@ -287,6 +288,23 @@ async def test_a_post_that_never_arrived_is_not_found(sandbox: Sandbox, api: Tic
 async def test_white_space_that_the_api_changed_does_not_hide_a_post(sandbox: Sandbox, api: TicketApi) -> None:
     await api.post_message(draft(sandbox, "It works\nnow. "), idempotency_key="Q1")
     assert await api.find_posted(draft(sandbox, "It  works\r\nnow."), since=0.0, owned=nobody_owns) is not None
+
+
+async def test_a_post_is_found_by_what_was_to_be_posted_then(sandbox: Sandbox, api: TicketApi) -> None:
+    then = draft(sandbox, "It works now.")
+    await api.post_message(then, idempotency_key="Q1")
+    now = draft(sandbox, "It works.", author_id=user_id(sandbox, "bob@customer.example"))
+    assert await api.find_posted(now, since=0.0, owned=nobody_owns) is None
+    imprints = [imprint(then.author_id, "It works\nnow.")]
+    assert await api.find_posted(now, since=0.0, owned=nobody_owns, imprints=imprints) is not None
+
+
+async def test_a_post_is_found_by_its_imprint_though_lines_of_ours_were_added(sandbox: Sandbox, api: TicketApi) -> None:
+    then = draft(sandbox, "See the file.", appendix="Attachments that could not be added:\n\n- `a.exe` (1 KB)")
+    await api.post_message(then, idempotency_key="Q1")
+    now = replace(then, content="See the file!")
+    imprints = [imprint(then.author_id, then.content)]
+    assert await api.find_posted(now, since=0.0, owned=nobody_owns, imprints=imprints) is not None
 
 
 @pytest.mark.parametrize(

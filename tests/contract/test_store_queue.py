@@ -205,6 +205,15 @@ async def test_what_was_found_out_is_kept_with_the_message(store: Store) -> None
     assert (row.sender, '"subject-tag"' in row.evidence) == ("alice@customer.example", True)
 
 
+async def test_what_a_message_was_to_be_posted_as_is_remembered_once_for_each_difference(store: Store) -> None:
+    await receive(store)
+    assert (await identify(store, await claim_one(store))).imprints == ()
+    for attempt, imprint in enumerate(["U1 aa", "U1 aa", "U 2 bb", "U1 aa"], start=1):
+        queued = await claim_one(store, now=START + 1000 + attempt * LEASE)
+        standing = await identify(store, queued, imprint=imprint)
+    assert sorted(standing.imprints) == ["U 2 bb", "U1 aa"]
+
+
 async def test_identifying_without_the_lease_writes_nothing(store: Store) -> None:
     await receive(store)
     queued = await claim_one(store)

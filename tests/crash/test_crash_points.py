@@ -49,6 +49,20 @@ async def test_c4_a_worker_killed_in_mid_post_neither_loses_nor_doubles_the_mail
     assert world.posted("a mail in mid-air") == 1
 
 
+async def test_a_worker_that_reads_otherwise_after_its_death_does_not_double_the_mail(world: World) -> None:
+    """A newer version, or other settings, may compose another text out of the same mail."""
+    world.environment["INGEST_FALLBACK_AUTHOR_ID"] = world.author("unknown-sender@mail.ravenna.example")
+    await world.order(Fault(method="POST", path="/api/ticket-messages", effect=True, cut=True, delay=3600))
+    world.start()
+    await world.deliver(reply("a mail in mid-air", sender="stranger@elsewhere.example"))
+    await eventually(lambda: world.posted("a mail in mid-air") == 1, "the POST has had its effect")
+    world.kill()
+    world.environment["INGEST_CONTENT_FORMAT"] = "plain"
+    world.start()
+    await eventually(lambda: world.settled(1), "the mail is delivered")
+    assert world.posted("a mail in mid-air") == 1
+
+
 async def posts_reach(world: World, count: int) -> None:
     await eventually(lambda: len(world.sandbox.desk.posts) >= count, f"{count} mails are posted")
 
