@@ -209,9 +209,9 @@ class ParseChildren:
         """
         return cast(ParsedMessage, await self._do("parse", content))
 
-    async def reply(self, message: ParsedMessage, sent: Sequence[str] = ()) -> Reply:
+    async def reply(self, message: ParsedMessage, sent: Sequence[str] = (), written: Sequence[str] = ()) -> Reply:
         """Take out what the sender newly wrote (``ingest.reply.extract``). Raises as ``parse`` does."""
-        return cast(Reply, await self._do("reply", message, tuple(sent)))
+        return cast(Reply, await self._do("reply", message, tuple(sent), tuple(written)))
 
     async def attachment(self, content: bytes, part: int) -> bytes:
         """The octets of an attachment (``ingest.parse.attachment``).

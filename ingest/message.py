@@ -138,6 +138,9 @@ class Reply:
     """0 to 1: the lowest confidence of any cut; 1 where nothing was cut."""
     how: str
     """Which reading gave this, in a few words, such as ``html: gmail_quote`` or ``text: attribution (German)``."""
+    open: bool = False
+    """Answers may have been typed into a quote that was cut as a whole, or a quote without any mark may have been kept:
+    reading it once more beside the texts of the ticket would tell."""
     segments: tuple[Segment, ...] = ()
     """The whole body in order. Joined, their texts are the chosen body: nothing is lost by extraction."""
 

@@ -73,6 +73,7 @@ class Desk(Protocol):
     async def find_user(self, email: str) -> User | None: ...
     async def find_ticket(self, identifier: str) -> Ticket | None: ...
     def list_messages(self, ticket_id: str) -> AsyncIterator[PostedMessage]: ...
+    async def conversation(self, ticket_id: str) -> Sequence[PostedMessage]: ...
     async def post_message(self, draft: Draft, *, idempotency_key: str) -> Outcome: ...
     async def find_posted(
         self,
@@ -88,6 +89,7 @@ class Reader(Protocol):
     """What the story asks the parsing processes; ``children.Poisoned`` where a mail killed one."""
 
     async def read(self, content: bytes) -> tuple[ParsedMessage, Reply]: ...
+    async def reply(self, message: ParsedMessage, sent: Sequence[str], written: Sequence[str]) -> Reply: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +229,7 @@ class Pipeline:
         author_id = user.id if user is not None else self._rules.fallback_author_id
         if author_id is None:
             return replace(decision, outcome=_unknown_author(sender))
+        reply = await self._beside_conversation(message, reply, resolution.ticket_id, author_id)
         content = compose.content(message, reply, names_sender=user is None, plain=self._rules.plain_content)
         draft = Draft(
             ticket_id=resolution.ticket_id,
@@ -236,7 +239,19 @@ class Pipeline:
             email_message_id=message.message_id,
             email_in_reply_to=message.in_reply_to[0] if message.in_reply_to else None,
         )
-        return replace(decision, draft=draft)
+        return replace(decision, reply=reply, draft=draft)
+
+    async def _beside_conversation(self, message: ParsedMessage, reply: Reply, ticket_id: str, author_id: str) -> Reply:
+        """The reply, read once more where what was said on the ticket tells a quote from answers typed into it."""
+        said = await self._desk.conversation(ticket_id) if reply.open else ()
+        if not said:
+            return reply
+        sent = [posted.content for posted in said if posted.author_id != author_id]
+        written = [posted.content for posted in said if posted.author_id == author_id]
+        try:
+            return await self._reader.reply(message, sent, written)
+        except Poisoned:
+            return reply
 
     async def _is_participant(self, resolution: Resolution, user: User | None, sender: str) -> bool:
         """Whether the sender is on the ticket, or has written to it before."""

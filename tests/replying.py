@@ -15,8 +15,8 @@ _CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
 
 @dataclass(frozen=True)
 class Fixture:
-    """A reply as a client sends it: NAME.txt or NAME.html, with NAME.expected, and NAME.subject and NAME.sent
-    where they matter."""
+    """A reply as a client sends it: NAME.txt or NAME.html, with NAME.expected, and NAME.subject, NAME.sent (texts that
+    this sender was sent, ``---`` between them) and NAME.written (a text that they wrote before) where they matter."""
 
     path: Path
 
@@ -29,8 +29,12 @@ class Fixture:
         return self.path.with_suffix(".expected").read_text("utf-8").removesuffix("\n")
 
     def reply(self) -> Reply:
-        sent = self.path.with_suffix(".sent")
-        return extract(self.message(), [sent.read_text("utf-8")] if sent.exists() else [])
+        sent, written = (self._texts(suffix) for suffix in (".sent", ".written"))
+        return extract(self.message(), sent, written)
+
+    def _texts(self, suffix: str) -> list[str]:
+        path = self.path.with_suffix(suffix)
+        return path.read_text("utf-8").split("---\n") if path.exists() else []
 
     def message(self) -> ParsedMessage:
         subject = self.path.with_suffix(".subject")

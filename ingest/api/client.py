@@ -25,6 +25,7 @@ TICKET_SECONDS = 15.0
 MAX_REMEMBERED = 10_000
 PAGE = 100
 MAX_PAGES = 100
+MAX_CONVERSATION = 300
 MAX_MERGES = 8
 """Tickets merged into tickets merged into tickets."""
 GONE = (404, 410)
@@ -92,6 +93,19 @@ class TicketApi:
         """All messages of a ticket, in the API's order; none where there is no such ticket."""
         async for item in self._items("ticket-messages", {"ticketId": ticket_id}):
             yield _read(records.message, item)
+
+    async def conversation(self, ticket_id: str) -> tuple[PostedMessage, ...]:
+        """What was said on a ticket in public: its first ``MAX_CONVERSATION`` messages in the API's order, without
+        the private ones; nothing where the token may not list them."""
+        said: list[PostedMessage] = []
+        if not self._settings.api_can_list:
+            return ()
+        async with aclosing(self._items("ticket-messages", {"ticketId": ticket_id})) as items:
+            async for item in items:
+                said.append(_read(records.message, item))
+                if len(said) == MAX_CONVERSATION:
+                    break
+        return tuple(message for message in said if not message.private)
 
     async def list_tickets(self, *, limit: int) -> tuple[Ticket, ...]:
         """At most ``limit`` (1 to 10,000) tickets, closed ones too, the most recently updated first."""

@@ -144,6 +144,9 @@ class NoDesk:
         for message in nothing:
             yield message
 
+    async def conversation(self, _ticket_id: str) -> tuple[PostedMessage, ...]:
+        return ()
+
     async def post_message(self, *_draft: object, **_options: object) -> NoReturn:
         raise AssertionError("deciding posts nothing")
 

@@ -4,27 +4,34 @@
                                              ├─► scan ─► arrange ─► Reply
     html  ─► tree ─► marks ─► Markdown lines ┘
 
-Both roads lead to marked lines, and one reading of them. Start at ``scan`` for what is recognised, at ``arrange`` for
+What was said on the ticket before (``sent``) marks lines as well. A reply that says ``open`` is worth a second reading
+with it. Both roads lead to marked lines, and one reading of them. Start at ``scan`` for what is recognised, at ``arrange`` for
 what is cut, and at ``languages.toml`` and ``clients`` for the tables.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ingest.message import ParsedMessage, Reply
 from ingest.reply import attribution
 from ingest.reply.arrange import arrange, whole
-from ingest.reply.sent import mark_copies
+from ingest.reply.sent import Known
 from ingest.reply.source import bare, choose
 
+_MANY_WORDS = 20
+"""A mail that answers another and is this long may quote it without any mark."""
 
-def extract(message: ParsedMessage, sent: Sequence[str] = ()) -> Reply:
+
+def extract(message: ParsedMessage, sent: Sequence[str] = (), written: Sequence[str] = ()) -> Reply:
     """The new text of a message, as Markdown where its HTML was read.
 
     ``sent`` are texts that this sender was sent: their copies in the body are quotes, whatever was done to them.
+    ``written`` are texts that they wrote to the ticket before: inside a quote, their copies are no answers.
     Never raises: where reading fails, the body is kept whole and ``how`` says why. Linear in the size of the body.
     """
     try:
-        reply = _read(message, sent, briefly=True) or _read(message, sent, briefly=False)
+        known = Known(sent, written)
+        reply = _read(message, known, briefly=True) or _read(message, known, briefly=False)
         assert reply is not None, "a full reading leaves nothing out"
     except Exception as error:  # a reading that fails must not cost the customer's words
         body = message.text or bare(message.html or "")
@@ -32,11 +39,14 @@ def extract(message: ParsedMessage, sent: Sequence[str] = ()) -> Reply:
     return reply
 
 
-def _read(message: ParsedMessage, sent: Sequence[str], *, briefly: bool) -> Reply | None:
+def _read(message: ParsedMessage, known: Known, *, briefly: bool) -> Reply | None:
     body = choose(message, briefly=briefly)
     if not body.lines:
         over = bool(body.text.strip())
         return whole(body.text, f"{body.source}: whole, over the limit" if over else "empty")
     lines = [part for line in body.lines for part in attribution.part(line)]
-    mark_copies(lines, sent)
-    return arrange(lines, message.subject, body.source)
+    known.mark(lines)
+    reply = arrange(lines, message.subject, body.source)
+    if reply is not None and message.in_reply_to and not reply.elided and len(reply.content.split()) >= _MANY_WORDS:
+        return replace(reply, open=not known)
+    return reply

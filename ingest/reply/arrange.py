@@ -12,6 +12,10 @@ from ingest.reply.scan import Scanner
 
 _KEPT = frozenset({"new", "answered-quote", "forwarded"})
 _ANSWERED_LINES = 12
+_FEW_WORDS = 12
+"""Who answers inside the quote writes hardly more than that above it."""
+_SURE = 0.98
+"""Mail programs that are this well known do not let answers stand inside the quote's markup."""
 
 
 def arrange(lines: Sequence[Line], subject: str, source: str) -> Reply | None:
@@ -23,14 +27,25 @@ def arrange(lines: Sequence[Line], subject: str, source: str) -> Reply | None:
     if any(line.brief for block in blocks if empty or block.kind in _KEPT for line in lines[block.start : block.stop]):
         return None
     if empty:
-        return whole("".join(line.text for line in lines), f"{source}: whole, nothing else was left")
-    return _reply([_segment(lines, block) for block in blocks], source)
+        kept = whole("".join(line.text for line in lines), f"{source}: whole, nothing else was left")
+        return replace(kept, open=any(block.unsearched for block in blocks))
+    reply = _reply([_segment(lines, block) for block in blocks], source)
+    return replace(reply, open=_is_open(lines, blocks, reply))
 
 
 def whole(body: str, how: str) -> Reply:
     """A body of which nothing is cut."""
     segments = (Segment(text=body, kind="new", kept=True),) if body else ()
     return Reply(content=_trimmed(body), elided="", confidence=1.0, how=how, segments=segments)
+
+
+def _is_open(lines: Sequence[Line], blocks: Sequence[Block], reply: Reply) -> bool:
+    """Whether the texts of the ticket would tell more."""
+    unsearched = [block for block in blocks if block.unsearched and block.kind == "quote"]
+    if any(not lines[block.start].quoted for block in unsearched):
+        return True
+    is_short = len(reply.content.split()) <= _FEW_WORDS
+    return is_short and any(block.confidence < _SURE for block in unsearched)
 
 
 def _with_endings(lines: Sequence[Line], blocks: Sequence[Block], protected: frozenset[int]) -> list[Block]:

@@ -16,3 +16,5 @@ class Block:
     confidence: float = 1.0
     cited: bool = False
     """A mail program quoted this, by markup or as text that the sender was sent; nobody typed the quote marks."""
+    unsearched: bool = False
+    """It was taken for a quote as a whole, and nothing of it is known: answers may have been typed into it."""

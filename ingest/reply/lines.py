@@ -36,13 +36,15 @@ class Mark:
 class Line:
     """One line of the body: its exact text with its line end, and the views of it that recognisers need, made once."""
 
-    __slots__ = ("_plain", "brief", "copied", "depth", "mark", "prefix", "text")
+    __slots__ = ("_plain", "brief", "copied", "depth", "echo", "mark", "prefix", "text")
 
     def __init__(self, text: str, mark: Mark | None = None) -> None:
         self.text = text
         self.mark = mark
         self.copied = False
-        """It repeats what this sender was sent."""
+        """It is part of a passage that repeats what this sender was sent: a quote, wherever it stands."""
+        self.echo = False
+        """It repeats words of the ticket, maybe by chance: a quote where it stands in one."""
         self.brief = False
         """Only its words were read, not its markup."""
         self.prefix, self.depth = _quote_prefix(text)
@@ -67,9 +69,14 @@ class Line:
         return not self.plain
 
     @property
+    def marked_quote(self) -> bool:
+        """By quote marks or by markup."""
+        return self.depth > 0 or (self.mark is not None and self.mark.kind is Kind.QUOTE)
+
+    @property
     def quoted(self) -> bool:
         """By quote marks, by markup, or because this sender was sent the words."""
-        return self.depth > 0 or self.copied or (self.mark is not None and self.mark.kind is Kind.QUOTE)
+        return self.copied or self.marked_quote
 
 
 def split(body: str) -> list[Line]:

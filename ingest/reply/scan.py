@@ -96,21 +96,38 @@ class Scanner:
         return self._answers(Block("quote", at, len(self.lines), reason, confidence, cited=True))
 
     def _answers(self, rest: Block) -> tuple[Block, ...]:
-        """Answers that were written into an unmarked quote: what stands between two copies of text that was sent."""
-        copies = [at for at in range(rest.start, rest.stop) if self.lines[at].copied]
+        """Answers that were typed into a quote: what stands between two copies of texts of the ticket, and what
+        follows the last copy, where there are such answers, or where nothing was written above a quote without
+        marks."""
+        stop = min(rest.stop, SCANNED_LINES)
+        copies = [at for at in range(rest.start, stop) if self.lines[at].echo]
         if not copies:
-            return (rest,)
-        parts = [replace(rest, kind="attribution", stop=copies[0])] if copies[0] > rest.start else []
-        for is_copy, run in itertools.groupby(range(copies[0], copies[-1] + 1), self._is_quoted_here):
+            return (replace(rest, unsearched=True),)
+        above, depth = self.lines[rest.start : copies[0]], self.lines[copies[0]].depth
+        kind: SegmentKind = "attribution" if any(not line.blank for line in above) else "quote"
+        parts = [replace(rest, kind=kind, stop=copies[0])] if above else []
+        for is_copy, run in itertools.groupby(range(copies[0], copies[-1] + 1), lambda at: self._is_copy(at, depth)):
             lines = list(run)
-            kind: SegmentKind = "quote" if is_copy or self._is_history(lines) else "new"
+            kind = "quote" if is_copy or self._is_history(lines) else "new"
             parts.append(replace(rest, kind=kind, start=lines[0], stop=lines[-1] + 1))
-        if copies[-1] + 1 < rest.stop:
-            parts.append(replace(rest, start=copies[-1] + 1))
+        answered = any(part.kind == "new" for part in parts) or not (self._written or depth)
+        parts += self._below_copies(replace(rest, start=copies[-1] + 1), depth, answered=answered)
         return tuple(parts) if any(part.kind == "new" for part in parts) else (rest,)
 
-    def _is_quoted_here(self, at: int) -> bool:
-        return self.lines[at].copied or self.lines[at].blank
+    def _below_copies(self, rest: Block, depth: int, *, answered: bool) -> Iterator[Block]:
+        """What follows the last copy: an answer, up to the header of an older mail."""
+        below = range(rest.start, min(rest.stop, SCANNED_LINES))
+        history = next((at for at in below if self.lines[at].depth > depth or self._is_history([at])), rest.stop)
+        if answered and any(not line.blank for line in self.lines[rest.start : history]):
+            yield replace(rest, kind="new", stop=history)
+            rest = replace(rest, start=history)
+        if rest.start < rest.stop:
+            yield rest
+
+    def _is_copy(self, at: int, depth: int) -> bool:
+        """Blank lines go with the copies, and so does what is quoted in the quote."""
+        line = self.lines[at]
+        return line.echo or line.blank or line.depth > depth
 
     def _is_history(self, lines: Sequence[int]) -> bool:
         """The header of an older mail stands between two quoted texts."""
@@ -135,7 +152,7 @@ class Scanner:
             return (Block("forwarded", at, stop, header.reason),)
         reason, confidence = self._quote_reason(at)
         cited = any(line.copied or line.mark is not None for line in self.lines[at:stop])
-        return (Block("quote", at, stop, reason, confidence, cited=cited),)
+        return self._answers(Block("quote", at, stop, reason, confidence, cited=cited))
 
     def _quote_end(self, at: int) -> int:
         last = at + 1
@@ -175,7 +192,7 @@ class Scanner:
         if header.forwarded or headers.is_forward(self.subject, header.languages):
             return (Block("forwarded", at, len(self.lines), header.reason),)
         below = self._below(header.stop)
-        if below < len(self.lines) and (self.lines[below].quoted or attribution.find(self.lines, below)):
+        if below < len(self.lines) and (self.lines[below].marked_quote or attribution.find(self.lines, below)):
             return (Block("attribution", at, below, header.reason, 0.95),)
         return self._answers(Block("quote", at, len(self.lines), header.reason, 0.93, cited=True))
 
@@ -186,12 +203,12 @@ class Scanner:
         if headers.is_forward(self.subject, found.languages):
             return (Block("forwarded", at, len(self.lines), "forwarded message"),)
         below = self._below(found.stop)
-        if below < len(self.lines) and self.lines[below].quoted:
+        if below < len(self.lines) and self.lines[below].marked_quote:
             return (Block("attribution", at, below, found.reason, 0.97),)
         head = Block("attribution", at, below, found.reason, 0.88)
         if below == len(self.lines) or not (self._written or self.lines[below].text.startswith("| ")):
             return (head,)
-        return (head, Block("quote", below, len(self.lines), found.reason, 0.88, cited=True))
+        return (head, *self._answers(Block("quote", below, len(self.lines), found.reason, 0.88, cited=True)))
 
     def _below_quoted(self, at: int, stop: int) -> int:
         """The first line of a quote that says something."""

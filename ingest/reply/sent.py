@@ -1,70 +1,119 @@
-"""Finds the copies of texts that a sender was sent, whatever a mail program did to them: wrapped anew, quoted, marked
-up, stripped of markup. Words are compared, in runs, so the cost is linear in the words."""
+"""Finds the copies of a ticket's texts in a body, whatever a mail program did to them: wrapped anew, quoted, marked up,
+stripped of markup. Words are compared, in runs, so the cost is linear in the words."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice, pairwise
 
 from ingest.reply.lines import Line, words_of
+from ingest.reply.source import bare
 
 _RUN = 5
-"""Words in a row that make a copy likely; a shorter text is compared whole."""
+"""Words in a row that make a copy likely."""
 _LEAST = 8
-"""Words that a stretch of copied lines must have: people repeat a phrase, not a passage."""
+"""Words that a passage of copied lines must have: people repeat a phrase, not a passage."""
 _SHARE = 0.8
 _WORDS = 200_000
 _WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]|[^\W_]+")
+_HTML = re.compile(r"</?(?:p|div|br|span|a|b|strong|em|i|ul|ol|li|table)\b[^<>]*>", re.IGNORECASE)
+
+_LINK = re.compile(r"https?://[^\s<>()\"]+", re.IGNORECASE)
+
+Words = tuple[str, ...]
 
 
-def mark_copies(lines: Sequence[Line], sent: Iterable[str]) -> None:
-    """Mark the lines that repeat what was sent."""
-    runs = _runs(sent)
-    if not runs:
-        return
-    words = [(word, at) for at, line in enumerate(lines) for word in _words(line.plain)][:_WORDS]
-    copied = _copied(words, runs)
-    for start, stop in _stretches(lines, words, copied):
-        for line in lines[start:stop]:
-            line.copied = True
+class Known:
+    """What this sender was ``sent``, and what they have ``written`` before."""
+
+    def __init__(self, sent: Iterable[str] = (), written: Iterable[str] = ()) -> None:
+        self._sent = _Phrases.of(sent)
+        self._all = self._sent | _Phrases.of(written)
+
+    def __bool__(self) -> bool:
+        """Whether anything is known."""
+        return bool(self._all.runs)
+
+    def mark(self, lines: Sequence[Line]) -> None:
+        """Mark the lines that repeat something of it."""
+        if not self:
+            return
+        of_line = [tuple(islice(_words(line.plain), _WORDS)) for line in lines]
+        copies = _repeating(of_line, self._sent)
+        for start, stop in _passages(of_line, copies):
+            for line in lines[start:stop]:
+                line.copied = True
+        for line, is_echo in zip(lines, _repeating(of_line, self._all), strict=True):
+            line.echo = is_echo
+
+
+@dataclass(slots=True)
+class _Phrases:
+    """The phrases of some texts."""
+
+    runs: set[Words] = field(default_factory=set)
+    pairs: set[tuple[Words, Words]] = field(default_factory=set)
+    """Lines that follow each other, since they may be too short for a run: ``Kind regards,``, ``Sam``."""
+
+    def __or__(self, other: "_Phrases") -> "_Phrases":
+        return _Phrases(self.runs | other.runs, self.pairs | other.pairs)
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "_Phrases":
+        """Of texts as the API has them, Markdown or HTML; beyond a bound of words, the rest of them is ignored."""
+        found, left = cls(), _WORDS
+        for text in texts:
+            by_line = [tuple(_words(words_of(line))) for line in _readable(text).split("\n")]
+            words = list(islice((word for line in by_line for word in line), left))
+            left -= len(words)
+            found.runs.update(_runs(words))
+            found.pairs.update(pairwise(filter(None, by_line)))
+        return found
+
+
+def _readable(text: str) -> str:
+    return bare(text) if _HTML.search(text) else text
 
 
 def _words(text: str) -> Iterator[str]:
-    return (found.group() for found in _WORD.finditer(text.casefold()))
+    """Without the addresses of links, which mail programs write out, wrap and rewrite."""
+    return (found.group() for found in _WORD.finditer(_LINK.sub(" ", text).casefold()))
 
 
-def _runs(sent: Iterable[str]) -> set[tuple[str, ...]]:
-    runs: set[tuple[str, ...]] = set()
-    for text in sent:
-        words = [word for line in text.split("\n") for word in _words(words_of(line))][:_WORDS]
-        runs.update(tuple(words[at : at + _RUN]) for at in range(len(words) - _RUN + 1))
-    return runs
+def _runs(words: Sequence[str]) -> Iterator[Words]:
+    return (tuple(words[at : at + _RUN]) for at in range(len(words) - _RUN + 1))
 
 
-def _copied(words: Sequence[tuple[str, int]], runs: set[tuple[str, ...]]) -> list[bool]:
-    """For each word, whether it stands in a run that was sent."""
-    plain = [word for word, _ in words]
-    copied = [False] * len(plain)
-    for at in range(len(plain) - _RUN + 1):
-        if tuple(plain[at : at + _RUN]) in runs:
+def _repeating(of_line: Sequence[Words], known: _Phrases) -> list[bool]:
+    """For each line, whether nearly all its words repeat what is known, and the last one does: what follows a question
+    on the same line is an answer."""
+    words = list(islice((word for line in of_line for word in line), _WORDS))
+    copied = [False] * len(words)
+    for at, run in enumerate(_runs(words)):
+        if run in known.runs:
             copied[at : at + _RUN] = [True] * _RUN
-    return copied
+    repeating: list[bool] = []
+    at = 0
+    for line in of_line:
+        of = copied[at : at + len(line)]
+        at += len(line)
+        repeating.append(bool(of) and of[-1] and sum(of) >= len(line) * _SHARE)
+    written = [at for at, line in enumerate(of_line) if line]
+    for above, below in pairwise(written):
+        if (of_line[above], of_line[below]) in known.pairs:
+            repeating[above] = repeating[below] = True
+    return repeating
 
 
-def _stretches(
-    lines: Sequence[Line], words: Sequence[tuple[str, int]], copied: Sequence[bool]
-) -> Iterator[tuple[int, int]]:
-    """Runs of lines that are copies nearly word for word, with the blank lines between them."""
-    of_line, copied_of_line = [0] * len(lines), [0] * len(lines)
-    for (_, at), is_copy in zip(words, copied, strict=True):
-        of_line[at] += 1
-        copied_of_line[at] += is_copy
-    start = stop = None
-    size = 0
-    for at in range(len(lines)):
-        if of_line[at] and copied_of_line[at] >= of_line[at] * _SHARE:
-            start, stop, size = (at if start is None else start), at + 1, size + of_line[at]
-        elif of_line[at] and start is not None and stop is not None:
+def _passages(of_line: Sequence[Words], copies: Sequence[bool]) -> Iterator[tuple[int, int]]:
+    """Copied lines in a row, with the blank ones between them, where they have enough words to be no chance."""
+    start = stop = size = 0
+    for at, (words, is_copy) in enumerate(zip(of_line, copies, strict=True)):
+        if is_copy:
+            start, stop, size = (start if size else at), at + 1, size + len(words)
+        elif words:
             if size >= _LEAST:
                 yield start, stop
-            start, size = None, 0
-    if start is not None and stop is not None and size >= _LEAST:
+            size = 0
+    if size >= _LEAST:
         yield start, stop

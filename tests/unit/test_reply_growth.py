@@ -71,6 +71,12 @@ def test_html_costs_no_more_than_in_proportion(piece: str) -> None:
     assert_linear(of_html, piece)
 
 
+def test_looking_for_answers_in_a_quote_costs_no_more_than_in_proportion() -> None:
+    asked = "which of the printers do you mean today\n"
+    head = "From: Sam\nSent: Monday\nTo: Alice\nSubject: Printer\n\n"
+    assert_linear(lambda body: of_text(head + body, asked), f"{asked}that one\n")
+
+
 def test_comparing_with_what_was_sent_costs_no_more_than_in_proportion() -> None:
     words = "lorem ipsum dolor sit amet consetetur\n"
     assert_linear(lambda body: of_text(body, body), words)
