@@ -47,7 +47,8 @@ class Pair:
     body: str
     expected: str
     subject: str = ""
-    sent: str = ""
+    sent: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
     html: bool = False
 
 
@@ -72,7 +73,7 @@ def ours(pair: Pair) -> str:
         text=None if pair.html else pair.body,
         html=pair.body if pair.html else None,
     )
-    return extract(message, [pair.sent] if pair.sent else []).content
+    return extract(message, pair.sent, pair.written).content
 
 
 def mail_parser_reply(pair: Pair) -> str:
@@ -117,7 +118,8 @@ def _fixture(path: Path) -> Pair:
         body=path.read_text("utf-8"),
         expected=beside(".expected"),
         subject=beside(".subject").strip() or "Re: [TAI-42] Printer",
-        sent=beside(".sent"),
+        sent=tuple(beside(".sent").split("---\n")),
+        written=tuple(beside(".written").split("---\n")),
         html=path.suffix == ".html",
     )
 
