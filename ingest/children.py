@@ -28,6 +28,7 @@ from typing import IO, Any, Literal, cast
 from ingest.message import ParsedMessage, Reply
 from ingest.parse import attachment, parse
 from ingest.reply import extract
+from ingest.reply.plain import plain
 
 Cause = Literal["time", "memory", "crash"]
 
@@ -50,7 +51,13 @@ def _read(content: bytes) -> tuple[ParsedMessage, Reply]:
     return message, extract(message)
 
 
-_JOBS: dict[str, Callable[..., object]] = {"read": _read, "parse": parse, "reply": extract, "attachment": attachment}
+_JOBS: dict[str, Callable[..., object]] = {
+    "read": _read,
+    "parse": parse,
+    "reply": extract,
+    "plain": plain,
+    "attachment": attachment,
+}
 
 
 class Poisoned(Exception):
@@ -212,6 +219,10 @@ class ParseChildren:
     async def reply(self, message: ParsedMessage, sent: Sequence[str] = (), written: Sequence[str] = ()) -> Reply:
         """Take out what the sender newly wrote (``ingest.reply.extract``). Raises as ``parse`` does."""
         return cast(Reply, await self._do("reply", message, tuple(sent), tuple(written)))
+
+    async def plain(self, markdown: str) -> str:
+        """Markdown of ours as plain text (``ingest.reply.plain``). Raises as ``parse`` does."""
+        return cast(str, await self._do("plain", markdown))
 
     async def attachment(self, content: bytes, part: int) -> bytes:
         """The octets of an attachment (``ingest.parse.attachment``).

@@ -160,7 +160,7 @@ class Settings(BaseModel):
     parse_memory_bytes: Annotated[Octets, Field(ge=256 * MiB)] = 1024 * MiB
     """Memory that a parsing process may use."""
     content_format: Literal["markdown", "plain"] = "markdown"
-    """Form of the posted content."""
+    """Form of what is posted from HTML mail: Markdown, or the words without the signs. Text mail is posted as it is."""
 
     # Attachments
     attachments: bool = True

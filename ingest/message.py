@@ -138,6 +138,8 @@ class Reply:
     """0 to 1: the lowest confidence of any cut; 1 where nothing was cut."""
     how: str
     """Which reading gave this, in a few words, such as ``html: gmail_quote`` or ``text: attribution (German)``."""
+    markdown: bool = False
+    """``content`` was made of HTML, and is Markdown; else it is text as it was written."""
     open: bool = False
     """Answers may have been typed into a quote that was cut as a whole, or a quote without any mark may have been kept:
     reading it once more beside the texts of the ticket would tell."""

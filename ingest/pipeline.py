@@ -15,7 +15,7 @@ Decide first, write once: everything above ``identify`` also serves ``ingest exp
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -90,6 +90,7 @@ class Reader(Protocol):
 
     async def read(self, content: bytes) -> tuple[ParsedMessage, Reply]: ...
     async def reply(self, message: ParsedMessage, sent: Sequence[str], written: Sequence[str]) -> Reply: ...
+    async def plain(self, markdown: str) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +230,7 @@ class Pipeline:
         author_id = user.id if user is not None else self._rules.fallback_author_id
         if author_id is None:
             return replace(decision, outcome=_unknown_author(sender))
-        reply = await self._beside_conversation(message, reply, resolution.ticket_id, author_id)
+        reply = await self._reread(message, reply, resolution.ticket_id, author_id)
         content = compose.content(message, reply, names_sender=user is None, plain=self._rules.plain_content)
         draft = Draft(
             ticket_id=resolution.ticket_id,
@@ -241,17 +242,17 @@ class Pipeline:
         )
         return replace(decision, reply=reply, draft=draft)
 
-    async def _beside_conversation(self, message: ParsedMessage, reply: Reply, ticket_id: str, author_id: str) -> Reply:
-        """The reply, read once more where what was said on the ticket tells a quote from answers typed into it."""
-        said = await self._desk.conversation(ticket_id) if reply.open else ()
-        if not said:
-            return reply
-        sent = [posted.content for posted in said if posted.author_id != author_id]
-        written = [posted.content for posted in said if posted.author_id == author_id]
-        try:
-            return await self._reader.reply(message, sent, written)
-        except Poisoned:
-            return reply
+    async def _reread(self, message: ParsedMessage, reply: Reply, ticket_id: str, author_id: str) -> Reply:
+        """The reply, read once more where what was said on the ticket tells a quote from answers typed into it, and in
+        the form that the operator wants. What kills its reader stays as it was read first."""
+        with suppress(Poisoned):
+            if reply.open and (said := await self._desk.conversation(ticket_id)):
+                sent = [posted.content for posted in said if posted.author_id != author_id]
+                written = [posted.content for posted in said if posted.author_id == author_id]
+                reply = await self._reader.reply(message, sent, written)
+            if reply.markdown and self._rules.plain_content:
+                reply = replace(reply, content=await self._reader.plain(reply.content), markdown=False)
+        return reply
 
     async def _is_participant(self, resolution: Resolution, user: User | None, sender: str) -> bool:
         """Whether the sender is on the ticket, or has written to it before."""

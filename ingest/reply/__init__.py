@@ -4,9 +4,9 @@
                                              ├─► scan ─► arrange ─► Reply
     html  ─► tree ─► marks ─► Markdown lines ┘
 
-What was said on the ticket before (``sent``) marks lines as well. A reply that says ``open`` is worth a second reading
-with it. Both roads lead to marked lines, and one reading of them. Start at ``scan`` for what is recognised, at ``arrange`` for
-what is cut, and at ``languages.toml`` and ``clients`` for the tables.
+Both roads lead to marked lines, and one reading of them. What was said on the ticket before (``sent``) marks lines as
+well; a reply that says ``open`` is worth a second reading beside it. Start at ``scan`` for what is recognised, at
+``arrange`` for what is cut, and at ``languages.toml`` and ``clients`` for the tables.
 """
 
 from collections.abc import Sequence
@@ -34,16 +34,16 @@ def extract(message: ParsedMessage, sent: Sequence[str] = (), written: Sequence[
         reply = _read(message, known, briefly=True) or _read(message, known, briefly=False)
         assert reply is not None, "a full reading leaves nothing out"
     except Exception as error:  # a reading that fails must not cost the customer's words
-        body = message.text or bare(message.html or "")
-        return whole(body, f"whole: {type(error).__name__} while reading it")
+        why = f"whole, {type(error).__name__} while reading it"
+        return whole(message.text, "text", why) if message.text else whole(bare(message.html or ""), "html", why)
     return reply
 
 
 def _read(message: ParsedMessage, known: Known, *, briefly: bool) -> Reply | None:
     body = choose(message, briefly=briefly)
     if not body.lines:
-        over = bool(body.text.strip())
-        return whole(body.text, f"{body.source}: whole, over the limit" if over else "empty")
+        kept = whole(body.text, body.source, "whole, over the limit")
+        return kept if body.text.strip() else replace(kept, how="empty")
     lines = [part for line in body.lines for part in attribution.part(line)]
     known.mark(lines)
     reply = arrange(lines, message.subject, body.source)

@@ -27,16 +27,15 @@ def arrange(lines: Sequence[Line], subject: str, source: str) -> Reply | None:
     if any(line.brief for block in blocks if empty or block.kind in _KEPT for line in lines[block.start : block.stop]):
         return None
     if empty:
-        kept = whole("".join(line.text for line in lines), f"{source}: whole, nothing else was left")
+        kept = whole("".join(line.text for line in lines), source, "whole, nothing else was left")
         return replace(kept, open=any(block.unsearched for block in blocks))
     reply = _reply([_segment(lines, block) for block in blocks], source)
     return replace(reply, open=_is_open(lines, blocks, reply))
 
 
-def whole(body: str, how: str) -> Reply:
+def whole(body: str, source: str, why: str) -> Reply:
     """A body of which nothing is cut."""
-    segments = (Segment(text=body, kind="new", kept=True),) if body else ()
-    return Reply(content=_trimmed(body), elided="", confidence=1.0, how=how, segments=segments)
+    return _reply((Segment(text=body, kind="new", kept=True, reason=why),) if body else (), source)
 
 
 def _is_open(lines: Sequence[Line], blocks: Sequence[Block], reply: Reply) -> bool:
@@ -139,6 +138,7 @@ def _reply(segments: Sequence[Segment], source: str) -> Reply:
         elided="".join(segment.text for segment in cut),
         confidence=min((segment.confidence for segment in cut), default=1.0),
         how=f"{source}: {', '.join(reasons) or 'nothing to cut'}",
+        markdown=source.startswith("html"),
         segments=tuple(segments),
     )
 

@@ -47,6 +47,7 @@ _SPECIAL = re.compile(
     r"`|\*(?!\s)|(?<!\s)\*|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?]|$)|\](?=[(\[:]|$)|~(?=~|$)|(?<=~)~|&(?=#?\w{1,32};)"
     r"|\\(?=[`*_<\]~&\\]|$)"
 )
+_INDENT = re.compile(r"(?<=\n)[ \t]+(?=\S)")
 _HIDDEN = re.compile(r"display:none|visibility:hidden|mso-hide:all|max-height:0(?:px)?;overflow:hidden")
 _TINY = frozenset({"0", "1", "2", "0px", "1px", "2px"})
 _TINY_STYLE = re.compile(r"(?:^|;)(?:width|height|max-width|max-height):[012](?:px)?(?:!important)?(?:;|$)")
@@ -96,13 +97,19 @@ def _break_lines(element: Element) -> None:
     element.tag = "div"
     for inner in list(element.iter()):
         if inner.text and "\n" in inner.text:
-            inner.text, *breaks = inner.text.strip("\n").split("\n") if inner is element else inner.text.split("\n")
+            text = inner.text.strip("\n") if inner is element else inner.text
+            inner.text, *breaks = _indented(text).split("\n")
             for text in reversed(breaks):
                 inner.insert(0, _break(text))
         if inner is not element and inner.tail and "\n" in inner.tail:
-            inner.tail, *breaks = inner.tail.split("\n")
+            inner.tail, *breaks = _indented(inner.tail).split("\n")
             for text in reversed(breaks):
                 inner.addnext(_break(text))
+
+
+def _indented(text: str) -> str:
+    """What stands before a line holds its place: a log or a diff may be most of a mail."""
+    return _INDENT.sub(lambda blanks: "\u00a0" * len(blanks.group().expandtabs()), text)
 
 
 def _break(text: str) -> Element:

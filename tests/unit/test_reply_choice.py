@@ -133,5 +133,5 @@ def test_a_failing_reading_keeps_the_body(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr("ingest.reply.arrange", fail)
     reply = of_text("Hello\n> x\n")
-    assert (reply.content, reply.how) == ("Hello\n> x", "whole: RuntimeError while reading it")
+    assert (reply.content, reply.how) == ("Hello\n> x", "text: whole, RuntimeError while reading it")
     assert "<b>" not in of_html("<b>x</b>").content
