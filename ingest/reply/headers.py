@@ -18,6 +18,9 @@ _ADDRESS = re.compile(r"[\w.+=-]{1,64}@[\w-]{1,63}")
 _YEAR = re.compile(r"(?:19|20|25)\d{2}|\d{1,2}[./-]\d{1,2}[./-]\d{2}|[١٢]\d{3}")
 _CLOCK = re.compile(r"\d{1,2} ?[:：.h時时시] ?\d{2}")
 _TAGS = re.compile(r"^(?:\s*\[[^\[\]]*\])+")
+_PREFIXES = re.compile(r"^(?:\[[^\[\]]{0,40}\] ?|[^\s:：]{1,14} ?[:：] ?)+")
+_SUBJECT = 30
+_TAG = re.compile(r"\[[^\[\]]{1,40}\]")
 _RULE = re.compile(r"[\s>]*(?:[-_=*—–─━‐]\s?){3,}$")
 _DASHED = re.compile(r"[-_=*—–─‐]{2,}\s*(.{3,60}?)\s*[-_=*—–─‐]{2,}:?$")
 
@@ -64,6 +67,8 @@ _FORWARDED = index(lambda language: language.forwarded)
 class _Block:
     """Header lines that were collected so far."""
 
+    fields: list[tuple[str, str]] = field(default_factory=list)
+    """Labels and the first lines of their values."""
     labels: list[str] = field(default_factory=list)
     values: list[str] = field(default_factory=list)
     bold: int = 0
@@ -86,6 +91,10 @@ class _Block:
             return labels >= 3 or (labels == 2 and (address or dated))
         return (labels >= 4 and Role.SUBJECT in roles) or (labels >= 3 and dated and (address or Role.SUBJECT in roles))
 
+    def subject(self) -> str:
+        """The first line of the subject."""
+        return next((value for label, value in self.fields if Role.SUBJECT in _ROLES[label]), "")
+
     def languages(self) -> tuple[str, ...]:
         """The languages that have all labels of this block."""
         return tuple(name for name, labels in _LABELS.items() if labels.issuperset(self.labels))
@@ -100,6 +109,8 @@ class Header:
     languages: tuple[str, ...]
     forwarded: bool
     reason: str
+    subject: str = ""
+    """Of a block that nothing but its labels sets off; ``""`` where it has none."""
 
 
 class Reader:
@@ -128,7 +139,7 @@ class Reader:
             self._barren = max(self._barren, block.stop)
             return None
         languages = block.languages()
-        return Header(block.stop, languages, False, _named("header block", languages))
+        return Header(block.stop, languages, False, _named("header block", languages), block.subject())
 
 
 def is_rule(text: str) -> bool:
@@ -194,6 +205,7 @@ def _collect(lines: Sequence[Line], start: int) -> _Block | None:
     for at in range(start, min(start + _LINES, len(lines))):
         label = label_of(lines[at])
         if label is not None:
+            block.fields.append(label)
             block.labels.append(label[0])
             block.values.append(label[1][:200])
             block.bold += lines[at].text.lstrip("> ").startswith("**")
@@ -218,6 +230,21 @@ def label_of(line: Line) -> tuple[str, str] | None:
 
 def _named(reason: str, languages: tuple[str, ...]) -> str:
     return f"{reason} ({'/'.join(languages[:3])})" if languages else reason
+
+
+def is_other_mail(header: Header, subject: str) -> bool:
+    """Whether a block is the header of another mail than the one that is answered, pasted to be looked at: its subject
+    is another. Who cannot tell says no."""
+    theirs, ours = _base(header.subject), _base(subject)
+    if not theirs or not ours or theirs.startswith(ours) or ours.startswith(theirs):
+        return False
+    return set(_TAG.findall(header.subject)).isdisjoint(_TAG.findall(subject[:300]))
+
+
+def _base(subject: str) -> str:
+    """A subject without what mail programs and gateways put before it, and without what they wrap or cut off."""
+    words = _PREFIXES.sub("", " ".join(subject[:300].split())).casefold()
+    return words[:_SUBJECT]
 
 
 def is_forward(subject: str, languages: Sequence[str]) -> bool:

@@ -189,6 +189,8 @@ class Scanner:
         header = self.headers.find(at)
         if header is None:
             return ()
+        if headers.is_other_mail(header, self.subject):
+            return (Block("forwarded", at, header.stop, "header of another mail"),)
         if header.forwarded or headers.is_forward(self.subject, header.languages):
             return (Block("forwarded", at, len(self.lines), header.reason),)
         below = self._below(header.stop)

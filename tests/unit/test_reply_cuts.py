@@ -69,7 +69,7 @@ def test_header_blocks_need_what_only_a_mail_has() -> None:
 
 def test_a_header_block_above_quoted_lines_does_not_take_the_answer_below_them() -> None:
     text = "From: A <a@b.example>\nDate: Mon, 5 Jan 2026 10:14\nTo: B\nSubject: C\n\n> which one?\n\nthe red one\n"
-    assert of_text(text).content == "the red one"
+    assert of_text(text, subject="Re: C").content == "the red one"
 
 
 @pytest.mark.parametrize(
@@ -155,3 +155,18 @@ def test_a_phrase_of_what_was_sent_is_no_copy() -> None:
 
 def test_nothing_that_was_sent_makes_no_difference() -> None:
     assert of_text("Hello\n\nworld", "", " \n", "one").elided == ""
+
+
+@pytest.mark.parametrize(
+    ("subject", "kept"),
+    [
+        ("Re: [TAI-42] Printer", True),
+        ("Re: Invoice 4711", False),
+        ("AW: [EXTERN] [TAI-42] Re: Invoice 4711", False),
+        ("Re: Invoice", False),
+        ("", False),
+    ],
+)
+def test_the_header_of_a_mail_with_another_subject_was_pasted(subject: str, kept: bool) -> None:
+    text = "new\n\nFrom: A <a@b.example>\nSent: Mon, 5 Jan 2026 10:14\nTo: B\nSubject: Invoice 4711\n\nold\n\nWhy?\n"
+    assert of_text(text, subject=subject).content.endswith("Why?") is kept
