@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import chardet
 
+from ingest.parse import pictographs
 from ingest.parse.charset_labels import FALLBACKS, STATEFUL, WIDE, codec_for
 from ingest.parse.japanese import decode_iso2022_jp, jis_character
 from ingest.parse.limits import MAX_DETECT_OCTETS
@@ -51,6 +52,16 @@ _MIXED_WORD = re.compile(
 _ASCII_LABELS = frozenset({"us-ascii", "ascii", "ansi_x3.4-1968", "7bit", "8bit", "us"})
 _PLAIN = frozenset({None, "utf_8", "cp1252"})
 """Charsets under which most ASCII text comes: a short cut."""
+_STRAY = re.compile(rb"(?<![A-Za-z\x80-\xff])[\x81\x8d\x8f\x90\x9d](?![A-Za-z\x80-\xff])")
+_GB18030_2005 = str.maketrans(
+    dict(zip("\ue78d\ue78e\ue78f\ue790\ue791\ue792\ue793\ue794\ue795\ue796", "︐︒︑︓︔︕︖︗︘︙", strict=True))
+    | dict(zip("\ue81e\ue826\ue82b\ue82c\ue832\ue843\ue854\ue864", "龴龵龶龷龸龹龺龻", strict=True))
+    | {"\ue5e5": "\u3000", "\ue7c7": "ḿ"}
+)
+"""Characters that Unicode took in after the codec was written, as the Encoding Standard has them."""
+_PRIVATE = re.compile("[\ue000-\uf8ff]")
+_GETA = "〓"
+"""What printers set where they lack a letter."""
 _SURE = 0.12
 """The detector's confidence above which it is believed against the Western reading of a text."""
 
@@ -79,6 +90,10 @@ def decode(octets: bytes, label: str = "", hints: Iterable[str] = ()) -> Decoded
         found = found._replace(repair=_describe(label, found.codec))
     if label and declared is None and not found.repair:
         found = found._replace(repair=f"{label[:40]!r} is no known charset; read as {found.codec}")
+    if found.codec == "cp932":
+        found = _with_pictographs(found)
+    elif found.codec == "gb18030" and _PRIVATE.search(found.text):
+        found = found._replace(text=found.text.translate(_GB18030_2005))
     if found.codec not in ("utf_8", "ascii") and _SURROGATES.search(found.text):
         found = found._replace(text=_SURROGATES.sub("\ufffd", found.text))
     return found
@@ -146,13 +161,20 @@ def _decode_seven_bit(octets: bytes, declared: str | None) -> Decoded:
 
 
 def _decode_japanese(octets: bytes, declared: str | None) -> Decoded:
-    """ISO-2022-JP. Pictographs of telephones, for which there is no table, become geta marks, as printers set them."""
+    """ISO-2022-JP. What no table has becomes a geta mark, as printers set it."""
     text = decode_iso2022_jp(octets)
     if "\ufffd" in text:
-        return Decoded(
-            text.replace("\ufffd", "〓"), "iso2022_jp", "iso2022_jp with characters of one vendor, shown as 〓"
-        )
+        shown = text.replace("\ufffd", _GETA)
+        return Decoded(shown, "iso2022_jp", f"iso2022_jp with characters of one vendor, shown as {_GETA}")
     return Decoded(text, "iso2022_jp", "" if declared == "iso2022_jp" else _describe(declared or "", "iso2022_jp"))
+
+
+def _with_pictographs(found: Decoded) -> Decoded:
+    """The codes in Shift_JIS that three carriers filled, each in its own way: which was meant is a guess."""
+    text, carrier = pictographs.replace_private(found.text)
+    if not carrier:
+        return found
+    return Decoded(text.replace("\ufffd", _GETA), found.codec, f"cp932 with pictographs of {carrier}")
 
 
 def _as_utf_8(octets: bytes, declared: str | None) -> Decoded | None:
@@ -178,10 +200,24 @@ def _as_declared(octets: bytes, declared: str | None) -> Decoded | None:
     if declared == "iso2022_jp":
         return _decode_japanese(octets, declared) if b"\x1b" in octets else None
     for codec in (declared, *FALLBACKS.get(declared, ())):
-        text = _strict(octets, codec)
+        text = _LENIENT[codec](octets) if codec in _LENIENT else _strict(octets, codec)
         if text is not None and not (declared == "cp1252" and _is_misread(text)):
             return Decoded(text, declared if codec == declared else codec)
     return None
+
+
+def _cp1252(octets: bytes) -> str | None:
+    """cp1252; the five octets that it has not are dropped where they stand alone, as stray control characters do."""
+    return _strict(_STRAY.sub(b"", octets), "cp1252")
+
+
+def _euc_jp(octets: bytes) -> str | None:
+    """EUC-JP with the kanji of NEC and IBM, which its label never tells."""
+    text = octets.decode("euc_jp", "ingest.euc_jp")
+    return None if "\ufffd" in text else text
+
+
+_LENIENT = {"cp1252": _cp1252, "euc_jp": _euc_jp}
 
 
 def _is_misread(text: str) -> bool:

@@ -7,19 +7,22 @@ characters under the subset's name.
 
 _LABELS = {
     "utf_8": (
-        "utf-8 utf8 unicode-1-1-utf-8 unicode11utf8 unicode20utf8 x-unicode20utf8 utf-8-mac utf8mb4 cp65001 unicode"
+        "utf-8 utf8 unicode-1-1-utf-8 unicode11utf8 unicode20utf8 x-unicode20utf8 utf-8-mac utf8mb4 cp65001 unicode "
+        "utf-8mb4 utf8mb3 utf-8mb3 unicode-2-0-utf-8 utf-8-strict utf-8-sig utf8-bom cesu-8 utf uft-8 utf=8 utf--8"
     ),
     "utf_7": "utf-7 utf7 unicode-1-1-utf-7 x-unicode-2-0-utf-7 unicode-2-0-utf-7 csunicode11utf7 cp65000",
-    "utf_16": "utf-16 utf16 ucs-2 iso-10646-ucs-2 csunicode cp1200",
-    "utf_16_le": "utf-16le utf16le unicodefeff",
-    "utf_16_be": "utf-16be utf16be unicodefffe cp1201",
+    "utf_16": "utf-16 utf16 ucs-2 iso-10646-ucs-2 csunicode cp1200 ucs2 iso-10646 unicode-1-1",
+    "utf_16_le": "utf-16le utf16le unicodefeff utf-16-le ucs-2le ucs2le x-utf-16le-bom",
+    "utf_16_be": "utf-16be utf16be unicodefffe cp1201 utf-16-be ucs-2be ucs2be",
     "utf_32": "utf-32 utf32 ucs-4 iso-10646-ucs-4",
     "utf_32_le": "utf-32le utf32le",
     "utf_32_be": "utf-32be utf32be",
     "cp1252": (
         "ansi_x3.4-1968 ansi_x3.4-1986 ascii us-ascii us csascii iso646-us iso_646.irv:1991 iso-ir-6 cp367 ibm367 646 "
         "cp1252 cp819 csisolatin1 ibm819 iso-8859-1 iso-ir-100 iso8859-1 iso88591 iso_8859-1 iso_8859-1:1987 l1 "
-        "latin1 latin-1 windows-1252 x-cp1252 ansi x-ansi 8bit 7bit iso-8859-1-windows-3.1-latin-1"
+        "latin1 latin-1 windows-1252 x-cp1252 ansi x-ansi 8bit 7bit iso-8859-1-windows-3.1-latin-1 ansi_x3.110-1983 "
+        "iso-ir-99 csisoansix3110 iso-latin-1 iso-latin1 isolatin1 latin us-acii ascii-7bit ascii7 cp20127 "
+        "windows-1252-http western"
     ),
     "iso8859_2": "csisolatin2 iso-8859-2 iso-ir-101 iso8859-2 iso88592 iso_8859-2 iso_8859-2:1987 l2 latin2 latin-2",
     "iso8859_3": "csisolatin3 iso-8859-3 iso-ir-109 iso8859-3 iso88593 iso_8859-3 iso_8859-3:1988 l3 latin3 latin-3",
@@ -35,28 +38,31 @@ _LABELS = {
     ),
     "iso8859_8": (
         "csiso88598e csisolatinhebrew hebrew iso-8859-8 iso-8859-8-e iso-ir-138 iso8859-8 iso88598 iso_8859-8 "
-        "iso_8859-8:1988 visual csiso88598i iso-8859-8-i logical"
+        "iso_8859-8:1988 visual csiso88598i iso-8859-8-i logical cp38598"
     ),
     "cp1254": (
         "cp1254 csisolatin5 iso-8859-9 iso-ir-148 iso8859-9 iso88599 iso_8859-9 iso_8859-9:1989 l5 latin5 latin-5 "
         "windows-1254 x-cp1254"
     ),
     "iso8859_10": "csisolatin6 iso-8859-10 iso-ir-157 iso8859-10 iso885910 l6 latin6 latin-6",
-    "cp874": "dos-874 iso-8859-11 iso8859-11 iso885911 tis-620 tis620 windows-874 cp874 x-cp874 thai",
+    "cp874": (
+        "dos-874 iso-8859-11 iso8859-11 iso885911 tis-620 tis620 windows-874 cp874 x-cp874 thai x-mac-thai cp10021"
+    ),
     "iso8859_13": "iso-8859-13 iso8859-13 iso885913 latin7 latin-7 l7",
     "iso8859_14": "iso-8859-14 iso8859-14 iso885914 latin8 latin-8 l8 iso-celtic",
     "iso8859_15": "csisolatin9 iso-8859-15 iso8859-15 iso885915 iso_8859-15 l9 latin9 latin-9 latin0",
     "iso8859_16": "iso-8859-16 iso8859-16 iso885916 latin10 latin-10",
-    "koi8_r": "cskoi8r koi koi8 koi8-r koi8_r koi8r",
-    "koi8_u": "koi8-u koi8u koi8-ru",
+    "koi8_r": "cskoi8r koi koi8 koi8-r koi8_r koi8r koi-8 cp20866",
+    "koi8_u": "koi8-u koi8u koi8-ru cp21866",
     "koi8_t": "koi8-t",
-    "mac_roman": "csmacintosh mac macintosh x-mac-roman macroman x-macroman mac-roman",
-    "mac_cyrillic": "x-mac-cyrillic x-mac-ukrainian mac-cyrillic maccyrillic",
-    "mac_latin2": "x-mac-ce x-mac-centraleurroman mac-ce x-mac-croatian x-mac-romanian maccentraleurope",
-    "mac_greek": "x-mac-greek mac-greek macgreek",
-    "mac_turkish": "x-mac-turkish mac-turkish macturkish",
-    "mac_iceland": "x-mac-icelandic mac-iceland",
-    "mac_arabic": "x-mac-arabic mac-arabic",
+    "mac_roman": "csmacintosh mac macintosh x-mac-roman macroman x-macroman mac-roman cp10000",
+    "mac_cyrillic": "x-mac-cyrillic x-mac-ukrainian mac-cyrillic maccyrillic cp10007 cp10017",
+    "mac_latin2": "x-mac-ce x-mac-centraleurroman mac-ce x-mac-croatian x-mac-romanian maccentraleurope cp10029",
+    "mac_greek": "x-mac-greek mac-greek macgreek cp10006",
+    "mac_turkish": "x-mac-turkish mac-turkish macturkish cp10081",
+    "mac_iceland": "x-mac-icelandic mac-iceland cp10079",
+    "mac_arabic": "x-mac-arabic mac-arabic cp10004",
+    "mac_farsi": "x-mac-farsi mac-farsi",
     "cp437": "cp437 ibm437 437 cspc8codepage437 dos-437",
     "cp720": "cp720 dos-720",
     "cp737": "cp737 ibm737",
@@ -77,7 +83,7 @@ _LABELS = {
     "cp1250": "cp1250 windows-1250 x-cp1250",
     "cp1251": "cp1251 windows-1251 x-cp1251",
     "cp1253": "cp1253 windows-1253 x-cp1253",
-    "cp1255": "cp1255 windows-1255 x-cp1255",
+    "cp1255": "cp1255 windows-1255 x-cp1255 x-mac-hebrew cp10005",
     "cp1256": "cp1256 windows-1256 x-cp1256",
     "cp1257": "cp1257 windows-1257 x-cp1257",
     "cp1258": "cp1258 windows-1258 x-cp1258",
@@ -90,24 +96,34 @@ _LABELS = {
     "cp1140": "ibm01140 cp1140",
     "gb18030": (
         "gb18030 gb-18030 chinese csgb2312 csiso58gb231280 gb2312 gb-2312 gb_2312 gb_2312-80 gb2312-80 gbk iso-ir-58 "
-        "x-gbk cp936 ms936 windows-936 936 euc-cn euccn cn-gb x-euc-cn"
+        "x-gbk cp936 ms936 windows-936 936 euc-cn euccn cn-gb x-euc-cn gb18030-2000 gbk2k x-gb18030 iso-ir-165 "
+        "x-mac-chinesesimp cp10008 cp54936 cp20936 cp1383 cp1386 ibm-1383"
     ),
-    "hz": "hz-gb-2312 hz hz-gb hzgb",
-    "cp950": "big5 big-5 cn-big5 csbig5 x-x-big5 cp950 windows-950 ms950 950 big5-eten",
+    "hz": "hz-gb-2312 hz hz-gb hzgb cp52936",
+    "cp950": (
+        "big5 big-5 cn-big5 csbig5 x-x-big5 cp950 windows-950 ms950 950 big5-eten big5-2003 big5e big5plus "
+        "chinesebig5 x-big5 x-mac-chinesetrad cp10002"
+    ),
     "big5hkscs": "big5-hkscs big5hkscs big5-hkscs:2004 hkscs",
-    "euc_jp": "cseucpkdfmtjapanese euc-jp x-euc-jp eucjp eucjp-ms x-eucjp-ms eucjpms cp51932 ujis x-euc",
+    "euc_jp": (
+        "cseucpkdfmtjapanese euc-jp x-euc-jp eucjp eucjp-ms x-eucjp-ms eucjpms cp51932 ujis x-euc cp20932 eucjp-win "
+        "eucjp-open cp33722 ibm-eucjp"
+    ),
     "iso2022_jp": (
         "csiso2022jp iso-2022-jp iso-2022-jp-1 iso-2022-jp-2 iso-2022-jp-3 iso-2022-jp-2004 iso-2022-jp-ms "
         "iso-2022-jp-kddi iso-2022-jp-ext iso2022-jp iso2022jp jis cp50220 cp50221 cp50222 cp5022x x-iso-2022-jp "
-        "windows-50220 windows-50221 windows-50222 csiso2022jp2 iso-2022-jp-mobile x-iso-2022-jp-kddi"
+        "windows-50220 windows-50221 windows-50222 csiso2022jp2 iso-2022-jp-mobile x-iso-2022-jp-kddi iso2022jp2 "
+        "jis_encoding csjisencoding jis7 _iso-2022-jp$esc _iso-2022-jp$sio"
     ),
     "cp932": (
         "csshiftjis ms932 ms_kanji shift-jis shift_jis sjis windows-31j x-sjis cp932 mskanji csWindows31J x-ms-cp932 "
-        "windows-932 932 shift_jis-kddi sjis-kddi x-sjis-kddi sjis-win shift_jisx0213 shift_jis-2004"
+        "windows-932 932 shift_jis-kddi sjis-kddi x-sjis-kddi sjis-win shift_jisx0213 shift_jis-2004 jis_x0201 x0201 "
+        "shift-jis-2004 sjis-open x-mac-japanese cp10001 cp943 cp943c cp942 ibm-943"
     ),
     "cp949": (
         "cseuckr csksc56011987 euc-kr iso-ir-149 korean ks_c_5601-1987 ks_c_5601-1989 ksc5601 ksc_5601 windows-949 "
-        "cp949 uhc ms949 949 euckr x-windows-949 ks_c_5601 ks-c-5601-1987 ks_c-5601-1987 cp51949"
+        "cp949 uhc ms949 949 euckr x-windows-949 ks_c_5601 ks-c-5601-1987 ks_c-5601-1987 cp51949 x-mac-korean cp10003 "
+        "cp970 ibm-euckr"
     ),
     "iso2022_kr": "csiso2022kr iso-2022-kr iso2022-kr iso2022kr",
     "johab": "johab cp1361 ms1361 x-johab",
@@ -140,7 +156,7 @@ FALLBACKS = {
 
 def codec_for(label: str) -> str | None:
     """The Python codec for a charset's name as mail writes it; ``None`` where nobody knows the name."""
-    name = label.strip(" \t\r\n'\"<>;,").lower()
+    name = label.lower().strip(" \t\r\n'\"<>;,\\=.").removeprefix("charset=").partition(",")[0].strip("'\" ")
     if name in CODECS:
         return CODECS[name]
     for candidate in (name.replace("_", "-"), name.replace(" ", ""), name.removeprefix("x-"), name.removeprefix("cs")):
@@ -150,12 +166,22 @@ def codec_for(label: str) -> str | None:
 
 
 def _numbered_codec(name: str) -> str | None:
-    """``cp-850``, ``windows1252``, ``ibm-1252``, ``ISO 8859-15``, ``iso-8859-15:1999``: a family and a number."""
+    """``cp-850``, ``windows1252``, ``ibm-1252``, ``1251``, ``ISO 8859-15``, ``8859_1``, ``cp28605``: a family and a
+    number."""
     letters = "".join(c for c in name if c.isalpha()).removeprefix("x")
     digits = "".join(c if c.isdecimal() and c.isascii() else " " for c in name).split()
-    if letters in ("cp", "windows", "win", "ibm", "codepage", "ms", "msdos", "dos") and digits:
-        return CODECS.get(f"cp{digits[0]}")
-    if letters in ("iso", "isoe", "isoi") and digits:
-        joined = "".join(digits[:2])
-        return CODECS.get(f"iso{joined}") if joined.startswith("8859") else None
-    return None
+    if not digits:
+        return None
+    if digits[0].startswith("8859") and letters in _ISO_FAMILY:
+        return CODECS.get("iso" + "".join(digits[:2]))
+    if digits[0].startswith("2859") or digits[0].startswith("2860"):
+        return CODECS.get(f"iso8859-{int(digits[0]) - _ISO_CODE_PAGES}")
+    return CODECS.get(f"cp{digits[0]}") if letters in _CODE_PAGE_FAMILY else None
+
+
+_ISO_FAMILY = frozenset({"", "iso", "isoe", "isoi", "isoo"})
+_CODE_PAGE_FAMILY = frozenset(
+    {"", "cp", "windows", "win", "ibm", "codepage", "ms", "msdos", "dos", "microsoftcp", "windowscp"}
+)
+_ISO_CODE_PAGES = 28590
+"""Windows calls ISO 8859-N code page 28590 + N."""

@@ -52,7 +52,15 @@ def test_every_label_of_the_encoding_standard_is_known(label: str) -> None:
         ("iso-2022-jp", b"\x1b$BF|K\\8l\nabc", "日本語\nabc"),
         ("iso-2022-jp", b"\x1b$(D0!\x1b(B", "丂"),
         ("iso-2022-jp-2", b"\x1b$A1#\x1b(B", "保"),
-        ("iso-2022-jp-kddi", b"\x1b$Bu!F|\x1b(B", "〓日"),
+        ("iso-2022-jp-kddi", b"\x1b$Bu!F|\x1b(B", "🌠日"),
+        ("iso-2022-jp", b"\x1b$BuAF|\x1b(B", "☀日"),
+        ("iso-2022-jp", b"\x1b$BuAy!\x1b(B", "☀🍂"),
+        ("shift_jis", "晴れ".encode("cp932") + b"\xf8\x9f\xf9\x40", "晴れ☀🌑"),
+        ("shift_jis", "晴れ".encode("cp932") + b"\xf6\x60", "晴れ☀"),
+        ("shift_jis", "晴れ".encode("cp932") + b"\xf9\x8b\xf7\x43", "晴れ☀📩"),
+        ("euc-jp", b"\xfc\xe2\xb6\xb6\xf9\xf5", "髙橋﨑"),
+        ("gb18030", b"\xa3\xa0\xa6\xd9", "\u3000︐"),
+        ("windows-1252", b"caf\xe9 \x81 d\xe9j\xe0", "café  déjà"),
         ("iso-2022-kr", "한국어".encode("iso2022_kr"), "한국어"),
         ("hz-gb-2312", b"~{VPND~}", "中文"),
         ("utf-7", b"Gr+APYA3w-e", "Größe"),
@@ -84,6 +92,114 @@ def test_every_label_of_the_encoding_standard_is_known(label: str) -> None:
 )
 def test_a_charset_is_read_as_it_is_really_written(label: str, octets: bytes, text: str) -> None:
     assert decode(octets, label).text == text
+
+
+SAMPLES = {
+    "utf_8": "Größe – 日本語 ☀",
+    "cp866": "Добрый день, ёж",
+    "iso8859_2": "Příliš žluťoučký kůň",
+    "iso8859_3": "Ĉu vi ĝojas? Eĥoŝanĝo ĉiuĵaŭde",
+    "iso8859_4": "Šķiņķis, ēst",
+    "iso8859_5": "Добрый день",
+    "iso8859_6": "مرحبا بك",
+    "iso8859_7": "Καλημέρα €",
+    "iso8859_8": "שלום לכם",
+    "iso8859_10": "Þú ert hér, Ŋuolla",
+    "iso8859_13": "Ąžuolas, šķīvis",
+    "iso8859_14": "Tŷ ŵyna, ḃeaḋ",
+    "iso8859_15": "Cœur à 5 €",
+    "iso8859_16": "Știință și artă €",
+    "koi8_r": "Добрый день, ёж",
+    "koi8_u": "Доброго дня, їжак",
+    "mac_roman": "Größe “déjà” €",
+    "mac_cyrillic": "Добрый день",
+    "cp874": "สวัสดี “ครับ”",
+    "cp1250": "Zażółć gęślą „jaźń”",
+    "cp1251": "Добрый день — №5",
+    "cp1252": "Größe – “déjà” 5 €",
+    "cp1253": "Καλημέρα – “5 €”",
+    "cp1254": "Merhaba, iyi günler – ışık “5 €”",
+    "cp1255": "שלום – “5 ₪”",
+    "cp1256": "مرحبا – “پنج”",
+    "cp1257": "Ąžuolas – “šķīvis”",
+    "cp1258": "Đường – “5 ₫”".replace("ư\u1edd", "ư\u01a1\u0300"),
+    "gb18030": "您好，陳鎔基，€",
+    "cp950": "您好，我無法登入",
+    "big5hkscs": "嘅咗，您好",
+    "euc_jp": "日本語ｶﾅ",
+    "iso2022_jp": "日本語とカナ",
+    "cp932": "日本語ｶﾅ①髙",
+    "cp949": "똠방각하, 안녕하세요",
+    "iso2022_kr": "안녕하세요",
+    "hz": "您好 there",
+    "utf_16": "Größe 日本語",
+    "utf_16_le": "Größe 日本語",
+    "utf_16_be": "Größe 日本語",
+}
+"""Of each encoding that the standard's labels name, a text that makes use of it."""
+
+
+@pytest.mark.parametrize("label", WHATWG.split())
+def test_a_text_is_read_under_every_label_of_the_encoding_standard(label: str) -> None:
+    codec = codec_for(label) or ""
+    text = SAMPLES[codec]
+    octets = (
+        b"\xad\xa1".join(part.encode(codec) for part in text.split("①")) if codec == "euc_jp" else text.encode(codec)
+    )
+    assert decode(octets, label).text == text
+    assert decode(octets, label.upper()).text == text
+
+
+@pytest.mark.parametrize(
+    ("label", "codec"),
+    [
+        ("utf8mb4", "utf_8"),
+        ("utf-8-sig", "utf_8"),
+        ("=utf-8", "utf_8"),
+        ("charset=utf-8", "utf_8"),
+        ("uft-8", "utf_8"),
+        ("unicode-1-1-utf-7", "utf_7"),
+        ("ansi_x3.110-1983", "cp1252"),
+        ("iso-8859-1,utf-8", "cp1252"),
+        ("us-ascii\\", "cp1252"),
+        ("1251", "cp1251"),
+        ("8859_2", "iso8859_2"),
+        ("ISO 8859-15", "iso8859_15"),
+        ("windows-28605", "iso8859_15"),
+        ("Windows-28592", "iso8859_2"),
+        ("microsoft-cp1251", "cp1251"),
+        ("cp20866", "koi8_r"),
+        ("cp-850", "cp850"),
+        ("ibm-1252", "cp1252"),
+        ("x-sjis", "cp932"),
+        ("x-mac-japanese", "cp932"),
+        ("x-mac-korean", "cp949"),
+        ("x-mac-chinesetrad", "cp950"),
+        ("x-mac-chinesesimp", "gb18030"),
+        ("x-mac-ce", "mac_latin2"),
+        ("_iso-2022-jp$ESC", "iso2022_jp"),
+        ("x-unknown", None),
+        ("unknown-8bit", None),
+        ("default", None),
+        ("binary", None),
+        ("cp99999", None),
+        ("28699", None),
+    ],
+)
+def test_the_further_names_of_mail_are_known_and_those_that_say_nothing_are_not(label: str, codec: str | None) -> None:
+    assert codec_for(label) == codec
+
+
+def test_carriers_of_japan_whose_pictographs_share_codes_are_a_guess_that_is_told() -> None:
+    assert "DoCoMo" in decode("晴れ".encode("cp932") + b"\xf8\x9f", "shift_jis").repair
+
+
+def test_letters_of_the_senders_own_are_no_pictographs() -> None:
+    assert decode("晴れ".encode("cp932") + b"\xf0\x40", "shift_jis").text == "晴れ\ue000"
+
+
+def test_a_rare_kanji_of_a_name_is_no_pictograph() -> None:
+    assert decode(b"\x1b$Byu66\x1b(B", "iso-2022-jp").text == "﨑橋"
 
 
 @pytest.mark.parametrize(
