@@ -25,7 +25,8 @@ TICKET_SECONDS = 15.0
 MAX_REMEMBERED = 10_000
 PAGE = 100
 MAX_PAGES = 100
-MAX_CONVERSATION = 300
+MAX_LISTED = 1_000
+MAX_CONVERSATION = 200
 MAX_MERGES = 8
 """Tickets merged into tickets merged into tickets."""
 GONE = (404, 410)
@@ -95,17 +96,18 @@ class TicketApi:
             yield _read(records.message, item)
 
     async def conversation(self, ticket_id: str) -> tuple[PostedMessage, ...]:
-        """What was said on a ticket in public: its first ``MAX_CONVERSATION`` messages in the API's order, without
-        the private ones; nothing where the token may not list them."""
-        said: list[PostedMessage] = []
+        """The latest that was said on a ticket in public: ``MAX_CONVERSATION`` messages at most, out of the first
+        ``MAX_LISTED`` that the API lists; nothing where the token may not list them."""
         if not self._settings.api_can_list:
             return ()
+        listed: list[PostedMessage] = []
         async with aclosing(self._items("ticket-messages", {"ticketId": ticket_id})) as items:
             async for item in items:
-                said.append(_read(records.message, item))
-                if len(said) == MAX_CONVERSATION:
+                listed.append(_read(records.message, item))
+                if len(listed) == MAX_LISTED:
                     break
-        return tuple(message for message in said if not message.private)
+        said = sorted((message for message in listed if not message.private), key=_when)
+        return tuple(said[-MAX_CONVERSATION:])
 
     async def list_tickets(self, *, limit: int) -> tuple[Ticket, ...]:
         """At most ``limit`` (1 to 10,000) tickets, closed ones too, the most recently updated first."""
@@ -259,6 +261,10 @@ def _read(read: Callable[[object], T], item: object) -> T:
         return read(item)
     except Unreadable as problem:
         raise Unavailable(Deferred(reason=f"the API's answer could not be read: {problem}")) from problem
+
+
+def _when(message: PostedMessage) -> float:
+    return message.created_at or 0.0
 
 
 def _found(message: PostedMessage, draft: Draft) -> Delivered:

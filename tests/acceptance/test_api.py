@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from ingest.api import Draft, TicketApi, Unavailable, imprint
+from ingest.api.client import MAX_CONVERSATION
 from ingest.config import ConfigError, Settings
 from ingest.outcome import Deferred, Delivered, Failed, Outcome
 from ingest.sandbox import Sandbox
@@ -520,3 +521,10 @@ async def test_tickets_are_listed_closed_ones_too_even_if_they_cannot_be_sorted(
     await order(sandbox, *faults)
     assert [ticket.code for ticket in await api.list_tickets(limit=1)] == ["TAI-42"]
     assert len(await api.list_tickets(limit=1000)) == len(sandbox.desk.tickets)
+
+
+async def test_of_a_long_conversation_the_latest_is_told(sandbox: Sandbox, api: TicketApi) -> None:
+    for number in range(MAX_CONVERSATION + 5):
+        await api.post_message(draft(sandbox, f"message {number}"), idempotency_key=f"Q{number}")
+    said = [message.content for message in await api.conversation(TAI_42)]
+    assert (len(said), said[-1]) == (MAX_CONVERSATION, f"message {MAX_CONVERSATION + 4}")
