@@ -29,7 +29,7 @@ def read(parts: list[Part]) -> DeliveryReport | None:
     )
     original = read_fields(returned.decoded().octets) if returned is not None else {}
     return DeliveryReport(
-        recipients=tuple(islice(_recipients(status.decoded().octets[:_MAX_STATUS_OCTETS]), MAX_RECIPIENTS)),
+        recipients=tuple(islice(recipients(status.decoded().octets[:_MAX_STATUS_OCTETS]), MAX_RECIPIENTS)),
         original_message_id=next(iter(ids.read(original.get("message-id", ""))), None),
         original_references=ids.read(original.get("in-reply-to", "") + " " + original.get("references", "")),
     )
@@ -37,14 +37,20 @@ def read(parts: list[Part]) -> DeliveryReport | None:
 
 def read_fields(octets: bytes) -> dict[str, str]:
     """The header fields at the start of ``octets`` by name, the first of each."""
-    fields: dict[str, str] = {}
-    for field in header.read(octets.lstrip(b"\r\n"), 0, len(octets.lstrip(b"\r\n")), Defects()).fields:
-        fields.setdefault(field.name, words.decode(words.raw_text(field.value)))
-    return fields
+    top = octets.lstrip(b"\r\n")
+    return by_name(header.read(top, 0, len(top), Defects()))
 
 
-def _recipients(octets: bytes) -> Iterator[ReportedRecipient]:
-    """One for each group of fields that names a recipient; the first group is about the message (section 2.1)."""
+def by_name(fields: header.Header) -> dict[str, str]:
+    """The fields of a header by name, the first of each."""
+    found: dict[str, str] = {}
+    for field in fields.fields:
+        found.setdefault(field.name, words.decode(words.raw_text(field.value)))
+    return found
+
+
+def recipients(octets: bytes) -> Iterator[ReportedRecipient]:
+    """Of a status part: one for each group of fields that names one; the first is about the mail (section 2.1)."""
     for block in _BLANK_LINES.split(octets.strip()):
         fields = read_fields(block)
         recipient = (
