@@ -14,8 +14,8 @@ _KEPT = frozenset({"new", "answered-quote", "forwarded"})
 _ANSWERED_LINES = 12
 _FEW_WORDS = 12
 """Who answers inside the quote writes hardly more than that above it."""
-_SURE = 0.98
-"""Mail programs that are this well known do not let answers stand inside the quote's markup."""
+_SPLITS = frozenset({"gmail_quote"})
+"""Quotes that end where somebody types into them: nothing new can stand inside."""
 
 
 def arrange(lines: Sequence[Line], subject: str, source: str) -> Reply | None:
@@ -44,7 +44,7 @@ def _is_open(lines: Sequence[Line], blocks: Sequence[Block], reply: Reply) -> bo
     if any(not lines[block.start].quoted for block in unsearched):
         return True
     is_short = len(reply.content.split()) <= _FEW_WORDS
-    return is_short and any(block.confidence < _SURE for block in unsearched)
+    return is_short and any(block.reason not in _SPLITS for block in unsearched)
 
 
 def _with_endings(lines: Sequence[Line], blocks: Sequence[Block], protected: frozenset[int]) -> list[Block]:
