@@ -113,6 +113,8 @@ _BY_CLASS = {
     "clean_bq": Rule(Kind.QUOTE, "airmail clean_bq"),
     "airmail_on": Rule(Kind.ATTRIBUTION, "airmail_on"),
     "airmail_ext_on": Rule(Kind.ATTRIBUTION, "airmail_on"),
+    "gmail_quote_attribution": Rule(Kind.ATTRIBUTION, "mailspring attribution"),
+    "history-quote-wrapper": Rule(Kind.QUOTE, "lark history-quote-wrapper"),
     "bloop_sign": Rule(Kind.SIGNATURE, "airmail bloop_sign", 0.9),
 }
 _BY_ID = {
@@ -140,6 +142,10 @@ _BY_ID = {
     "composer_signature": Rule(Kind.DEVICE, "samsung composer_signature", 0.95),
     "ymail_android_signature": Rule(Kind.DEVICE, "ymail_android_signature", 0.95),
     "zm-_id_-sgn": Rule(Kind.SIGNATURE, "zoho signature", 0.9, _is_no_header),
+    "canaryblockquote": Rule(Kind.QUOTE, "CanaryBlockquote"),
+    "canarysig": Rule(Kind.SIGNATURE, "CanarySig", 0.9),
+    "edo-original": Rule(Kind.QUOTE, "edo-original"),
+    "edo-signature": Rule(Kind.SIGNATURE, "edo-signature", 0.9),
     "qt": Rule(Kind.QUOTE, "fastmail qt", 0.97),
 }
 _BY_NAME = {

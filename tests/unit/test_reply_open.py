@@ -6,8 +6,9 @@ from ingest.message import ParsedMessage, Reply
 from ingest.reply import extract
 from tests.replying import of_html, of_text
 
-OUTLOOK = "From: A <a@b.example>\nSent: Mon, 5 Jan 2026 10:14\nTo: B\nSubject: Printer\n\nWhich one of the two printers is it?\n"
-MARKED = "On Mon, 5 Jan 2026 at 10:14, A <a@b.example> wrote:\n> Which one of the two printers is it?\n"
+ASKED = "Which one of the two printers is it?\n"
+OUTLOOK = f"From: A <a@b.example>\nSent: Mon, 5 Jan 2026 10:14\nTo: B\nSubject: Printer\n\n{ASKED}"
+MARKED = f"On Mon, 5 Jan 2026 at 10:14, A <a@b.example> wrote:\n> {ASKED}"
 LONG = (
     "The printer on the third floor still says that its paper has run out, though there is enough of it in there.\n\n"
 )
@@ -40,6 +41,4 @@ def test_a_long_answer_without_any_quote_is_open_and_a_short_one_is_not() -> Non
 
 
 def test_a_quote_in_which_copies_were_found_is_not_open() -> None:
-    assert not of_text(
-        f"The red one.\n\n{OUTLOOK}", "Which one of the two printers is it?\n\nThe other one is not for you to open."
-    ).open
+    assert not of_text(f"The red one.\n\n{OUTLOOK}", f"{ASKED}\nThe other one is not for you to open.").open
