@@ -11,6 +11,8 @@ from ingest.parse.part import Part
 
 _CID = re.compile(r"cid:([^\"'<>\s)]+)", re.IGNORECASE)
 _MESSAGE_TYPES = frozenset({"message/rfc822", "message/global"})
+_APPLE_EXTENSION = ".applefile"
+"""Of the resource fork of a Macintosh file (RFC 1740), which comes beside the file under the very same name."""
 _HEADER_WINDOW = 64 * 1024
 
 
@@ -25,16 +27,16 @@ def _describe(part: Part, shown: set[str], html: str, defects: Defects) -> Attac
     decoded = part.decoded()
     if decoded.repair:
         defects.note(ENCODING, f"an attachment has {decoded.repair}")
-    content_id = part.content_id
     location = part.content_location
-    placed = content_id in shown or f"part{part.number}" in shown or (bool(location) and location in html)
+    is_shown = part.place in shown
+    placed = is_shown or (bool(location) and location in html)
     return Attachment(
         part=part.number,
         filename=_name(part, decoded.octets),
         content_type=part.content_type,
         size=len(decoded.octets),
         sha256=hashlib.sha256(decoded.octets).hexdigest(),
-        content_id=content_id,
+        content_id=part.place if is_shown else part.content_id,
         inline=placed or (part.disposition == "inline" and part.main_type == "image"),
     )
 
@@ -42,6 +44,8 @@ def _describe(part: Part, shown: set[str], html: str, defects: Defects) -> Attac
 def _name(part: Part, octets: bytes) -> str:
     """The sender's name for the file; an attached mail without one is called by its subject."""
     name = part.filename
+    if name and part.content_type == "application/applefile":
+        name += _APPLE_EXTENSION
     if not name and part.content_type in _MESSAGE_TYPES:
         subject = report.read_fields(octets[:_HEADER_WINDOW]).get("subject", "")
         name = f"{subject.replace('/', '-')}.eml" if subject else ""

@@ -4,6 +4,7 @@ Text and HTML are each complete in themselves: where a piece exists as text only
 as HTML only, the text form is given up. So whichever form is read later, nothing that the sender wrote is missing.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
@@ -11,7 +12,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from ingest.parse import charset, filename, flowed, pgp, texts, tnef, uuencode
-from ingest.parse.defects import BODY, CHARSET, CUT, ENCODING, ENCRYPTED, Defects
+from ingest.parse.defects import BODY, CHARSET, CUT, ENCODING, ENCRYPTED, SIGNATURE, Defects
 from ingest.parse.limits import MAX_BODY_OCTETS
 from ingest.parse.part import Part
 from ingest.parse.unwrap import is_smime, is_tnef
@@ -20,6 +21,12 @@ _PLAIN_TYPES = frozenset({"text/plain", "text/markdown", "text/x-markdown", "tex
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "text/x-html"})
 _DUPLICATES = frozenset({"text/x-amp-html", "text/watch-html"})
 """Further forms of the body for programs that can show them; never the only ones."""
+_DOCUMENT_END = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
+_SIGNATURE_TYPES = frozenset(
+    {"application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"}
+)
+_MAX_SIGNATURE_OCTETS = 64 * 1024
+"""A chain of certificates takes a few thousand; what is larger is a file under a signature's name."""
 
 
 class Body(NamedTuple):
@@ -104,14 +111,19 @@ def _name(picture: Part) -> str:
 
 
 def _compose_html(pieces: Pieces) -> str:
-    return "".join(_piece_html(piece) for piece in pieces)
+    """One document. What ends one in the middle ends it for readers of HTML too, and what follows would be lost: a
+    further part, or a footer that a server added."""
+    markup = "\n".join(_piece_html(piece) for piece in pieces)
+    end = markup.lower().find("</html")
+    goes_on = len(pieces) > 1 or (end >= 0 and bool(markup[end:].partition(">")[2].strip()))
+    return _DOCUMENT_END.sub("", markup) if goes_on else markup
 
 
 def _piece_html(piece: Piece) -> str:
     if piece.html is not None:
         return piece.html
     if piece.picture is not None:
-        source = quote(piece.picture.content_id or f"part{piece.picture.number}", safe="@.$+-_")
+        source = quote(piece.picture.place, safe="@.$+-_")
         return f'<div><img src="cid:{source}" alt="{escape(_name(piece.picture))}"></div>\n'
     return texts.to_html(piece.text or "")
 
@@ -194,8 +206,12 @@ def _read_related(part: Part, reading: _Reading) -> Pieces:
 
 
 def _read_signed(part: Part, reading: _Reading) -> Pieces:
-    """RFC 1847: what was signed, and the signature."""
-    reading.attachments += part.children[1:]
+    """RFC 1847: what was signed, and the signature, which is no file that a person sent."""
+    for child in part.children[1:]:
+        if child.content_type in _SIGNATURE_TYPES and child.end - child.start <= _MAX_SIGNATURE_OCTETS:
+            reading.defects.note(SIGNATURE, f"{child.content_type} is left out, and not checked")
+        else:
+            reading.attachments.append(child)
     return _read(part.children[0], reading)
 
 

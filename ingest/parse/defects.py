@@ -39,6 +39,8 @@ BODY = "body"
 """The body was put together in an unusual way."""
 ATTACHMENT = "attachment"
 """A container could not be opened; it stays an attachment as it is."""
+SIGNATURE = "signature"
+"""The message is signed. The signature is left out of the attachments; it stays in the stored octets."""
 INTERNAL = "internal"
 """A fault of ours; the message was read without the step that failed."""
 

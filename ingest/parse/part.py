@@ -71,6 +71,11 @@ class Part:
         return words.decode(words.raw_text(self.header.get("content-id"))).strip(" <>")
 
     @property
+    def place(self) -> str:
+        """What HTML calls the part by: its Content-ID, or a name of ours where the sender gave none."""
+        return self.content_id or f"part{self.number}"
+
+    @property
     def content_location(self) -> str:
         """Content-Location: another way in which HTML refers to its pictures (RFC 2557)."""
         return words.decode(words.raw_text(self.header.get("content-location"))).replace(" ", "")

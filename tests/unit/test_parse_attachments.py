@@ -128,3 +128,29 @@ def test_an_archive_is_not_opened() -> None:
     bomb = b"PK\x03\x04" + bytes(1000)
     content = mail(multipart("mixed", plain("hi"), in_base64('application/zip; name="bomb.zip"', bomb)))
     assert attachment(content, only(parse(content)).part) == bomb
+
+
+FORK = b"\x00\x05\x16\x07\x00\x02\x00\x00" + bytes(16) + b"\x00\x01"
+BINHEX = b'(This file must be converted with BinHex 4.0)\r\n\r\n:$f*TEQKPH#dJ!!!!!\r\n#3"!*!%:\r\n'
+
+
+def test_both_halves_of_a_macintosh_file_are_exact_and_told_apart() -> None:
+    fork = in_base64('application/applefile; name="photo.jpg"', FORK)
+    photo = in_base64('image/jpeg; name="photo.jpg"', b"\xff\xd8\xff")
+    content = mail(multipart("mixed", plain("See"), multipart("appledouble", fork, photo)))
+    files = {each.filename: attachment(content, each.part) for each in parse(content).attachments}
+    assert files == {"photo.jpg.applefile": FORK, "photo.jpg": b"\xff\xd8\xff"}
+
+
+def test_an_applesingle_file_is_exact() -> None:
+    content = mail(in_base64('application/applefile; name="Report"', FORK))
+    assert (only(parse(content)).filename, attachment(content, 0)) == ("Report.applefile", FORK)
+
+
+@pytest.mark.parametrize("encoding", ["", "7bit", "x-binhex", "binhex"])
+def test_a_binhex_file_is_kept_as_it_was_sent(encoding: str) -> None:
+    fields = (f"Content-Transfer-Encoding: {encoding}",) if encoding else ()
+    content = mail(multipart("mixed", plain("See"), entity('application/mac-binhex40; name="a.hqx"', BINHEX, *fields)))
+    file = only(parse(content))
+    assert (file.filename, file.size) == ("a.hqx", len(BINHEX))
+    assert attachment(content, file.part) == BINHEX

@@ -3,7 +3,7 @@
 import pytest
 
 from ingest.parse import attachment, parse
-from ingest.parse.defects import BODY, CUT, ENCODING, ENCRYPTED, STRUCTURE
+from ingest.parse.defects import BODY, CUT, ENCODING, ENCRYPTED, SIGNATURE, STRUCTURE
 from ingest.parse.limits import MAX_BODY_OCTETS
 from tests.parsing import entity, html, in_base64, mail, multipart, only, plain, words
 
@@ -185,10 +185,53 @@ def test_the_parts_of_a_digest_are_mails() -> None:
     assert [each.filename for each in message.attachments] == ["one.eml", "two.eml"]
 
 
-def test_a_signed_mail_is_read_and_its_signature_is_a_file() -> None:
-    signature = entity('application/pgp-signature; name="signature.asc"', "-----BEGIN PGP SIGNATURE-----")
-    message = parse(mail(multipart('signed; protocol="application/pgp-signature"', plain("Hello"), signature)))
-    assert (message.text, only(message).filename) == ("Hello", "signature.asc")
+@pytest.mark.parametrize(
+    "kind", ["application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"]
+)
+def test_a_signature_is_no_file_that_a_person_sent_and_its_absence_is_told(kind: str) -> None:
+    signature = entity(f'{kind}; name="signature"', "-----BEGIN PGP SIGNATURE-----")
+    message = parse(mail(multipart(f'signed; protocol="{kind}"', plain("Hello"), signature)))
+    assert (message.text, message.attachments) == ("Hello", ())
+    assert SIGNATURE in words(message)
+
+
+def test_a_file_that_only_calls_itself_a_signature_is_kept() -> None:
+    large = in_base64('application/pkcs7-signature; name="smime.p7s"', bytes(80_000))
+    small = entity('application/pgp-signature; name="release.asc"', "-----BEGIN PGP SIGNATURE-----")
+    message = parse(mail(multipart("mixed", multipart("signed", plain("Hello"), large), small)))
+    assert [each.filename for each in message.attachments] == ["smime.p7s", "release.asc"]
+
+
+def test_a_picture_without_content_id_is_tied_to_its_place_by_a_name_of_ours() -> None:
+    picture = in_base64("image/png", b"\x89PNG", "Content-Disposition: inline")
+    message = parse(mail(multipart("mixed", html("<p>before</p>"), picture, html("<p>after</p>"))))
+    shown = only(message)
+    assert (shown.content_id, shown.inline) == ("part2", True)
+    assert f'<img src="cid:{shown.content_id}"' in (message.html or "")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        multipart("mixed", html("<html><body><p>one</p></body></html>"), html("<HTML><p>two</p></HTML>")),
+        html("<html><body><p>one</p></body></html>\r\n<p>two</p>"),
+        html("<html><body><p>one</p></BODY></HTML\t>\r\n<html><head></head><body><p>two</p></body></html>"),
+    ],
+    ids=["two parts", "a footer of a server", "two documents in one part"],
+)
+def test_html_that_goes_on_after_its_end_is_one_document(body: bytes) -> None:
+    markup = parse(mail(body)).html or ""
+    assert "</html" not in markup.lower()
+    assert "two" in markup[markup.index("one") :]
+
+
+def test_html_that_ends_where_it_ends_stays_as_it_is() -> None:
+    assert parse(mail(html("<html><body>one</body></html>\r\n"))).html == "<html><body>one</body></html>\n"
+
+
+def test_a_picture_that_the_body_does_not_show_gets_no_name_of_ours() -> None:
+    message = parse(mail(multipart("mixed", plain("before"), in_base64("image/png", b"\x89PNG"))))
+    assert only(message).content_id == ""
 
 
 def test_an_encrypted_mail_is_called_so_and_kept() -> None:
