@@ -14,6 +14,7 @@ import chardet
 
 from ingest.parse import pictographs
 from ingest.parse.charset_labels import FALLBACKS, STATEFUL, WIDE, codec_for
+from ingest.parse.chinese import EUC_TW, ISO_2022_CN, decode_iso2022_cn
 from ingest.parse.japanese import decode_iso2022_jp, jis_character
 from ingest.parse.limits import MAX_DETECT_OCTETS
 
@@ -41,7 +42,9 @@ _RARE = re.compile(
 """Characters and neighbours that hardly occur: where few octets read as UTF-8 give them, it is not UTF-8."""
 _MANY = 4
 """As many valid sequences of UTF-8 are no chance."""
-_MULTI_BYTE = frozenset({"gb18030", "cp949", "cp950", "big5hkscs", "cp932", "euc_jp", "johab", "shift_jis_2004"})
+_MULTI_BYTE = frozenset(
+    {"gb18030", "cp949", "cp950", "big5hkscs", "cp932", "euc_jp", "johab", "shift_jis_2004", EUC_TW}
+)
 _LATIN = frozenset({"cp1252", "cp1250", "cp1254", "cp1257", "iso8859_2", "iso8859_15"})
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _HZ = re.compile(rb"~\{[!-~]+~\}")
@@ -52,6 +55,8 @@ _MIXED_WORD = re.compile(
 _ASCII_LABELS = frozenset({"us-ascii", "ascii", "ansi_x3.4-1968", "7bit", "8bit", "us"})
 _PLAIN = frozenset({None, "utf_8", "cp1252"})
 """Charsets under which most ASCII text comes: a short cut."""
+_CNS_OR_GB = re.compile(rb"\x1b\$[)*+][AEGHIJKLM]")
+"""The escapes of ISO-2022-CN."""
 _STRAY = re.compile(rb"(?<![A-Za-z\x80-\xff])[\x81\x8d\x8f\x90\x9d](?![A-Za-z\x80-\xff])")
 _GB18030_2005 = str.maketrans(
     dict(zip("\ue78d\ue78e\ue78f\ue790\ue791\ue792\ue793\ue794\ue795\ue796", "︐︒︑︓︔︕︖︗︘︙", strict=True))
@@ -124,6 +129,7 @@ def _decode(octets: bytes, declared: str | None, hints: Iterable[str]) -> Decode
         or _as_declared(octets, declared)
         or _as_hinted(octets, hints)
         or _as_patched_utf_8(octets)
+        or (_as_damaged(octets, declared) if declared == EUC_TW else None)  # which the detector does not know
         or _as_detected(octets)
         or _as_near_as_possible(octets, declared)
     )
@@ -147,6 +153,8 @@ def _decode_seven_bit(octets: bytes, declared: str | None) -> Decoded:
         return Decoded(octets.decode("ascii"), "ascii")
     if b"\x1b$)C" in octets:
         text, codec = _strict(octets, "iso2022_kr"), "iso2022_kr"
+    elif _CNS_OR_GB.search(octets):
+        return _decode_iso2022_cn(octets, declared)
     elif b"\x1b$" in octets or b"\x1b(" in octets or (declared == "iso2022_jp" and b"\x0e" in octets):
         return _decode_japanese(octets, declared)
     elif declared == "utf_7" and b"+" in octets:
@@ -167,6 +175,15 @@ def _decode_japanese(octets: bytes, declared: str | None) -> Decoded:
         shown = text.replace("\ufffd", _GETA)
         return Decoded(shown, "iso2022_jp", f"iso2022_jp with characters of one vendor, shown as {_GETA}")
     return Decoded(text, "iso2022_jp", "" if declared == "iso2022_jp" else _describe(declared or "", "iso2022_jp"))
+
+
+def _decode_iso2022_cn(octets: bytes, declared: str | None) -> Decoded:
+    text = decode_iso2022_cn(octets)
+    if "\ufffd" in text:
+        return Decoded(
+            text.replace("\ufffd", _GETA), ISO_2022_CN, f"iso-2022-cn with rare characters, shown as {_GETA}"
+        )
+    return Decoded(text, ISO_2022_CN, "" if declared == ISO_2022_CN else _describe(declared or "", "iso-2022-cn"))
 
 
 def _with_pictographs(found: Decoded) -> Decoded:
@@ -278,12 +295,19 @@ def _is_rather_western(western: str, codec: str, confidence: float) -> bool:
     return len(letters) > 3 * sum(not letter.isascii() for letter in letters)
 
 
+def _as_damaged(octets: bytes, declared: str | None) -> Decoded | None:
+    """The declared charset of two octets a character, with few of them broken."""
+    if declared not in _MULTI_BYTE:
+        return None
+    text = octets.decode(declared, "ingest.euc_jp" if declared == "euc_jp" else "replace")
+    is_near = text.count("\ufffd") * 10 <= len(text)
+    return Decoded(text, declared, f"{declared} with damaged characters") if is_near else None
+
+
 def _as_near_as_possible(octets: bytes, declared: str | None) -> Decoded:
-    if declared in _MULTI_BYTE:
-        handler = "ingest.euc_jp" if declared == "euc_jp" else "replace"
-        text = octets.decode(declared, handler)
-        if text.count("\ufffd") * 10 <= len(text):
-            return Decoded(text, declared, f"{declared} with damaged characters")
+    damaged = _as_damaged(octets, declared)
+    if damaged is not None:
+        return damaged
     if declared is not None and declared not in _MULTI_BYTE | STATEFUL | WIDE and declared != "utf_8":
         return Decoded(
             octets.decode(declared, "ingest.cp1252"), declared, f"{declared} with octets that it does not have"

@@ -5,6 +5,8 @@ subset stands for its superset (gb2312 for GB 18030, latin1 for cp1252), because
 characters under the subset's name.
 """
 
+from ingest.parse.chinese import EUC_TW, ISO_2022_CN
+
 _LABELS = {
     "utf_8": (
         "utf-8 utf8 unicode-1-1-utf-8 unicode11utf8 unicode20utf8 x-unicode20utf8 utf-8-mac utf8mb4 cp65001 unicode "
@@ -125,13 +127,15 @@ _LABELS = {
         "cp949 uhc ms949 949 euckr x-windows-949 ks_c_5601 ks-c-5601-1987 ks_c-5601-1987 cp51949 x-mac-korean cp10003 "
         "cp970 ibm-euckr"
     ),
+    EUC_TW: "x-euc-tw euc-tw euctw cns11643 x-cns-11643-1 cp964 ibm-euctw cp20000 x-chinese-cns",
+    ISO_2022_CN: "iso-2022-cn iso-2022-cn-ext iso2022cn x-iso-2022-cn csiso2022cn cp50227 cp50229 x-cp50227",
     "iso2022_kr": "csiso2022kr iso-2022-kr iso2022-kr iso2022kr",
     "johab": "johab cp1361 ms1361 x-johab",
 }
 
 CODECS: dict[str, str] = {label.lower(): codec for codec, labels in _LABELS.items() for label in labels.split()}
 
-STATEFUL = frozenset({"iso2022_jp", "iso2022_kr", "hz", "utf_7"})
+STATEFUL = frozenset({"iso2022_jp", "iso2022_kr", ISO_2022_CN, "hz", "utf_7"})
 """Charsets that write their characters with 7-bit octets: pure ASCII octets still have to be decoded."""
 
 WIDE = frozenset(

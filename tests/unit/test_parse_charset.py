@@ -59,6 +59,12 @@ def test_every_label_of_the_encoding_standard_is_known(label: str) -> None:
         ("shift_jis", "晴れ".encode("cp932") + b"\xf6\x60", "晴れ☀"),
         ("shift_jis", "晴れ".encode("cp932") + b"\xf9\x8b\xf7\x43", "晴れ☀📩"),
         ("euc-jp", b"\xfc\xe2\xb6\xb6\xf9\xf5", "髙橋﨑"),
+        ("x-euc-tw", b"\xda\xc0\xc7\xef\xa1\xa2 abc \x8e\xa2\xa1\xa1", "您好， abc 乂"),
+        ("iso-2022-cn", b"\x1b$)A\x0eDz:C#,\x0fabc", "您好，abc"),
+        ("iso-2022-cn", b"\x1b$)G\x0eZ@Go\x0f\r\nabc", "您好\r\nabc"),
+        ("iso-2022-cn", b"\x1b$*H\x1bN!!abc", "乂abc"),
+        ("iso-2022-cn-ext", b"\x1b$)E\x0eDz:C\x0f", "您好"),
+        ("us-ascii", b"\x1b$)A\x0eDz:C\x0f", "您好"),
         ("gb18030", b"\xa3\xa0\xa6\xd9", "\u3000︐"),
         ("windows-1252", b"caf\xe9 \x81 d\xe9j\xe0", "café  déjà"),
         ("iso-2022-kr", "한국어".encode("iso2022_kr"), "한국어"),
@@ -188,6 +194,21 @@ def test_a_text_is_read_under_every_label_of_the_encoding_standard(label: str) -
 )
 def test_the_further_names_of_mail_are_known_and_those_that_say_nothing_are_not(label: str, codec: str | None) -> None:
     assert codec_for(label) == codec
+
+
+@pytest.mark.parametrize(
+    ("label", "octets"),
+    [
+        ("x-euc-tw", b"\xda\xc0" * 20 + b"\x8e\xa7\xa1\xa1"),
+        ("x-euc-tw", b"\xda\xc0" * 20 + b"\xda"),
+        ("iso-2022-cn", b"\x1b$)G\x0eZ@Z@Z\x0f"),
+        ("iso-2022-cn", b"\x0eZ@\x1b$+Q\x1bO!!\x1bN!!\x1b$)A"),
+    ],
+)
+def test_rare_or_broken_characters_of_china_cost_no_others(label: str, octets: bytes) -> None:
+    found = decode(octets, label)
+    assert found.repair
+    assert found.text.count("您") in (0, 2, 20)
 
 
 def test_carriers_of_japan_whose_pictographs_share_codes_are_a_guess_that_is_told() -> None:
