@@ -1,6 +1,5 @@
 """Reads a body from top to bottom and says what each stretch of it is."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -17,6 +16,7 @@ _MARKED: dict[Kind, SegmentKind] = {
     Kind.DEVICE: "device-line",
 }
 _FENCES = ("```", "~~~")
+_QUESTION_MARKS = ("?", "？", "؟", ";", ":", "：")
 SCANNED_LINES = 20_000
 """Lines in which anything is looked for; what comes after them stays with what was last read as new."""
 
@@ -96,42 +96,56 @@ class Scanner:
         return self._answers(Block("quote", at, len(self.lines), reason, confidence, cited=True))
 
     def _answers(self, rest: Block) -> tuple[Block, ...]:
-        """Answers that were typed into a quote: what stands between two copies of texts of the ticket, and what
-        follows the last copy, where there are such answers, or where nothing was written above a quote without
-        marks."""
-        stop = min(rest.stop, SCANNED_LINES)
-        copies = [at for at in range(rest.start, stop) if self.lines[at].echo]
-        if not copies:
+        """A quote, and the answers that were typed into it: what stands between two copies of texts of the ticket.
+
+        Only the newest of the quoted mails is looked at, down to the header of the one before it."""
+        first = self._next_copy(rest.start, rest.stop)
+        if first is None:
             return (replace(rest, unsearched=True),)
-        above, depth = self.lines[rest.start : copies[0]], self.lines[copies[0]].depth
-        kind: SegmentKind = "attribution" if any(not line.blank for line in above) else "quote"
-        parts = [replace(rest, kind=kind, stop=copies[0])] if above else []
-        for is_copy, run in itertools.groupby(range(copies[0], copies[-1] + 1), lambda at: self._is_copy(at, depth)):
-            lines = list(run)
-            kind = "quote" if is_copy or self._is_history(lines) else "new"
-            parts.append(replace(rest, kind=kind, start=lines[0], stop=lines[-1] + 1))
-        answered = any(part.kind == "new" for part in parts) or not (self._written or depth)
-        parts += self._below_copies(replace(rest, start=copies[-1] + 1), depth, answered=answered)
-        return tuple(parts) if any(part.kind == "new" for part in parts) else (rest,)
+        depth = self.lines[first].depth
+        stop = self._history(first, rest.stop, depth)
+        answers = list(self._between_copies(first, stop))
+        answers += self._below_copies(first, stop, answered=bool(answers) or not (self._written or depth))
+        if not answers:
+            return (rest,)
+        above = any(not line.blank for line in self.lines[rest.start : first])
+        parts = [replace(rest, kind="attribution", stop=first)] if above else []
+        at = first if above else rest.start
+        for begin, end in answers:
+            parts += [replace(rest, start=at, stop=begin), replace(rest, kind="new", start=begin, stop=end)]
+            at = end
+        return (*parts, replace(rest, start=at)) if at < rest.stop else tuple(parts)
 
-    def _below_copies(self, rest: Block, depth: int, *, answered: bool) -> Iterator[Block]:
-        """What follows the last copy: an answer, up to the header of an older mail."""
-        below = range(rest.start, min(rest.stop, SCANNED_LINES))
-        history = next((at for at in below if self.lines[at].depth > depth or self._is_history([at])), rest.stop)
-        if answered and any(not line.blank for line in self.lines[rest.start : history]):
-            yield replace(rest, kind="new", stop=history)
-            rest = replace(rest, start=history)
-        if rest.start < rest.stop:
-            yield rest
+    def _next_copy(self, at: int, stop: int) -> int | None:
+        return next((at for at in range(at, min(stop, SCANNED_LINES)) if self.lines[at].echo), None)
 
-    def _is_copy(self, at: int, depth: int) -> bool:
-        """Blank lines go with the copies, and so does what is quoted in the quote."""
-        line = self.lines[at]
-        return line.echo or line.blank or line.depth > depth
+    def _history(self, at: int, stop: int, depth: int) -> int:
+        """Where an older mail begins: its header, or deeper quote marks."""
+        below = range(at, min(stop, SCANNED_LINES))
+        return next((at for at in below if not self.lines[at].echo and self._is_history(at, depth)), below.stop)
 
-    def _is_history(self, lines: Sequence[int]) -> bool:
-        """The header of an older mail stands between two quoted texts."""
-        return any(self.headers.find(at) or attribution.find(self.lines, at) for at in lines)
+    def _is_history(self, at: int, depth: int) -> bool:
+        return bool(self.lines[at].depth > depth or self.headers.find(at) or attribution.find(self.lines, at))
+
+    def _between_copies(self, first: int, stop: int) -> Iterator[tuple[int, int]]:
+        copy = first
+        while (found := self._next_copy(copy + 1, stop)) is not None:
+            written = [at for at in range(copy + 1, found) if not self.lines[at].blank]
+            if written:
+                yield written[0], written[-1] + 1
+            copy = found
+
+    def _below_copies(self, first: int, stop: int, *, answered: bool) -> Iterator[tuple[int, int]]:
+        """Below the last copy stands the last answer, or the foot of a notification: an answer, where it follows a
+        question and there are others above, where nothing was written but this, and where no blank line parts it from
+        the copy."""
+        last = max(at for at in range(first, stop) if self.lines[at].echo)
+        written = [at for at in range(last + 1, stop) if not self.lines[at].blank]
+        asked = self.lines[last].plain.endswith(_QUESTION_MARKS)
+        if written and answered and (asked or not self._written):
+            yield written[0], written[-1] + 1
+        elif written and written[0] == last + 1:
+            yield last + 1, next(at for at in range(last + 1, stop + 1) if at == stop or self.lines[at].blank)
 
     def _first_header(self, at: int) -> headers.Header | None:
         for start in range(at, min(at + 6, len(self.lines))):

@@ -14,6 +14,9 @@ _RUN = 5
 _LEAST = 8
 """Words that a passage of copied lines must have: people repeat a phrase, not a passage."""
 _SHARE = 0.8
+_MOST = 0.5
+_END = 3
+"""Words by which the end of a line is known again, wherever the line was wrapped."""
 _WORDS = 200_000
 _WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]|[^\W_]+")
 _HTML = re.compile(r"</?(?:p|div|br|span|a|b|strong|em|i|ul|ol|li|table)\b[^<>]*>", re.IGNORECASE)
@@ -53,7 +56,7 @@ class _Phrases:
 
     runs: set[Words] = field(default_factory=set)
     pairs: set[tuple[Words, Words]] = field(default_factory=set)
-    """Lines that follow each other, since they may be too short for a run: ``Kind regards,``, ``Sam``."""
+    """The end of a line and the line below it, which may be too short for a run: ``Kind regards,``, ``Sam``."""
 
     def __or__(self, other: "_Phrases") -> "_Phrases":
         return _Phrases(self.runs | other.runs, self.pairs | other.pairs)
@@ -67,7 +70,7 @@ class _Phrases:
             words = list(islice((word for line in by_line for word in line), left))
             left -= len(words)
             found.runs.update(_runs(words))
-            found.pairs.update(pairwise(filter(None, by_line)))
+            found.pairs.update((above[-_END:], below) for above, below in pairwise(filter(None, by_line)))
         return found
 
 
@@ -95,14 +98,32 @@ def _repeating(of_line: Sequence[Words], known: _Phrases) -> list[bool]:
     repeating: list[bool] = []
     at = 0
     for line in of_line:
-        of = copied[at : at + len(line)]
+        repeating.append(_is_copy(copied[at : at + len(line)]))
         at += len(line)
-        repeating.append(bool(of) and of[-1] and sum(of) >= len(line) * _SHARE)
+    _follow(of_line, repeating, known)
+    return repeating
+
+
+def _is_copy(copied: Sequence[bool]) -> bool:
+    """By the words of a line: nearly all of them, or most where only something inside was changed, and the last one in
+    any case."""
+    if not copied or not copied[-1]:
+        return False
+    return sum(copied) >= len(copied) * (_MOST if copied[0] else _SHARE)
+
+
+def _follow(of_line: Sequence[Words], repeating: list[bool], known: _Phrases) -> None:
+    """Mark the short lines that follow each other as they did where they were copied from, with an answer between or
+    not."""
     written = [at for at, line in enumerate(of_line) if line]
     for above, below in pairwise(written):
-        if (of_line[above], of_line[below]) in known.pairs:
+        if (of_line[above][-_END:], of_line[below]) in known.pairs:
             repeating[above] = repeating[below] = True
-    return repeating
+    end: Words = ()
+    for at in written:
+        repeating[at] = repeating[at] or (end, of_line[at]) in known.pairs
+        if repeating[at]:
+            end = of_line[at][-_END:]
 
 
 def _passages(of_line: Sequence[Words], copies: Sequence[bool]) -> Iterator[tuple[int, int]]:
