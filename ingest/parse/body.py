@@ -11,7 +11,7 @@ from html import escape
 from typing import NamedTuple
 from urllib.parse import quote
 
-from ingest.parse import charset, filename, flowed, pgp, texts, tnef, uuencode
+from ingest.parse import charset, filename, flowed, pgp, rtf, texts, tnef, uuencode
 from ingest.parse.defects import BODY, CHARSET, CUT, ENCODING, ENCRYPTED, SIGNATURE, Defects
 from ingest.parse.limits import MAX_BODY_OCTETS
 from ingest.parse.part import Part
@@ -144,7 +144,10 @@ def _read(part: Part, reading: _Reading) -> Pieces:
 
 def _is_empty(part: Part) -> bool:
     """Whether a part repeats what others say: another form of the body, or TNEF with nothing but formatting in it."""
-    return part.content_type in _DUPLICATES or (is_tnef(part) and tnef.read(part.decoded().octets) == ())
+    if not is_tnef(part):
+        return part.content_type in _DUPLICATES
+    octets = part.decoded().octets
+    return tnef.read(octets) == () and tnef.is_whole(octets)
 
 
 def _read_container(part: Part, reading: _Reading) -> Pieces:
@@ -225,6 +228,8 @@ def _read_encrypted(part: Part, reading: _Reading) -> Pieces:
 def _read_tnef(part: Part, reading: _Reading) -> Pieces:
     """The body in a TNEF container repeats the one beside it; it counts where there is no other."""
     pieces: Pieces = []
+    if not tnef.is_whole(part.decoded().octets):
+        reading.attachments.append(part)
     for child in part.children:
         if child.disposition == "attachment" and not child.children:
             reading.attachments.append(child)
@@ -279,6 +284,8 @@ def _read_text(part: Part, reading: _Reading) -> Piece:
     text = _decode(part, reading)
     if part.content_type in _HTML_TYPES or (part.main_type == "multipart" and "<html" in text[:1000].lower()):
         return Piece() if texts.is_blank_html(text) else Piece(html=text)
+    if part.content_type == "text/rtf" and text.startswith("{\\rtf"):
+        return _from_rtf(text)
     if part.content_type in ("text/enriched", "text/richtext"):
         text = texts.from_enriched(text)
     elif part.parameter("format").lower() == "flowed":
@@ -290,6 +297,14 @@ def _read_text(part: Part, reading: _Reading) -> Piece:
         reading.defects.note(BODY, "the text is signed with OpenPGP in line; read without checking")
         text = signed
     return Piece() if texts.is_blank(text) else Piece(text=text)
+
+
+def _from_rtf(markup: str) -> Piece:
+    """RTF as the body itself, which old programs send."""
+    found = rtf.read(markup.encode("cp1252", "replace"))
+    if found.subtype == "html":
+        return Piece() if texts.is_blank_html(found.text) else Piece(html=found.text)
+    return Piece() if texts.is_blank(found.text) else Piece(text=found.text)
 
 
 def _decode(part: Part, reading: _Reading) -> str:

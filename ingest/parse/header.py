@@ -17,6 +17,7 @@ _BOM = b"\xef\xbb\xbf"
 _BLANK_TOP = re.compile(rb"[ \t\r\n]*")
 _FIRST_FIELD = re.compile(rb"(?:\xef\xbb\xbf)?(?:From |>From )?[^\n]{0,200}?[!-9;-~]{1,76}[ \t]*:")
 _TRACE_FIELDS = re.compile(rb"(?:(?:Received|Return-Path|Delivered-To):[^\n]*\n(?:[ \t][^\n]*\n)*)*", re.IGNORECASE)
+_LINE_END_WINDOW = 4096
 _LOOK_AHEAD = 3
 
 _ON_THE_WAY = """
@@ -58,7 +59,11 @@ class Header(NamedTuple):
 
 
 def with_line_feeds(content: bytes) -> bytes:
-    """Lines that end with CR alone (old Macintosh) get LF instead; the length stays. Trace fields may stand above."""
+    """Lines that end with CR alone (old Macintosh) get LF instead; trace fields may stand above. Lines that end with
+    CR CR LF, as a program leaves them that adds a CR to each line end blindly, get CR LF."""
+    top = content[:_LINE_END_WINDOW]
+    if top.count(b"\r\r\n") * 2 > top.count(b"\n"):
+        content = content.replace(b"\r\r\n", b"\r\n")
     last_feed = content.rfind(b"\n") + 1
     if content.find(b"\r", last_feed) < 0 or not _TRACE_FIELDS.fullmatch(content, 0, last_feed):
         return content

@@ -82,8 +82,10 @@ class Part:
 
     @property
     def encoding(self) -> str:
-        """The transfer encoding's name as written."""
-        return self.header.get("content-transfer-encoding").decode("ascii", "replace")
+        """The transfer encoding's name as written: of several fields, the first that means something."""
+        fields = (field.value for field in self.header.fields if field.name == "content-transfer-encoding")
+        names = [value.decode("ascii", "replace") for value in fields]
+        return next((name for name in names if transfer.changes(name)), names[0] if names else "")
 
     @property
     def raw(self) -> bytes:

@@ -17,6 +17,9 @@ _ATTRIBUTE = struct.Struct("<BHHI")
 _UINT16 = struct.Struct("<H")
 _UINT32 = struct.Struct("<I")
 
+_LEVELS = (1, 2)
+"""First octet of a block: of the message, of an attachment."""
+_CHECKSUM = 2
 _BODY = 0x800C
 _ATTACH_DATA = 0x800F
 _ATTACH_TITLE = 0x8010
@@ -85,6 +88,14 @@ def read(octets: bytes) -> tuple[Content, ...] | None:
     return (*_bodies(message), *(_content(each, message.codepage) for each in message.attachments))
 
 
+def is_whole(octets: bytes) -> bool:
+    """Whether the container's blocks follow each other up to its end; nothing in it can hide behind damage, then."""
+    position = _HEADER.size
+    while position + _ATTRIBUTE.size <= len(octets) and octets[position] in _LEVELS:
+        position += _ATTRIBUTE.size + _ATTRIBUTE.unpack_from(octets, position)[3] + _CHECKSUM
+    return position <= len(octets) and not octets[position:].strip(b"\0\r\n")
+
+
 def _read_message(octets: bytes) -> _Message:
     codepage, properties = 1252, dict[int, _Property]()
     message = _Message(codepage, properties, [], [])
@@ -118,7 +129,7 @@ def _attributes(octets: bytes) -> Iterator[tuple[int, bytes]]:
         _, identifier, _, length = _ATTRIBUTE.unpack_from(octets, position)
         position += _ATTRIBUTE.size
         yield identifier, octets[position : position + length]
-        position += length + 2
+        position += length + _CHECKSUM
 
 
 def _properties(octets: bytes) -> Iterator[_Property]:

@@ -30,6 +30,7 @@ _WHITE_SPACE_AND_PADDING = b" \t\r\n="
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
 _AFTER_PADDING = re.compile(rb"=[=\s]*")
 _SOFT_SPACE = re.compile(rb"=[ \t]+(?=\r?\n)")
+_AROUND = " \t\r\n\"';,:."
 _SAMPLE = 4096
 
 
@@ -42,7 +43,7 @@ class Decoded(NamedTuple):
 
 def decode(octets: bytes, name: str) -> Decoded:
     """Undo the encoding that the field names. Never fails: what cannot be undone is given as it is, or in part."""
-    label = name.strip(" \t\r\n\"';,:.").lower().partition(";")[0].strip().replace(" ", "-").replace("_", "-")
+    label = _label(name)
     encoding = _NAMES.get(label)
     if encoding == "base64":
         return _decode_base64(octets)
@@ -52,6 +53,17 @@ def decode(octets: bytes, name: str) -> Decoded:
         return Decoded(decode_lines(octets))
     known = _IDENTITY.fullmatch(label) is not None
     return Decoded(octets, "" if known else f"{label[:40]!r} is no known transfer encoding; read as it stands")
+
+
+def _label(name: str) -> str:
+    """The name without what senders put around it: quotes, punctuation, a comment, a parameter."""
+    bare = name.strip(_AROUND).partition(";")[0].partition("(")[0]
+    return bare.strip(_AROUND).lower().replace(" ", "-").replace("_", "-")
+
+
+def changes(name: str) -> bool:
+    """Whether the encoding of that name is one that has to be undone."""
+    return _label(name) in _NAMES
 
 
 def _decode_base64(octets: bytes) -> Decoded:

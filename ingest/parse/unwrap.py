@@ -45,10 +45,13 @@ def _from_file(file: uuencode.File) -> bytes:
 
 
 def _from_tnef(part: Part, defects: Defects) -> tuple[bytes, ...]:
-    contents = tnef.read(part.decoded().octets)
+    octets = part.decoded().octets
+    contents = tnef.read(octets)
     if contents is None:
         defects.note(ATTACHMENT, "a TNEF container cannot be read; it stays as it is")
         return ()
+    if not tnef.is_whole(octets):
+        defects.note(ATTACHMENT, "a TNEF container is damaged; it stays beside what was read from it")
     return tuple(
         _entity(
             content.content_type,

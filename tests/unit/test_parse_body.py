@@ -376,3 +376,30 @@ def test_the_same_mail_by_two_paths_has_one_digest_and_other_text_another() -> N
 
     assert digest("Hello \nAlice\n") == digest("Hello\nAlice", end=b"\n", trace=b"Received: from x\n")
     assert digest("Hello") != digest("Hello you")
+
+
+def test_rtf_as_the_body_itself_is_read() -> None:
+    message = parse(mail(entity("text/rtf", "{\\rtf1\\ansi Hello \\'e9\\par there}")))
+    assert (message.text or "").split() == ["Hello", "é", "there"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("Content-Transfer-Encoding: base64 (by a gateway)",),
+        ("Content-Transfer-Encoding: 8bit", "Content-Transfer-Encoding: base64"),
+        ("Content-Transfer-Encoding: base64", "Content-Transfer-Encoding: 8bit"),
+    ],
+    ids=["a comment", "the second field", "the first field"],
+)
+def test_the_transfer_encoding_that_means_something_counts(fields: tuple[str, ...]) -> None:
+    assert (
+        parse(mail(entity("text/plain; charset=utf-8", "R3LDvMOfZSBhdXMgQmVybGlu", *fields))).text == "Grüße aus Berlin"
+    )
+
+
+def test_a_program_that_adds_cr_to_each_line_end_costs_nothing() -> None:
+    content = mail(multipart("mixed", plain("one\r\ntwo"), in_base64("image/png", b"\x89PNG\r\r\n")), "Subject: Hi")
+    message = parse(content.replace(b"\r\n", b"\r\r\n"))
+    assert (message.subject, message.text) == ("Hi", "one\ntwo")
+    assert attachment(content.replace(b"\r\n", b"\r\r\n"), only(message).part) == b"\x89PNG\r\r\n"

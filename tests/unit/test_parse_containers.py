@@ -258,3 +258,19 @@ def test_a_winmail_dat_is_known_by_its_name_too() -> None:
 
 def test_text_that_mentions_a_container_is_no_container() -> None:
     assert parse(mail(entity("text/plain", "see winmail.dat"))).text == "see winmail.dat"
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [tnef() + b"garbage", tnef(*file("a.pdf", b"%PDF"))[:-8], tnef(*file("a.pdf", b"%PDF")) + b"\2\x0f\x80"],
+    ids=["nothing but damage", "cut off", "damage at the end"],
+)
+def test_a_damaged_tnef_container_stays_beside_what_is_read_from_it(octets: bytes) -> None:
+    message = parse(mail(multipart("mixed", plain("Hello"), winmail(octets))))
+    assert "winmail.dat" in [each.filename for each in message.attachments]
+    assert ATTACHMENT in words(message)
+
+
+def test_a_tnef_container_with_filling_at_its_end_is_whole() -> None:
+    message = parse(mail(multipart("mixed", plain("Hello"), winmail(tnef(*file("a.pdf", b"%PDF")) + bytes(9)))))
+    assert (only(message).filename, message.defects) == ("a.pdf", ())
