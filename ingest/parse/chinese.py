@@ -47,10 +47,11 @@ _BESIDE_BIG5 = {
 _PLANE = 94 * 94
 _TRAILS = (*range(0x40, 0x7F), *range(0xA1, 0xFF))
 """Second octets of Big5, in order."""
-_EUC_TW = re.compile(rb"[\0-\x7f]+|\x8e[\xa1-\xb0][\xa1-\xfe]{2}|[\xa1-\xfe]{2}")
+_EUC_TW = re.compile(rb"[\0-\x7f]+|\x8e[\xa1-\xb0][\xa1-\xfe]{2}|(?:[\xa1-\xfe]{2})+|[\x80-\x8d\x8f-\xa0\xff]+|.")
 _ISO_2022_CN = re.compile(rb"\x1b\$[)*+][A-Z]|\x1b[NO][!-~]{2}|[\x0e\x0f]|[\r\n]+|[^\x1b\x0e\x0f\r\n]+")
 _PLANES = {b"G": 1, b"H": 2, b"I": 3, b"J": 4, b"K": 5, b"L": 6, b"M": 7}
 """Last octets of the escapes that name a plane of CNS; A and E name GB 2312 and its extension ISO-IR-165."""
+_SINGLE_SHIFT, _LAST_CONTROL = 0x8E, 0xA0
 _MISSING = "\ufffd"
 
 
@@ -68,25 +69,25 @@ def _table() -> dict[int, str]:
     return found
 
 
-def _character(plane: int, pair: bytes) -> str:
-    """Of CNS 11643; ``pair`` with or without the eighth bits."""
-    place = (plane - 1) * _PLANE + ((pair[0] & 0x7F) - 0x21) * 94 + (pair[1] & 0x7F) - 0x21
-    return _table().get(place, _MISSING)
+def _characters(plane: int, octets: bytes) -> str:
+    """Of CNS 11643, two octets each, with or without the eighth bits."""
+    table, start = _table(), (plane - 1) * _PLANE - 0x21 * 95
+    pairs = zip(octets[0::2], octets[1::2], strict=False)
+    text = "".join([table.get(start + (row & 0x7F) * 94 + (cell & 0x7F), _MISSING) for row, cell in pairs])
+    return text + _MISSING * (len(octets) % 2)
 
 
 def decode_euc_tw(octets: bytes) -> str:
     """EUC-TW. Never fails: what the table has not becomes U+FFFD."""
-    text: list[str] = []
-    position = 0
-    while position < len(octets):
-        found = _EUC_TW.match(octets, position)
-        token = found[0] if found else b""
-        if token[:1].isascii():
-            text.append(token.decode("ascii") or _MISSING)
-        else:
-            text.append(_character(token[1] - 0xA0 if len(token) == 4 else 1, token[-2:]))
-        position += len(token) or 1
-    return "".join(text)
+    return "".join(_euc_tw(token) for token in _EUC_TW.findall(octets))
+
+
+def _euc_tw(token: bytes) -> str:
+    if token[0] < 0x80:
+        return token.decode("ascii")
+    if token[0] == _SINGLE_SHIFT and len(token) > 1:
+        return _characters(token[1] - 0xA0, token[2:])
+    return _characters(1, token) if len(token) % 2 == 0 and token[0] > _LAST_CONTROL else _MISSING * len(token)
 
 
 def decode_iso2022_cn(octets: bytes) -> str:
@@ -113,9 +114,8 @@ def _pairs(octets: bytes, final: bytes) -> str:
     """Characters of two octets each, of the set that ``final`` names."""
     if final in (b"A", b"E"):
         return bytes(octet | 0x80 for octet in octets).decode("gb18030", "replace")
-    plane = _PLANES.get(final, 0)
-    pairs = (octets[place : place + 2] for place in range(0, len(octets), 2))
-    return "".join(_character(plane, pair) if plane and len(pair) == 2 else _MISSING for pair in pairs)
+    plane = _PLANES.get(final)
+    return _characters(plane, octets) if plane else _MISSING * ((len(octets) + 1) // 2)
 
 
 EUC_TW, ISO_2022_CN = "euc_tw", "iso2022_cn"
