@@ -51,7 +51,7 @@ _EUC_TW = re.compile(rb"[\0-\x7f]+|\x8e[\xa1-\xb0][\xa1-\xfe]{2}|(?:[\xa1-\xfe]{
 _ISO_2022_CN = re.compile(rb"\x1b\$[)*+][A-Z]|\x1b[NO][!-~]{2}|[\x0e\x0f]|[\r\n]+|[^\x1b\x0e\x0f\r\n]+")
 _PLANES = {b"G": 1, b"H": 2, b"I": 3, b"J": 4, b"K": 5, b"L": 6, b"M": 7}
 """Last octets of the escapes that name a plane of CNS; A and E name GB 2312 and its extension ISO-IR-165."""
-_SINGLE_SHIFT, _LAST_CONTROL = 0x8E, 0xA0
+_SINGLE_SHIFT, _LEADS = 0x8E, range(0xA1, 0xFF)
 _MISSING = "\ufffd"
 
 
@@ -87,7 +87,7 @@ def _euc_tw(token: bytes) -> str:
         return token.decode("ascii")
     if token[0] == _SINGLE_SHIFT and len(token) > 1:
         return _characters(token[1] - 0xA0, token[2:])
-    return _characters(1, token) if len(token) % 2 == 0 and token[0] > _LAST_CONTROL else _MISSING * len(token)
+    return _characters(1, token) if token[0] in _LEADS and len(token) % 2 == 0 else _MISSING * len(token)
 
 
 def decode_iso2022_cn(octets: bytes) -> str:

@@ -5,6 +5,7 @@ import pytest
 from ingest.parse import parse
 from ingest.parse.charset import decode
 from ingest.parse.charset_labels import codec_for
+from ingest.parse.chinese import EUC_TW
 from ingest.parse.defects import CHARSET
 from tests.parsing import entity, in_base64, mail, words
 
@@ -194,6 +195,10 @@ def test_a_text_is_read_under_every_label_of_the_encoding_standard(label: str) -
 )
 def test_the_further_names_of_mail_are_known_and_those_that_say_nothing_are_not(label: str, codec: str | None) -> None:
     assert codec_for(label) == codec
+
+
+def test_octets_that_begin_no_character_of_euc_tw_are_none() -> None:
+    assert b"\xff\xffab\x80\xda\xc0\xa0".decode(EUC_TW, "replace") == "\ufffd\ufffdab\ufffd您\ufffd"
 
 
 @pytest.mark.parametrize(
