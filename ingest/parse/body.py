@@ -82,7 +82,7 @@ def read(root: Part, hints: tuple[str, ...], defects: Defects) -> Body:
     if text is not None and markup is not None and texts.is_stub(text, markup):
         defects.note(BODY, "the text part only says to look at the HTML part")
         text = None
-    return Body(text, markup, tuple(reading.attachments))
+    return Body(text, markup and _as_one_document(markup), tuple(reading.attachments))
 
 
 def _compose(pieces: Pieces) -> tuple[str | None, str | None]:
@@ -111,11 +111,14 @@ def _name(picture: Part) -> str:
 
 
 def _compose_html(pieces: Pieces) -> str:
-    """One document. What ends one in the middle ends it for readers of HTML too, and what follows would be lost: a
-    further part, or a footer that a server added."""
-    markup = "\n".join(_piece_html(piece) for piece in pieces)
+    return "\n".join(_piece_html(piece) for piece in pieces)
+
+
+def _as_one_document(markup: str) -> str:
+    """HTML without the ends of documents that are in its middle: they end it for readers of HTML, and what follows
+    would be lost, be it a further part or a footer that a server added."""
     end = markup.lower().find("</html")
-    goes_on = len(pieces) > 1 or (end >= 0 and bool(markup[end:].partition(">")[2].strip()))
+    goes_on = end >= 0 and markup[end:].partition(">")[2].strip()
     return _DOCUMENT_END.sub("", markup) if goes_on else markup
 
 
