@@ -40,7 +40,7 @@ _DATE = re.compile(
 _TIME = re.compile(r"(?<![\d:.])\d{1,2} ?[:：.h] ?\d{2}(?![\d.])|[时時시] ?\d{1,2} ?[分분]|\d{1,2} ?(?:am|pm)\b")
 _SENTENCE_END = re.compile(r"[.!?…)][ \t]+")
 _ZONE = re.compile(r"(?:gmt|utc) ?[+-]\d")
-_COLONS = (":", "：", "﹕")
+_COLONS = (":", "：", "﹕", "፦", "៖")
 _ENDS = (*_COLONS, "--")
 
 

@@ -20,7 +20,7 @@ _CLOCK = re.compile(r"\d{1,2} ?[:：.h時时시] ?\d{2}")
 _TAGS = re.compile(r"^(?:\s*\[[^\[\]]*\])+")
 _PREFIXES = re.compile(r"^(?:\[[^\[\]]{0,40}\] ?|[^\s:：]{1,14} ?[:：] ?)+")
 _SUBJECT = 30
-_TAG = re.compile(r"\[[^\[\]]{1,40}\]")
+_TICKET = re.compile(r"\[[^\[\]]{0,20}\d[^\[\]]{0,20}\]")
 _RULE = re.compile(r"[\s>]*(?:[-_=*—–─━‐]\s?){3,}$")
 _DASHED = re.compile(r"[-_=*—–─‐]{2,}\s*(.{3,60}?)\s*[-_=*—–─‐]{2,}:?$")
 
@@ -238,7 +238,7 @@ def is_other_mail(header: Header, subject: str) -> bool:
     theirs, ours = _base(header.subject), _base(subject)
     if not theirs or not ours or theirs.startswith(ours) or ours.startswith(theirs):
         return False
-    return set(_TAG.findall(header.subject)).isdisjoint(_TAG.findall(subject[:300]))
+    return _TICKET.search(header.subject) is None  # a help desk's mail, answered under a subject of their own
 
 
 def _base(subject: str) -> str:

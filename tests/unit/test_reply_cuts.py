@@ -163,6 +163,7 @@ def test_nothing_that_was_sent_makes_no_difference() -> None:
         ("Re: [TAI-42] Printer", True),
         ("Re: Invoice 4711", False),
         ("AW: [EXTERN] [TAI-42] Re: Invoice 4711", False),
+        ("Re: Scanner", True),
         ("Re: Invoice", False),
         ("", False),
     ],
