@@ -14,6 +14,7 @@ from ingest.reply.tree import Element, names, text_of
 
 ESCAPE = "\ufdd3"
 BACKSLASH = "\ufdd4"
+_BRACKETS = {ord("["): "\ufdd5", ord("]"): "\ufdd6"}
 """Stand for a backslash that escapes, and for one that is meant, until the Markdown is made: the conversion has rules
 of its own about real ones."""
 _VERBATIM = "verbatim"
@@ -228,17 +229,18 @@ def _picture(element: Element, style: str, pictures: Mapping[str, str]) -> None:
 
 def escape(root: Element) -> None:
     """Collapse white space as a browser does, and escape what Markdown would take for markup, outside of code."""
-    stack = [(root, False)]
+    stack = [(root, False, _escaped)]
     while stack:
-        element, verbatim = stack.pop()
+        element, verbatim, outside = stack.pop()
         inside = verbatim or element.tag in ("pre", "code", _VERBATIM)
+        escaped = _escaped_in_link if element.tag == "a" else outside
         if element.text and not inside:
-            element.text = _escaped(element.text)
+            element.text = escaped(element.text)
         if element.tail and not verbatim:
-            element.tail = _escaped(element.tail)
+            element.tail = outside(element.tail)
         if element.tag == _VERBATIM:
             element.tag = "span"
-        stack.extend((child, inside) for child in element)
+        stack.extend((child, inside, escaped) for child in element)
 
 
 def plain_markdown(text: str) -> str:
@@ -248,13 +250,22 @@ def plain_markdown(text: str) -> str:
 
 def with_backslashes(markdown: str) -> str:
     """Put the backslashes in."""
-    return markdown.replace(ESCAPE, "\\").replace(BACKSLASH, "\\\\")
+    markdown = markdown.replace(ESCAPE, "\\").replace(BACKSLASH, "\\\\")
+    for bracket, placeholder in _BRACKETS.items():
+        markdown = markdown.replace(placeholder, f"\\{chr(bracket)}")
+    return markdown
 
 
 def _escaped(text: str) -> str:
     if not _SUSPECT.search(text):
         return text
     return _SPECIAL.sub(_escape_one, _SPACE.sub(" ", text))
+
+
+def _escaped_in_link(text: str) -> str:
+    """The converter puts a backslash of its own before a bracket in a link's words; with one of ours before it, the
+    two would be a backslash, and the bracket would end the words and begin another address."""
+    return _escaped(text).replace(f"{ESCAPE}]", "]").translate(_BRACKETS)
 
 
 def _escape_one(found: re.Match[str]) -> str:

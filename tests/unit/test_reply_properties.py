@@ -48,6 +48,7 @@ TAGS = st.sampled_from(
         *("<script>", "</script>", "<!--", "-->", "<a href='javascript:x'>", "<a href='http://a.example/_x_'>", "</a>"),
         *("&lt;script&gt;", "&amp;lt;b&amp;gt;", "<img src=x onerror=y>", "<code>`", "</code>", "<![if x]>", "<o:p>"),
         *("<img src='cid:a&quot;b'>", "<style>", "</style>", "<div class=gmail_signature>", "<svg><a>", "<ul><li>"),
+        *("[", "]", "<th>", "<a href='http://a.example/'>](javascript:y) [</a>", "<b>](data:y)</b>", "<h2>", "</h2>"),
         *("*", "_", "`", "\\", "<", ">", "&", "|", "#", "](", "[x](javascript:y)", "</pre>", "\ufdd01\ufdd2"),
     )
 )
