@@ -28,7 +28,8 @@ LARGE_AT_ONCE = 4
 """Messages whose octets are in memory for their attachments' sake at the same time: while the API takes its time over
 the small ones, that is 96 MiB at most, and the large ones wait for each other."""
 PATIENCE_SECONDS = 3600.0
-"""How old a message may grow before it is posted without attachments that the API cannot take now."""
+"""How old a message may grow before it is posted without what it could be posted without: attachments that the API
+cannot take now, a second reading beside the ticket's conversation."""
 KEY = "ingestQueueId"
 
 _log = log.get("attach")

@@ -22,7 +22,7 @@ from typing import Protocol
 
 from ingest import attach, compose, policy, tickets
 from ingest.api import Draft, PostedMessage, Ticket, Unavailable, User, imprint
-from ingest.attach import Carrier
+from ingest.attach import PATIENCE_SECONDS, Carrier
 from ingest.children import Poisoned
 from ingest.envelope import QueuedMessage
 from ingest.message import ParsedMessage, Reply
@@ -230,7 +230,7 @@ class Pipeline:
         author_id = user.id if user is not None else self._rules.fallback_author_id
         if author_id is None:
             return replace(decision, outcome=_unknown_author(sender))
-        reply = await self._reread(message, reply, resolution.ticket_id, author_id)
+        reply = await self._reread(queued, message, reply, resolution.ticket_id, author_id)
         content = compose.content(message, reply, names_sender=user is None, plain=self._rules.plain_content)
         draft = Draft(
             ticket_id=resolution.ticket_id,
@@ -242,17 +242,28 @@ class Pipeline:
         )
         return replace(decision, reply=reply, draft=draft)
 
-    async def _reread(self, message: ParsedMessage, reply: Reply, ticket_id: str, author_id: str) -> Reply:
+    async def _reread(
+        self, queued: QueuedMessage, message: ParsedMessage, reply: Reply, ticket_id: str, author_id: str
+    ) -> Reply:
         """The reply, read once more where what was said on the ticket tells a quote from answers typed into it, and in
         the form that the operator wants. What kills its reader stays as it was read first."""
         with suppress(Poisoned):
-            if reply.open and (said := await self._desk.conversation(ticket_id)):
+            if reply.open and (said := await self._conversation(queued, ticket_id)):
                 sent = [posted.content for posted in said if posted.author_id != author_id]
                 written = [posted.content for posted in said if posted.author_id == author_id]
                 reply = await self._reader.reply(message, sent, written)
             if reply.markdown and self._rules.plain_content:
                 reply = replace(reply, content=await self._reader.plain(reply.content), markdown=False)
         return reply
+
+    async def _conversation(self, queued: QueuedMessage, ticket_id: str) -> Sequence[PostedMessage]:
+        """What was said on the ticket; a mail does not wait for it for ever."""
+        try:
+            return await self._desk.conversation(ticket_id)
+        except Unavailable:
+            if self._clock() - queued.received_at < PATIENCE_SECONDS:
+                raise
+            return ()
 
     async def _is_participant(self, resolution: Resolution, user: User | None, sender: str) -> bool:
         """Whether the sender is on the ticket, or has written to it before."""

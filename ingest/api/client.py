@@ -97,17 +97,24 @@ class TicketApi:
 
     async def conversation(self, ticket_id: str) -> tuple[PostedMessage, ...]:
         """The latest that was said on a ticket in public: ``MAX_CONVERSATION`` messages at most, out of the first
-        ``MAX_LISTED`` that the API lists; nothing where the token may not list them."""
-        if not self._settings.api_can_list:
+        ``MAX_LISTED`` that the API lists; nothing where the token may not list them: a mail can be read without."""
+        try:
+            listed = await self._list(ticket_id, MAX_LISTED) if self._settings.api_can_list else []
+        except Unavailable as error:
+            if not error.refused:
+                raise
             return ()
+        said = sorted((message for message in listed if not message.private), key=_when)
+        return tuple(said[-MAX_CONVERSATION:])
+
+    async def _list(self, ticket_id: str, limit: int) -> list[PostedMessage]:
         listed: list[PostedMessage] = []
         async with aclosing(self._items("ticket-messages", {"ticketId": ticket_id})) as items:
             async for item in items:
                 listed.append(_read(records.message, item))
-                if len(listed) == MAX_LISTED:
+                if len(listed) == limit:
                     break
-        said = sorted((message for message in listed if not message.private), key=_when)
-        return tuple(said[-MAX_CONVERSATION:])
+        return listed
 
     async def list_tickets(self, *, limit: int) -> tuple[Ticket, ...]:
         """At most ``limit`` (1 to 10,000) tickets, closed ones too, the most recently updated first."""
@@ -248,7 +255,7 @@ class TicketApi:
             return None
         if answer.meaning is Meaning.FORBIDDEN:
             self._tell_once(f"the API forbids GET /{path[0]}; give the token that right, the mail that needs it waits")
-        raise Unavailable(deferred(answer))
+        raise Unavailable(deferred(answer), refused=answer.meaning in (Meaning.FORBIDDEN, Meaning.REFUSED))
 
     def _tell_once(self, what: str) -> None:
         if what not in self._told:

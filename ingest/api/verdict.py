@@ -77,11 +77,12 @@ _NEVER_SENT: tuple[type[Exception], ...] = (
 
 
 class Unavailable(Exception):
-    """The API could not answer now."""
+    """The API could not answer now, or did not want to (``refused``)."""
 
-    def __init__(self, outcome: Deferred) -> None:
+    def __init__(self, outcome: Deferred, *, refused: bool = False) -> None:
         super().__init__(outcome.reason)
         self.outcome = outcome
+        self.refused = refused
 
 
 def of_status(status: int, *, proved: bool) -> Meaning:

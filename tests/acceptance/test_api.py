@@ -528,3 +528,18 @@ async def test_of_a_long_conversation_the_latest_is_told(sandbox: Sandbox, api: 
         await api.post_message(draft(sandbox, f"message {number}"), idempotency_key=f"Q{number}")
     said = [message.content for message in await api.conversation(TAI_42)]
     assert (len(said), said[-1]) == (MAX_CONVERSATION, f"message {MAX_CONVERSATION + 4}")
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+async def test_a_conversation_that_may_not_be_listed_is_done_without(
+    sandbox: Sandbox, api: TicketApi, status: int
+) -> None:
+    await order(sandbox, {"method": "GET", "status": status})
+    assert await api.conversation(TAI_42) == ()
+    assert await api.conversation(TAI_42) != ()
+
+
+async def test_a_conversation_that_cannot_be_listed_now_is_waited_for(sandbox: Sandbox, api: TicketApi) -> None:
+    await order(sandbox, *[{"method": "GET", "status": 503}] * 9)
+    with pytest.raises(Unavailable):
+        await api.conversation(TAI_42)

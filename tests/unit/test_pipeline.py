@@ -1,9 +1,11 @@
-"""The story, at the one place that no other test can reach at will: a lease that is lost while a message is read."""
+"""The story, at the places that no other test can reach at will: a lease that is lost while a message is read, an API
+whose lists fail while it takes messages."""
 
 from contextlib import nullcontext
 from typing import Any
 
-from ingest.api import Draft, Ticket, User
+from ingest.api import Draft, PostedMessage, Ticket, Unavailable, User
+from ingest.attach import PATIENCE_SECONDS
 from ingest.message import ParsedMessage, Reply
 from ingest.outcome import Deferred, Delivered, Outcome
 from ingest.pipeline import Pipeline, Rules
@@ -15,21 +17,25 @@ from tests.making import ALICE, DOMAIN, envelope, parsed, queued
 class Around:
     """A store, an API and a parser that know one mail and one ticket; ``lease_held`` is what identify is told."""
 
-    def __init__(self, *, lease_held: bool) -> None:
+    def __init__(self, *, lease_held: bool = True, is_open: bool = False) -> None:
         self.lease_held = lease_held
+        self.is_open = is_open
         self.posted: list[Draft] = []
 
     async def content(self, queue_id: str) -> bytes:
         return b""
 
     async def read(self, content: bytes) -> tuple[ParsedMessage, Reply]:
-        return parsed(), Reply(content="It works now.", elided="", confidence=1.0, how="text")
+        return parsed(), Reply(content="It works now.", elided="", confidence=1.0, how="text", open=self.is_open)
 
     async def find_ticket(self, identifier: str) -> Ticket:
         return Ticket(id="T1", code="TAI-42")
 
     async def find_user(self, email: str) -> User:
         return User(id="U1", email=ALICE, name="Alice")
+
+    async def conversation(self, ticket_id: str) -> tuple[PostedMessage, ...]:
+        raise Unavailable(Deferred(reason="not now"))
 
     async def identify(self, *_names: str, **_facts: Any) -> Standing:
         return Standing(lease_held=self.lease_held)
@@ -39,11 +45,11 @@ class Around:
         return Delivered(ticket_id="T1", ticket_message_id="M1")
 
 
-async def outcome_of(around: Around) -> Outcome:
+async def outcome_of(around: Around, now: float = 0.0) -> Outcome:
     house = House(domains=frozenset({DOMAIN}), recipients=frozenset({"*"}), max_received=50)
     rules = Rules(house=house, signing_key=None, fallback_author_id=None)
     things: Any = around
-    pipeline = Pipeline(facts=things, desk=things, reader=things, rules=rules, clock=lambda: 0.0)
+    pipeline = Pipeline(facts=things, desk=things, reader=things, rules=rules, clock=lambda: now)
     mail = queued(envelope=envelope(f"help+TAI-42@{DOMAIN}"))
     return await pipeline.process(mail, turn=nullcontext())
 
@@ -55,6 +61,14 @@ async def test_a_message_whose_lease_was_lost_meanwhile_is_not_posted() -> None:
 
 
 async def test_a_message_whose_lease_is_held_is_posted() -> None:
-    around = Around(lease_held=True)
+    around = Around()
     assert isinstance(await outcome_of(around), Delivered)
     assert len(around.posted) == 1
+
+
+async def test_a_conversation_that_cannot_be_had_is_waited_for_and_then_done_without() -> None:
+    around = Around(is_open=True)
+    received = queued().received_at
+    assert isinstance(await outcome_of(around, received + PATIENCE_SECONDS - 1), Deferred)
+    assert isinstance(await outcome_of(around, received + PATIENCE_SECONDS), Delivered)
+    assert [draft.content for draft in around.posted] == ["It works now."]
