@@ -37,6 +37,8 @@ _OWN_DEVICE_WORDS = 8
 _SHORT_WORDS = 6
 _SHORT_LENGTH = 45
 _COMPANY_LENGTH = 500
+_WRAPPED = 60
+"""Characters from which on a line may have been wrapped."""
 
 
 def _pattern(phrase: str) -> Callable[[str], bool]:
@@ -156,12 +158,36 @@ def _take_paragraph(stretch: Stretch) -> None:
         stretch.take("device-line", devices, "device line", 0.95)
         return
     rule = next((at for at in range(first, last) if is_rule(stretch.lines[at].text)), None)
-    first = first if rule is None else rule
-    paragraph = " ".join(line.plain for line in stretch.lines[first:last])[:_PARAGRAPH_LENGTH].lower()
-    if is_footer(paragraph, ruled=rule is not None):
-        stretch.take("footer", first, "footer", 0.85)
-    elif _heads_footer(stretch, paragraph):
+    start = _footer_at(stretch.lines, first if rule is None else rule, last, ruled=rule is not None)
+    if start is not None:
+        stretch.take("footer", start, "footer", 0.85)
+    elif _heads_footer(stretch, _joined(stretch.lines[first:last])):
         stretch.take("footer", first, "footer", 0.8)
+
+
+def _footer_at(lines: Sequence[Line], first: int, last: int, *, ruled: bool) -> int | None:
+    """Where in a paragraph a footer begins: some programs leave no blank line between a sign-off and what the company
+    has put below it."""
+    starts = (at for at in range(first, last) if at == first or _ends_itself(lines[at - 1].plain))
+    start = next((at for at in starts if is_footer(_joined(lines[at:last]), ruled=ruled and at == first)), None)
+    return start if start is None else _company_at(lines, start, last)
+
+
+def _ends_itself(text: str) -> bool:
+    """Whether the line below begins something new: this one was not wrapped."""
+    return len(text) < _WRAPPED or text.endswith((".", "!", "?", "。"))
+
+
+def _company_at(lines: Sequence[Line], first: int, last: int) -> int:
+    """The line in which the data of a company begin; the name and the title above them are somebody's."""
+    if _opens_footer(_joined(lines[first:last])):
+        return first
+    telling = (at for at in range(first, last) if any(phrase in lines[at].plain.lower() for phrase in _COMPANY))
+    return next(telling, first)
+
+
+def _joined(lines: Sequence[Line]) -> str:
+    return " ".join(line.plain for line in lines)[:_PARAGRAPH_LENGTH].lower()
 
 
 def _last_paragraph(stretch: Stretch) -> tuple[int, int]:
@@ -205,9 +231,11 @@ def is_device_line(text: str) -> bool:
 
 def is_footer(paragraph: str, *, ruled: bool) -> bool:
     """Whether a paragraph, in lower case, is a legal, list or scanner footer; ``ruled``: it begins with a rule."""
+    if _opens_footer(paragraph) or (ruled and any(phrase in paragraph for phrase in _LIST_FOOTERS)):
+        return True
+    return len(paragraph) <= _COMPANY_LENGTH and sum(phrase in paragraph for phrase in _COMPANY) >= 3
+
+
+def _opens_footer(paragraph: str) -> bool:
     text = paragraph.lstrip("_-=* ")
-    if text.startswith(_FOOTERS) or (ruled and any(phrase in text for phrase in _LIST_FOOTERS)):
-        return True
-    if len(text) <= _COMPANY_LENGTH and sum(phrase in text for phrase in _COMPANY) >= 3:
-        return True
-    return text.startswith(_LEGAL_OPENS) and sum(stem in text for stem in _LEGAL) >= 2
+    return text.startswith(_FOOTERS) or (text.startswith(_LEGAL_OPENS) and sum(stem in text for stem in _LEGAL) >= 2)
