@@ -190,7 +190,7 @@ def measure(count: int, kind: str, seed: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mails", type=int, default=1000)
-    parser.add_argument("--kind", choices=("text", "html", "mixed"), default="mixed")
+    parser.add_argument("--kind", choices=("text", "html", "outlook", "mixed"), default="mixed")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--without-attachments", action="store_true", help="post the text alone, upload nothing")
     parser.add_argument("--json", action="store_true")

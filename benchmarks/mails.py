@@ -87,7 +87,7 @@ def sandbox_data(tickets: int) -> dict[str, object]:
 
 
 def make(count: int, kind: str, tickets: int, seed: int = 1) -> Iterator[Mail]:
-    """``count`` replies of one ``kind`` (``text``, ``html``, ``mixed``), to the tickets in turn.
+    """``count`` replies of one ``kind`` (``text``, ``html``, ``outlook``, ``mixed``), to the tickets in turn.
 
     ``mixed`` is 60 % text of 3 to 6 KB, 30 % HTML of 30 to 80 KB, 9 % with an attachment of 200 KB to 1 MB, and 1 %
     with one of 5 MB."""
@@ -133,6 +133,8 @@ def _shape(kind: str, source: random.Random) -> Callable[[random.Random], str]:
         return _text
     if kind == "html":
         return _html
+    if kind == "outlook":
+        return _outlook
     draw = source.random()
     return _text if draw < 0.6 else _html if draw < 0.9 else _attached if draw < 0.99 else _large
 
@@ -154,6 +156,13 @@ def _plain(source: random.Random, octets: int) -> str:
 
 def _text(source: random.Random) -> str:
     body = _plain(source, source.randint(3_000, 6_000) - 1_000)
+    return f"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n{body}"
+
+
+def _outlook(source: random.Random) -> str:
+    """A few words above a quote without marks: each such mail is read again beside its ticket's conversation."""
+    header = f"From: Help Desk <help@{DOMAIN}>\nSent: Monday, October 5, 2026 10:00 AM\nTo: User\nSubject: Ticket"
+    body = f"{_prose(source, 60)}\n\n{header}\n\n{_prose(source, source.randint(2_000, 5_000))}\n"
     return f"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n{body}"
 
 
