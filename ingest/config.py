@@ -92,7 +92,7 @@ class Settings(BaseModel):
     api_timeout: Annotated[Seconds, Field(le=600)] = 30.0
     """Time that one API request may take in all."""
     api_can_list: bool = True
-    """The token may list a ticket's messages. Without, a POST in doubt is repeated blindly, and an unmarked quote is cut
+    """The token may list a ticket's messages. Without, a POST in doubt is repeated blindly, and an unmarked quote goes
     with the answers in it."""
     send_author: bool = True
     """Send authorId; off where the API takes the token's own user for the author."""

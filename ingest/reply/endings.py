@@ -56,6 +56,7 @@ _LEGAL_OPENS = tuple(every(lambda language: language.legal_opens))
 _LEGAL = tuple(dict.fromkeys(every(lambda language: language.legal)))
 _COMPANY = tuple(every(lambda language: language.company))
 _FOOTERS = tuple(every(lambda language: language.footer))
+_OPENINGS = (*_FOOTERS, *_LEGAL_OPENS)
 _LIST_FOOTERS = tuple(every(lambda language: language.list_footer))
 
 
@@ -168,9 +169,19 @@ def _take_paragraph(stretch: Stretch) -> None:
 def _footer_at(lines: Sequence[Line], first: int, last: int, *, ruled: bool) -> int | None:
     """Where in a paragraph a footer begins: some programs leave no blank line between a sign-off and what the company
     has put below it."""
-    starts = (at for at in range(first, last) if at == first or _ends_itself(lines[at - 1].plain))
-    start = next((at for at in starts if is_footer(_joined(lines[at:last]), ruled=ruled and at == first)), None)
-    return start if start is None else _company_at(lines, start, last)
+    paragraph = _joined(lines[first:last])
+    if _opens_footer(paragraph) or (ruled and any(phrase in paragraph for phrase in _LIST_FOOTERS)):
+        return first
+    if _is_company(paragraph):
+        return _company_at(lines, first, last)
+    for at in range(first + 1, last):
+        if (
+            lines[at].plain.lower().startswith(_OPENINGS)
+            and _ends_itself(lines[at - 1].plain)
+            and _opens_footer(_joined(lines[at:last]))
+        ):
+            return _company_at(lines, first, at)
+    return None
 
 
 def _ends_itself(text: str) -> bool:
@@ -179,9 +190,9 @@ def _ends_itself(text: str) -> bool:
 
 
 def _company_at(lines: Sequence[Line], first: int, last: int) -> int:
-    """The line in which the data of a company begin; the name and the title above them are somebody's."""
-    if _opens_footer(_joined(lines[first:last])):
-        return first
+    """The line in which the data of a company begin, if they do; the name and the title above them are somebody's."""
+    if not _is_company(_joined(lines[first:last])):
+        return last
     telling = (at for at in range(first, last) if any(phrase in lines[at].plain.lower() for phrase in _COMPANY))
     return next(telling, first)
 
@@ -229,10 +240,7 @@ def is_device_line(text: str) -> bool:
     return _DEVICES.search(lowered) is not None and any(matches(lowered) for matches in patterns)
 
 
-def is_footer(paragraph: str, *, ruled: bool) -> bool:
-    """Whether a paragraph, in lower case, is a legal, list or scanner footer; ``ruled``: it begins with a rule."""
-    if _opens_footer(paragraph) or (ruled and any(phrase in paragraph for phrase in _LIST_FOOTERS)):
-        return True
+def _is_company(paragraph: str) -> bool:
     return len(paragraph) <= _COMPANY_LENGTH and sum(phrase in paragraph for phrase in _COMPANY) >= 3
 
 
