@@ -7,8 +7,11 @@ from errno import ENOENT
 from pathlib import Path
 
 import apsw
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from ingest.store import Row, StoreUnavailable
+
+Pragma = tuple[str, str | int]
 
 CAUSES: dict[type[apsw.Error], str] = {
     apsw.FullError: "the disk is full; make room on it",
@@ -105,10 +108,13 @@ class DatabaseFile:
 class SqliteConnection:
     """Opened when it is needed first, and anew when it broke. Belongs to the thread that uses it."""
 
-    def __init__(self, file: DatabaseFile, pragmas: Sequence[str], *, create: bool) -> None:
+    def __init__(self, file: DatabaseFile, pragmas: Sequence[Pragma], *, writes: bool, busy_seconds: float) -> None:
+        """A connection that ``writes`` makes the file where it is missing, and empties the log before anything else:
+        what an earlier process left there unsynced is synced before it is answered from."""
         self._file = file
         self._pragmas = pragmas
-        self._create = create
+        self._writes = writes
+        self._busy_seconds = busy_seconds
         self._connection: apsw.Connection | None = None
 
     @contextmanager
@@ -152,14 +158,29 @@ class SqliteConnection:
         return connection
 
     def _open(self) -> apsw.Connection:
-        if self._create:
+        if self._writes:
             self._file.make()
         self._file.check()
         connection = apsw.Connection(str(self._file.path), flags=apsw.SQLITE_OPEN_READWRITE)
-        for pragma in self._pragmas:
-            connection.execute(f"PRAGMA {pragma}")
+        self._set_up(connection)
+        connection.set_busy_timeout(int(self._busy_seconds * 1000))
         self._file.remember()
         return connection
+
+    def _set_up(self, connection: apsw.Connection) -> None:
+        """Several processes may begin at once. SQLite waits for a lock while it holds another, for as long as its
+        time-out allows; two that do so wait for each other. So nobody waits inside a step here: who finds a lock
+        taken lets go of all, and begins the step again."""
+        again = Retrying(
+            retry=retry_if_exception_type(apsw.BusyError),
+            stop=stop_after_delay(self._busy_seconds),
+            wait=wait_random(0.001, 0.02),
+            reraise=True,
+        )
+        for pragma in self._pragmas:
+            again(connection.pragma, *pragma)
+        if self._writes:
+            again(connection.wal_checkpoint, mode=apsw.SQLITE_CHECKPOINT_FULL)
 
     def _roll_back(self, connection: apsw.Connection, error: BaseException) -> None:
         """SQLite has rolled back by itself after some errors."""

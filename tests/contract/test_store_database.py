@@ -265,10 +265,11 @@ async def test_migrations_are_applied_once(driver: Driver) -> None:
     await again.close()
 
 
-async def test_processes_that_start_at_the_same_time_migrate_once(driver: Driver) -> None:
-    databases = [driver.open() for _ in range(4)]
+@pytest.mark.parametrize("_round", range(20))  # a race, and a rare one
+async def test_processes_that_start_at_the_same_time_migrate_once(driver: Driver, _round: int) -> None:
+    databases = [driver.open() for _ in range(8)]
     applied = await asyncio.gather(*(database.migrate() for database in databases))
-    assert sorted(len(names) for names in applied)[:3] == [0, 0, 0]
+    assert sorted(len(names) for names in applied)[:7] == [0] * 7
     for database in databases:
         await database.close()
 
