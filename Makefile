@@ -21,12 +21,20 @@ format: .venv/.dev
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
+benchmarks: .venv/.benchmarks
+	.venv/bin/python -m benchmarks.content $(CORPORA)
+	.venv/bin/python -m benchmarks.parse
+
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/.run: pyproject.toml constraints.txt
 	tools/venv ""
 	@touch $@
+
+.venv/.benchmarks: pyproject.toml constraints.txt
+	tools/venv "[dev,benchmarks]"
+	@touch $@ .venv/.dev .venv/.run
 
 .venv/.dev: pyproject.toml constraints.txt
 	tools/venv "[dev]"

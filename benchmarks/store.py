@@ -54,7 +54,7 @@ def commit_each(folder: Path, mails_sent: Sequence[bytes], seconds: float) -> fl
     """Mails a second of a bare loop that syncs each."""
     database = apsw.Connection(str(folder / "bare.db"))
     for pragma in WRITER_PRAGMAS:
-        database.execute(f"PRAGMA {pragma}")
+        database.pragma(*pragma)
     database.execute("CREATE TABLE mails (id INTEGER PRIMARY KEY, name TEXT UNIQUE, octets BLOB)")
     start, stored, contents = time.perf_counter(), 0, itertools.cycle(mails_sent)
     while time.perf_counter() - start < seconds:
