@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -68,6 +69,37 @@ def assert_lossless(reply: Reply) -> None:
     assert reply.elided == "".join(segment.text for segment in reply.segments if not segment.kept)
     assert reply.content.split() == kept.split()
     assert reply.content in kept
+
+
+def assert_words_kept(html: str, reply: Reply) -> None:
+    """Every letter that a reader of the page sees is in the body, in order, by an independent reading of it."""
+    page = _Page()
+    page.feed(html)
+    page.close()
+    body = iter(reply.body)
+    read = ""
+    for sign in filter(str.isalnum, "".join(page.texts)):
+        assert sign in body, f"lost behind {read[-40:]!r}"
+        read += sign
+
+
+class _Page(HTMLParser):
+    """The texts of a page without scripts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self._unseen = 0
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self._unseen += tag in ("style", "title")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._unseen -= tag in ("style", "title")
+
+    def handle_data(self, data: str) -> None:
+        if not self._unseen:
+            self.texts.append(data)
 
 
 def assert_never_empty(reply: Reply) -> None:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from lxml import etree
+
 from ingest.reply.clean import plain_markdown
 from ingest.reply.lines import Line, Mark
 from ingest.reply.tree import BLOCKS, Element
@@ -39,17 +41,14 @@ def take_rest(element: Element, mark: Mark) -> list[Line]:
 
 
 def _pieces(element: Element) -> Iterator[str]:
-    """The texts inside an element, with a line end wherever a block or a break begins or ends."""
-    for inner in element.iter():
-        breaks = inner.tag in _BREAKS
-        if breaks:
+    """The texts inside an element in the order of the page, with a line end wherever a block or a break begins or
+    ends."""
+    for event, inner in etree.iterwalk(element, events=("start", "end")):
+        if inner.tag in _BREAKS:
             yield "\n"
-        if inner.text:
-            yield _SPACE.sub(" ", inner.text)
-        if inner is not element and inner.tail:
-            if breaks:
-                yield "\n"
-            yield _SPACE.sub(" ", inner.tail)
+        text = inner.text if event == "start" else inner.tail if inner is not element else None
+        if text:
+            yield _SPACE.sub(" ", text)
 
 
 def _lines(pieces: Iterator[str], mark: Mark) -> list[Line]:

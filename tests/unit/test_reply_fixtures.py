@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.replying import Fixture, assert_lossless, assert_never_empty, assert_safe, fixtures
+from tests.replying import Fixture, assert_lossless, assert_never_empty, assert_safe, assert_words_kept, fixtures
 
 ALL = fixtures()
 HTML = [fixture for fixture in ALL if fixture.path.suffix == ".html"]
@@ -31,9 +31,14 @@ def test_each_cut_says_why_and_how_sure(fixture: Fixture) -> None:
     assert reply.confidence == min((segment.confidence for segment in cut), default=1.0)
 
 
-@pytest.mark.parametrize(
-    "fixture", [fixture for fixture in ALL if fixture.path.suffix == ".html"], ids=lambda f: f.name
-)
+@pytest.mark.parametrize("fixture", HTML, ids=lambda fixture: fixture.name)
+def test_every_word_of_a_page_is_in_the_content_or_in_what_was_cut(fixture: Fixture) -> None:
+    html = fixture.message().html or ""
+    if "<script" not in html:
+        assert_words_kept(html, fixture.reply())
+
+
+@pytest.mark.parametrize("fixture", HTML, ids=lambda fixture: fixture.name)
 def test_what_came_as_html_is_safe_to_render(fixture: Fixture) -> None:
     assert_safe(fixture.reply().body)
 

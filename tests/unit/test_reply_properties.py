@@ -1,5 +1,7 @@
 """What holds for every body, sense or nonsense."""
 
+import re
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -53,6 +55,37 @@ TAGS = st.sampled_from(
     )
 )
 HTML = st.lists(TAGS | PIECES | st.text(max_size=20), max_size=40).map("".join)
+WORD = "word"
+ELEMENTS = st.sampled_from(
+    (
+        *("<div>{}</div>", "<p>{}</p>", "<b>{}</b>", "<span>{}</span>", "{}<br>", "<hr>{}", "<ul><li>{}</li></ul>"),
+        *(
+            "<blockquote>{}</blockquote>",
+            "<blockquote type=cite>{}</blockquote>",
+            "<table><tr><td>{}</td></tr></table>",
+        ),
+        *(
+            "<a href=https://a.example/>{}</a>",
+            "<pre>{}</pre>",
+            "<code>{}</code>",
+            "<h2>{}</h2>",
+            "<div id=Signature>{}</div>",
+        ),
+        *("<div class=gmail_quote>{}</div>", "<div class=gmail_attr>{}</div>", "<div class=zmail_extra>{}</div>"),
+        *(
+            "<blockquote class=gmail_quote>{}</blockquote>",
+            "<div class=yahoo_quoted>{}</div>",
+            "<hr id=stopSpelling>{}",
+        ),
+        *("<div id=divRplyFwdMsg>{}</div>", "<div class=moz-forward-container>{}</div>", "<div name=quote>{}</div>"),
+    )
+)
+PAGES = st.recursive(
+    st.just(WORD),
+    lambda inner: st.lists(st.builds(str.format, ELEMENTS, inner) | inner, min_size=1, max_size=4).map(" ".join),
+    max_leaves=30,
+)
+"""Pages of what mail programs write, sound as HTML, so that one knows what a reader of them sees."""
 
 
 @settings(max_examples=150, deadline=None)
@@ -74,6 +107,17 @@ def test_any_html_is_parted_without_loss_and_is_safe_to_render(html: str) -> Non
     assert_lossless(reply)
     assert_never_empty(reply)
     assert_safe(reply.body)
+
+
+@settings(max_examples=150, deadline=None)
+@given(PAGES)
+@example("<div class=zmail_extra>word <b>word <a href=https://a.example/>word</a> word</b> word</div>")
+def test_all_words_of_a_page_are_in_its_reply_in_their_order(page: str) -> None:
+    head, *between = f"<p>{WORD}</p>{page}".split(WORD)
+    numbered = head + "".join(f"w{number}{rest}" for number, rest in enumerate(between))
+    reply = of_html(numbered)
+    assert re.findall(r"w(\d+)", reply.body) == [str(number) for number in range(len(between))]
+    assert_lossless(reply)
 
 
 @settings(max_examples=60, deadline=None)
