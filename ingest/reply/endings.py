@@ -25,11 +25,12 @@ _DEVICES = re.compile(
     r"|proton|protonmail|yahoo|gmail|tablet|tablette|handheld|cell|device|surface|pixel|sony|xperia|lg|moto|motorola"
     r"|oneplus|fairphone|superhuman|hey|thunderbird|k-9|bluemail|mailspring|newton|edison|typeapp|mymail|yandex|яндекс"
     r"|aqua|nine|boxer|spike|canary|zoho|tuta|tutanota|fastmail|posteo|gmx|web\.de|aol|orange|libero|mailbird|em client"
-    r"|mac|macbook|imac|ios|watch|portable|móvil|celular|cellulare|telemóvel|telefo\w+|teléfono|téléphone|τηλέφων\w+"
+    r"|shortwave|mac|macbook|imac|ios|watch|portable|móvil|celular|cellulare|telemóvel|telefo\w+|teléfono|téléphone|τηλέφων\w+"
     r"|телефон\w*|смартфон\w*|моб[иі]льн\w*|komórk\w*|mobil\w+|puhelime\w*|sími\w*|qq|foxmail)"
     r"|iphone|ipad|android|手机|手機|携帯|スマートフォン|스마트폰|휴대폰|휴대전화|邮箱|郵箱|هاتف|جوال|טלפון|נייד"
 )
 _OUTLOOK = re.compile(r"outlook\b.{0,40}\b(?:ios|android)|\b(?:ios|android)\b.{0,40}outlook")
+_LINK = re.compile(r"[\w-]@[\w-]|https?://|www\.")
 _TRACES = frozenset({"ᐧ"})
 """Lone signs that mail trackers leave behind."""
 _DEVICE_WORDS = 16
@@ -37,6 +38,8 @@ _OWN_DEVICE_WORDS = 8
 _SHORT_WORDS = 6
 _SHORT_LENGTH = 45
 _COMPANY_LENGTH = 500
+_SENTENCE_WORDS = 6
+_SENTENCE_ENDS = ("!", "?", "。", "！", "？")
 _WRAPPED = 60
 """Characters from which on a line may have been wrapped."""
 
@@ -57,6 +60,7 @@ _LEGAL = tuple(dict.fromkeys(every(lambda language: language.legal)))
 _COMPANY = tuple(every(lambda language: language.company))
 _FOOTERS = tuple(every(lambda language: language.footer))
 _OPENINGS = (*_FOOTERS, *_LEGAL_OPENS)
+_POSTSCRIPTS = tuple(every(lambda language: language.postscript))
 _LIST_FOOTERS = tuple(every(lambda language: language.list_footer))
 
 
@@ -105,6 +109,7 @@ def _take_signature(stretch: Stretch) -> None:
     delimiter = _delimiter(stretch)
     if delimiter is not None:
         exact = _is_exact(stretch.lines[delimiter])
+        _spare_postscript(stretch, delimiter)
         stretch.take("signature", delimiter, "signature", 0.97 if exact else 0.9)
     elif stretch.after_quote and _is_ruled_signature(stretch):
         stretch.take("signature", stretch.start, "signature", 0.7)
@@ -114,6 +119,14 @@ def _take_signature(stretch: Stretch) -> None:
         )
         if last is not None and is_rule(stretch.lines[last].text):
             stretch.take("marker", last, "rule", 0.95)
+
+
+def _spare_postscript(stretch: Stretch, signature: int) -> None:
+    """``PS: …`` below a signature is new."""
+    for at in range(signature + 1, stretch.stop):
+        if stretch.lines[at].plain.lower().startswith(_POSTSCRIPTS):
+            stretch.take("new", at, "", 1.0)
+            return
 
 
 def _is_filled(line: Line) -> bool:
@@ -128,20 +141,30 @@ def _is_ruled_signature(stretch: Stretch) -> bool:
 
 
 def _delimiter(stretch: Stretch) -> int | None:
-    """The line of two dashes with no more below it than a signature has. Several without the space behind them are
-    rules between parts of a text."""
+    """The line of two dashes with no more below it than a signature has. Without the space behind them, several are
+    rules between parts of a text, and so is one with sentences below it."""
     exact = loose = None
     filled = dashes = 0
+    spoken = False
     for at in range(stretch.stop - 1, stretch.start - 1, -1):
         line = stretch.lines[at]
         if line.plain in _DELIMITERS and at not in stretch.protected:
             if _is_exact(line):
                 exact = at if filled <= _EXACT_SIGNATURE_LINES else exact
             else:
-                loose = at if filled <= _SIGNATURE_LINES else loose
+                loose = at if filled <= _SIGNATURE_LINES and not spoken else loose
                 dashes += 1
         filled += not line.blank
+        spoken = spoken or _is_sentence(line.plain)
     return exact if exact is not None else loose if dashes == 1 else None
+
+
+def _is_sentence(text: str) -> bool:
+    """``Please call me back.``, which a name, a title, or ``Customer Ltd.`` is not."""
+    words = text.split()
+    if not text.endswith(".") or len(words) < 2:
+        return text.endswith(_SENTENCE_ENDS)
+    return len(words) >= _SENTENCE_WORDS or (words[-1].islower() and words[-1][:-1].isalpha() and len(words[-1]) > 4)
 
 
 def _is_exact(line: Line) -> bool:
@@ -156,10 +179,13 @@ def _take_paragraph(stretch: Stretch) -> None:
         return
     devices = _devices(stretch.lines, first, last)
     if devices < last:
-        stretch.take("device-line", devices, "device line", 0.95)
+        if not _is_introduced(stretch, devices):
+            stretch.take("device-line", devices, "device line", 0.95)
         return
     rule = next((at for at in range(first, last) if is_rule(stretch.lines[at].text)), None)
     start = _footer_at(stretch.lines, first if rule is None else rule, last, ruled=rule is not None)
+    if start is not None and _is_introduced(stretch, start):
+        return
     if start is not None:
         stretch.take("footer", start, "footer", 0.85)
     elif _heads_footer(stretch, _joined(stretch.lines[first:last])):
@@ -170,7 +196,7 @@ def _footer_at(lines: Sequence[Line], first: int, last: int, *, ruled: bool) -> 
     """Where in a paragraph a footer begins: some programs leave no blank line between a sign-off and what the company
     has put below it."""
     paragraph = _joined(lines[first:last])
-    if _opens_footer(paragraph) or (ruled and any(phrase in paragraph for phrase in _LIST_FOOTERS)):
+    if _opens_footer(paragraph) or (ruled and _is_list_footer(lines[first:last], paragraph)):
         return first
     if _is_company(paragraph):
         return _company_at(lines, first, last)
@@ -182,6 +208,17 @@ def _footer_at(lines: Sequence[Line], first: int, last: int, *, ruled: bool) -> 
         ):
             return _company_at(lines, first, at)
     return None
+
+
+def _is_list_footer(lines: Sequence[Line], paragraph: str) -> bool:
+    """Who asks to be taken off a list gives no address to do so."""
+    return any(phrase in paragraph for phrase in _LIST_FOOTERS) and any(_LINK.search(line.text) for line in lines)
+
+
+def _is_introduced(stretch: Stretch, at: int) -> bool:
+    """``Your mails end with:`` and the ending that the writer means; ``DISCLAIMER:`` belongs to its footer."""
+    above = next((line.plain for line in reversed(stretch.lines[stretch.start : at]) if not line.blank), "")
+    return above.endswith((":", "：")) and not above.lower().startswith(_LEGAL_OPENS)
 
 
 def _ends_itself(text: str) -> bool:
@@ -231,7 +268,7 @@ def is_device_line(text: str) -> bool:
         return True
     lowered = text.lower().strip("()<>[]«»~-–—_ .!,")
     count = len(lowered.split())
-    if not lowered or count > _DEVICE_WORDS or len(lowered) > 160:
+    if not lowered or count > _DEVICE_WORDS or len(lowered) > 160 or lowered.endswith(("?", "？")):
         return False
     if count <= _OWN_DEVICE_WORDS and (_OUTLOOK.search(lowered) or any(matches(lowered) for matches in _BY_PHRASE)):
         return True

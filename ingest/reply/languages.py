@@ -54,6 +54,8 @@ class Language:
     """First words of the footers of lists, virus scanners and gateways."""
     list_footer: Words = ()
     """What the footer of a list says below a rule."""
+    postscript: Words = ()
+    """What is written below a signature begins with this."""
 
 
 def _words(listed: str) -> Words:

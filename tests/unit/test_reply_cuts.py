@@ -111,6 +111,31 @@ def test_two_dashes_above_a_long_text_are_no_signature() -> None:
     assert of_text(body).elided == ""
 
 
+@pytest.mark.parametrize(
+    ("below", "cut"),
+    [
+        ("A B\nHead of Sales\nCustomer Ltd.", True),
+        ("A B\nKundin GmbH, Sp. z o.o.", True),
+        ("the upper tray works.", False),
+        ("Which one is it?", False),
+        ("直りません。", False),
+    ],
+)
+def test_dashes_without_the_space_are_no_signature_above_a_sentence(below: str, cut: bool) -> None:
+    assert (of_text(f"The lower tray jams.\n--\n{below}\n").elided != "") is cut
+    assert of_text(f"The lower tray jams.\n-- \n{below}\n").elided
+
+
+@pytest.mark.parametrize(
+    "postscript", ["PS: and the scanner", "P.S. and the scanner", "追伸 スキャナーも", "P. D. el escáner"]
+)
+def test_a_postscript_below_a_signature_is_new(postscript: str) -> None:
+    reply = of_text(f"Yes\n-- \nA B\n\n{postscript}\n\nSent from my iPhone\n")
+    assert reply.content == f"Yes\n{postscript}"
+    assert kinds(reply) == ["new", "signature", "new", "device-line"]
+    assert_lossless(reply)
+
+
 def test_the_confidence_is_that_of_the_least_sure_cut() -> None:
     reply = of_text("Hi\n\n-- \nA\n\nOn 1/5/26 10:14, A wrote:\n> x\n\n> y\n")
     assert reply.confidence == min(segment.confidence for segment in reply.segments if not segment.kept)
