@@ -58,7 +58,7 @@ def _with_endings(lines: Sequence[Line], blocks: Sequence[Block], protected: fro
             block.start,
             block.stop,
             protected,
-            before_quote=at + 1 < len(blocks) and blocks[at + 1].kind in ("quote", "attribution"),
+            before_quote=at + 1 < len(blocks) and (blocks[at + 1].kind == "attribution" or blocks[at + 1].cited),
             after_quote=at + 1 == len(blocks) and at > 0 and blocks[at - 1].kind == "quote",
         )
         parted += endings.trim(stretch)
@@ -88,14 +88,16 @@ def _decide(lines: Sequence[Line], blocks: Sequence[Block]) -> list[Block]:
 
 
 def _trailing(lines: Sequence[Line], blocks: Sequence[Block], at: int) -> Block:
-    """A quote with nothing new below: cut, unless the writer made it: ``The log says:`` and lines with marks."""
+    """A quote with nothing new below: cut, unless the writer made it: ``The log says:`` and lines with marks, or the
+    first such lines where no blank one parts them from the text."""
     block = blocks[at]
     if block.cited or at == 0 or blocks[at - 1].kind != "new" or block.reason != "quote marks":
         return block
     above = [line.plain for line in lines[blocks[at - 1].start : block.start] if not line.blank]
     introduced = bool(above) and above[-1].endswith((":", "："))
+    typed = at == 1 and not lines[block.start - 1].blank
     prompts = all(line.depth >= 3 or line.blank for line in lines[block.start : block.stop])
-    if introduced or prompts:
+    if introduced or typed or prompts:
         return replace(block, kind="answered-quote")
     return replace(block, confidence=0.75)
 
