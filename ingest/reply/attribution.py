@@ -15,6 +15,7 @@ from ingest.reply.lines import Line
 _LINES = 6
 _LENGTH = 400
 _VERB_LENGTH = 40
+_NAME_LENGTH = 60
 
 _VERBS = index(lambda language: language.wrote)
 _ASIAN = re.compile(r"[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
@@ -38,6 +39,8 @@ _DATE = re.compile(
     r"|[١٢]\d{3}|[۱۲]\d{3}"
 )
 _TIME = re.compile(r"(?<![\d:.])\d{1,2} ?[:：.h] ?\d{2}(?![\d.])|[时時시] ?\d{1,2} ?[分분]|\d{1,2} ?(?:am|pm)\b")
+_STAMP = re.compile(r"[\[(]?\d{2,4}[./-]\d{1,2}[./-]\d{1,4}")
+_QUOTE_BEGINS = re.compile(r"[:：][ \t\xa0]{2,}(?=\S)")
 _SENTENCE_END = re.compile(r"[.!?…)][ \t]+")
 _ZONE = re.compile(r"(?:gmt|utc) ?[+-]\d")
 _COLONS = (":", "：", "﹕", "፦", "៖")
@@ -63,6 +66,8 @@ def find(lines: Sequence[Line], start: int) -> Attribution | None:
     """The attribution that begins at this line, if one does."""
     if not _may_begin(lines, start):
         return None
+    if _is_log(lines, start):
+        return None
     joined = ""
     for stop in range(start + 1, min(start + 1 + _LINES, len(lines) + 1)):
         joined = _join(joined, lines[stop - 1])
@@ -71,15 +76,23 @@ def find(lines: Sequence[Line], start: int) -> Attribution | None:
         if _may_end(joined, lines[stop - 1]):
             found = _weigh(joined, lines, stop)
             if found:
-                return None if _better_start(lines, start, stop) else found
+                return None if _better_start(lines, start, stop) else _with_name(found, joined, lines, stop)
             if joined.endswith(_ENDS):
                 return None
     return None
 
 
 def part(line: Line) -> Sequence[Line]:
-    """A line that holds the end of a reply and an attribution, as some programs join them, in two."""
-    if line.depth or len(line.text) > _LENGTH * 2 or "@" not in line.text or not line.plain.endswith(_COLONS):
+    """A line in two, where a program has joined the end of a reply and an attribution, or an attribution and the
+    beginning of the quote."""
+    if line.depth or "@" not in line.text[: _LENGTH * 2]:
+        return (line,)
+    colon = _QUOTE_BEGINS.search(line.text, 0, _LENGTH)
+    if colon is not None:
+        head, quote = line.cut(colon.end())
+        found = _weigh(head.plain, [head], 1) if _opens(head.plain) else None
+        return (head, quote) if found is not None and found.unmarked else (line,)
+    if len(line.text) > _LENGTH * 2 or not line.plain.endswith(_COLONS):
         return (line,)
     for sentence_end in _SENTENCE_END.finditer(line.text):
         head, rest = line.cut(sentence_end.end())
@@ -114,6 +127,15 @@ def _may_end(joined: str, last: Line) -> bool:
     )
 
 
+def _is_log(lines: Sequence[Line], at: int) -> bool:
+    """Whether a line and the one below it, or above it, begin with the same date."""
+    stamp = _STAMP.match(lines[at].plain[:_LENGTH])
+    if stamp is None:
+        return False
+    beside = (*lines[at + 1 : at + 2], *lines[max(at - 1, 0) : at])
+    return any(line.plain.startswith(stamp.group()) and not line.quoted for line in beside)
+
+
 def _first_word(text: str) -> str:
     return text[:40].split(" ", 1)[0].strip(".,:;()-־").lower()
 
@@ -131,16 +153,37 @@ def _continues(joined: str, lines: Sequence[Line], stop: int) -> bool:
     return joined.rfind("<") > joined.rfind(">") or (stop < len(lines) and lines[stop].text.strip() == "<")
 
 
+def _with_name(found: Attribution, joined: str, lines: Sequence[Line], stop: int) -> Attribution:
+    """Where the verb ends a line, the next one may be the name: ``schrieb``, ``Jane Doe:``."""
+    if joined.endswith(_ENDS) or stop == len(lines):
+        return found
+    name = lines[stop]
+    if name.quoted or len(name.plain) > _NAME_LENGTH or not name.plain.endswith(_COLONS):
+        return found
+    return _weigh(_join(joined, name), lines, stop + 1) or found
+
+
 def _better_start(lines: Sequence[Line], start: int, stop: int) -> bool:
     """Whether the attribution begins further down: the line above it is text that happens to look like an opening."""
     for later in range(stop - 1, start, -1):
         if _opens(lines[later].plain) and _DATE.search(lines[later].plain[:_LENGTH].lower()):
-            joined = ""
-            for line in lines[later:stop]:
-                joined = _join(joined, line)
-            if _weigh(joined, lines, stop):
+            above, below = _joined(lines[start:later]), _joined(lines[later:stop])
+            if _weigh(below, lines, stop) and not _names_writer(above):
                 return True
     return False
+
+
+def _joined(lines: Sequence[Line]) -> str:
+    joined = ""
+    for line in lines:
+        joined = _join(joined, line)
+    return joined
+
+
+def _names_writer(text: str) -> bool:
+    """``Wiadomość napisana przez A <a@b.example> w dniu``: the date comes on the next line."""
+    found = _Evidence(text.lower())
+    return found.opens and found.verb and found.addressed
 
 
 def _opens(text: str) -> bool:
