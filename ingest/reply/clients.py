@@ -145,6 +145,7 @@ _BY_ID = {
     "canaryblockquote": Rule(Kind.QUOTE, "CanaryBlockquote"),
     "canarysig": Rule(Kind.SIGNATURE, "CanarySig", 0.9),
     "edo-original": Rule(Kind.QUOTE, "edo-original"),
+    "signature_old": Rule(Kind.SIGNATURE, "em client signature_old", 0.9),
     "edo-signature": Rule(Kind.SIGNATURE, "edo-signature", 0.9),
     "qt": Rule(Kind.QUOTE, "fastmail qt", 0.97),
 }

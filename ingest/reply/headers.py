@@ -149,7 +149,7 @@ def is_rule(text: str) -> bool:
 
 def _separator(lines: Sequence[Line], start: int, text: str) -> Header | None:
     """``-----Original Message-----``, ``---------- Forwarded message ---------``, ``Begin forwarded message:``."""
-    if len(text) > 100 or not (text[:1] in "-_=*—–─‐" or text.endswith((":", "："))):
+    if len(text) > 100 or not (text[:1] in "-_=*—–─‐" or text.endswith((":", "：")) or text.lower() in _ORIGINAL):
         return None
     dashed = _DASHED.match(text)
     words = (dashed.group(1) if dashed else text).strip(" -_=*—–─‐:：").lower()

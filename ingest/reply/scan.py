@@ -4,12 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ingest.message import SegmentKind
-from ingest.reply import attribution, headers
+from ingest.reply import attribution, headers, markers
 from ingest.reply.blocks import Block
-from ingest.reply.languages import every
 from ingest.reply.lines import Kind, Line, Mark
 
-_ABOVE = tuple(every(lambda language: language.above))
 _MARKED: dict[Kind, SegmentKind] = {
     Kind.ATTRIBUTION: "attribution",
     Kind.SIGNATURE: "signature",
@@ -192,11 +190,12 @@ class Scanner:
         return stop == at + 1 and self.lines[at].text.startswith(">From ")
 
     def _above(self, at: int) -> tuple[Block, ...]:
-        """``Reply above this line``; who wrote nothing above it wrote below it."""
-        text = self.lines[at].plain
-        if len(text) > 200 or not any(map(text.lower().__contains__, _ABOVE)):
+        """``Reply above this line``, maybe below a rule; who wrote nothing above it wrote below it."""
+        ruled = at + 1 < len(self.lines) and headers.is_rule(self.lines[at].text)
+        alone = ruled or at == 0 or self.lines[at - 1].blank or self.lines[at - 1].quoted
+        if not markers.is_marker(self.lines[at + ruled], alone=alone):
             return ()
-        stop = len(self.lines) if self._written else at + 1
+        stop = len(self.lines) if self._written else at + ruled + 1
         return (Block("marker", at, stop, "reply-above marker", 0.95),)
 
     def _header(self, at: int) -> tuple[Block, ...]:

@@ -60,6 +60,13 @@ def test_a_line_of_text_above_the_attribution_stays_though_it_begins_like_one() 
     assert of_text(text).content == "On reflection, I agree."
 
 
+def test_an_attribution_with_the_quote_on_its_line_is_parted_from_what_is_quoted() -> None:
+    reply = of_text("Yes\n\n  On Mon, Jan 5, 2026 at 10:14 AM, A<a@b.example> wrote:   Hello\nold\n")
+    assert kinds(reply) == ["new", "attribution", "quote"]
+    assert_lossless(reply)
+    assert of_text("Mail a@b.example, On 5 Jan 2026 at 10:14:   it works\n").elided == ""
+
+
 def test_header_blocks_need_what_only_a_mail_has() -> None:
     journey = "From: Berlin\nTo: Paris\nDate: 5 May\n"
     assert of_text(f"Book this:\n\n{journey}").content.endswith("5 May")
@@ -86,6 +93,24 @@ def test_a_forward_is_told_from_a_reply_in_the_language_of_its_header() -> None:
     assert of_text(danish, subject="VS: C").content.endswith("gammelt")
     finnish = "Hei\n\nLähettäjä: A <a@b.example>\nLähetetty: 5.1.2026 10.14\nVastaanottaja: B\nAihe: C\n\nvanha\n"
     assert of_text(finnish, subject="VS: C").content == "Hei"
+
+
+@pytest.mark.parametrize(
+    ("line", "cut"),
+    [
+        ("##- Geef hier uw antwoord -##", True),
+        ("--- Reply above this line ---", True),
+        ("[Please type your reply above this line to add a comment to ticket 42]", True),
+        ("Please reply above this line.", True),
+        ("__________\nReply above this line.", True),
+        ("I shall reply above this line.", False),
+        ("Nobody can reply above this line, because there is none in what you sent.", False),
+        ("I do as you say\nand reply above this line.", False),
+    ],
+)
+def test_all_below_a_line_that_asks_to_write_above_it_is_cut(line: str, cut: bool) -> None:
+    reply = of_text(f"Yes\n\n{line}\n\nold\n")
+    assert reply.content == ("Yes" if cut else f"Yes\n\n{line}\n\nold")
 
 
 @pytest.mark.parametrize(
