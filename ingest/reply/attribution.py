@@ -41,7 +41,9 @@ _DATE = re.compile(
 _TIME = re.compile(r"(?<![\d:.])\d{1,2} ?[:：.h] ?\d{2}(?![\d.])|[时時시] ?\d{1,2} ?[分분]|\d{1,2} ?(?:am|pm)\b")
 _STAMP = re.compile(r"[\[(]?\d{2,4}[./-]\d{1,2}[./-]\d{1,4}")
 _QUOTE_BEGINS = re.compile(r"[:：][ \t\xa0]{2,}(?=\S)")
-_SENTENCE_END = re.compile(r"[.!?…)][ \t]+")
+_SENTENCE_END = re.compile(r"[.!?…)][ \t]+|[。！？][ \t]*")
+_JOINT = re.compile(rf"{_SENTENCE_END.pattern}|[ \t]+(?=[A-ZÀ-ÖØ-Þ])")
+_OPENINGS = 8
 _ZONE = re.compile(r"(?:gmt|utc) ?[+-]\d")
 _COLONS = (":", "：", "﹕", "፦", "៖")
 _ENDS = (*_COLONS, "--")
@@ -94,11 +96,18 @@ def part(line: Line) -> Sequence[Line]:
         return (head, quote) if found is not None and found.unmarked else (line,)
     if len(line.text) > _LENGTH * 2 or not line.plain.endswith(_COLONS):
         return (line,)
-    for sentence_end in _SENTENCE_END.finditer(line.text):
-        head, rest = line.cut(sentence_end.end())
-        if _first_word(rest.plain) in _OPENS and _DATE.search(rest.plain) and _weigh(rest.plain, [rest], 1):
+    for start in _openings(line.text):
+        head, rest = line.cut(start)
+        if _DATE.search(rest.plain) and _weigh(rest.plain, [rest], 1):
             return head, rest
     return (line,)
+
+
+def _openings(text: str) -> list[int]:
+    """Where in a line an attribution may begin: behind a sentence, or where none leads the line, at a capital."""
+    led = _first_word(text) in _OPENS or _DATE.match(text.lstrip()) is not None
+    joints = (joint.end() for joint in (_SENTENCE_END if led else _JOINT).finditer(text))
+    return [at for at in joints if _first_word(text[at:]) in _OPENS][-_OPENINGS:]
 
 
 def _may_begin(lines: Sequence[Line], start: int) -> bool:
@@ -143,14 +152,20 @@ def _first_word(text: str) -> str:
 def _join(joined: str, line: Line) -> str:
     """The next line added; a quote mark that closes an address broken over lines belongs to it."""
     text = line.plain[:_LENGTH]
-    if line.depth and joined.rfind("<") > joined.rfind(">"):
+    if line.depth and _is_inside_address(joined):
         text = ">" + text
     return f"{joined} {text}" if joined and text else joined or text
 
 
 def _continues(joined: str, lines: Sequence[Line], stop: int) -> bool:
     """Some clients put blank lines around an address, in the middle of the attribution."""
-    return joined.rfind("<") > joined.rfind(">") or (stop < len(lines) and lines[stop].text.strip() == "<")
+    return _is_inside_address(joined) or (stop < len(lines) and lines[stop].text.strip() == "<")
+
+
+def _is_inside_address(text: str) -> bool:
+    """Whether it ends in ``<``, or ``<`` and an address; ``< 10 on Sunday`` is a comparison."""
+    begun = text[text.rfind("<") + 1 :].strip() if text.rfind("<") > text.rfind(">") else None
+    return begun is not None and (not begun or ("@" in begun and " " not in begun))
 
 
 def _with_name(found: Attribution, joined: str, lines: Sequence[Line], stop: int) -> Attribution:

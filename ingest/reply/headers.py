@@ -67,6 +67,8 @@ _FORWARDED = index(lambda language: language.forwarded)
 class _Block:
     """Header lines that were collected so far."""
 
+    depth: int = 0
+    """Of its first line, in quote marks."""
     fields: list[tuple[str, str]] = field(default_factory=list)
     """Labels and the first lines of their values."""
     labels: list[str] = field(default_factory=list)
@@ -197,25 +199,35 @@ def _is_unlisted(lines: Sequence[Line], start: int) -> bool:
 
 
 def _collect(lines: Sequence[Line], start: int) -> _Block | None:
-    """Header lines from here on; a value may be wrapped, and one blank line may stand between two of them."""
+    """Header lines from here on; a value may be wrapped, and one blank line may stand between two of them. What follows
+    the last of them says nothing about them."""
     if label_of(lines[start]) is None:
         return None
-    block = _Block()
-    unlabelled = 0
+    block = _Block(lines[start].depth)
+    unlabelled: list[str] = []
     for at in range(start, min(start + _LINES, len(lines))):
         label = label_of(lines[at])
+        if block.fields and _begins_another(block, lines, at, label):
+            break
         if label is not None:
             block.fields.append(label)
             block.labels.append(label[0])
-            block.values.append(label[1][:200])
+            block.values += [*unlabelled, label[1][:200]]
             block.bold += lines[at].text.lstrip("> ").startswith("**")
-            block.stop, unlabelled = at + 1, 0
+            block.stop, unlabelled = at + 1, []
             continue
-        unlabelled += 1
-        if unlabelled > (_CONTINUED if _ADDRESS.search(lines[at].plain[:200]) else 2):
+        unlabelled.append(lines[at].plain[:200])
+        if len(unlabelled) > (_CONTINUED if _ADDRESS.search(unlabelled[-1]) else 2):
             break
-        block.values.append(lines[at].plain[:200])
     return block
+
+
+def _begins_another(block: _Block, lines: Sequence[Line], at: int, label: tuple[str, str] | None) -> bool:
+    """Whether another block begins here: below dashes, in a quote, or below a blank line with its sender or date."""
+    if label is None:
+        return is_rule(lines[at].text) or _DASHED.match(lines[at].plain[:100]) is not None
+    heads = {Role.FROM} if Role.FROM in block.roles() else {Role.FROM, Role.SENT}
+    return lines[at].depth > block.depth or (lines[at - 1].blank and not heads.isdisjoint(_ROLES[label[0]]))
 
 
 def label_of(line: Line) -> tuple[str, str] | None:

@@ -167,10 +167,13 @@ class Scanner:
         return self._answers(Block("quote", at, stop, reason, confidence, cited=cited))
 
     def _quote_end(self, at: int) -> int:
-        last = at + 1
+        """What the writer marked, and what a mail program did, are two quotes."""
+        last, typed = at + 1, self.lines[at].mark is None
         for stop in range(at + 1, len(self.lines)):
             line = self.lines[stop]
             if not (line.quoted or line.blank) or (line.mark is not None and line.mark.kind is not Kind.QUOTE):
+                break
+            if line.quoted and (line.mark is None) is not typed:
                 break
             if line.quoted:
                 last = stop + 1

@@ -67,6 +67,36 @@ def test_an_attribution_with_the_quote_on_its_line_is_parted_from_what_is_quoted
     assert of_text("Mail a@b.example, On 5 Jan 2026 at 10:14:   it works\n").elided == ""
 
 
+@pytest.mark.parametrize("joint", [". ", "。", " "])
+def test_a_reply_and_the_attribution_on_its_line_are_parted(joint: str) -> None:
+    reply = of_text(f"It works{joint}On Mon, Jan 5, 2026 at 10:14 AM A B <a@b.example> wrote:\n> well?\n")
+    assert reply.content == f"It works{joint}".strip()
+
+
+def test_a_comparison_is_no_address_that_goes_on_in_the_next_line() -> None:
+    text = "Pages:\n< 10 on Sunday\n\nIs that too much?"
+    assert of_text(f"{text}\n\nA B <a@b.example> kirjoitti 5.1.2026 kello\n10.14:\n> x\n").content == text
+
+
+@pytest.mark.parametrize("stray", ["From: me", "To: be precise, the fan.", "Date: tomorrow?"])
+@pytest.mark.parametrize("between", ["", "-----Original Message-----\n", "________________\n", "> "])
+def test_a_line_with_a_label_is_no_part_of_the_header_below(stray: str, between: str) -> None:
+    header = ["From: A <a@b.example>", "Sent: Mon, 5 Jan 2026 10:14", "To: B", "Subject: C", "", "old"]
+    quoted = "\n".join(f"> {line}" for line in header) if between == "> " else between + "\n".join(header)
+    assert of_text(f"Yes\n\n{stray}\n\n{quoted}\n", subject="Re: C").content == f"Yes\n\n{stray}"
+
+
+def test_what_follows_labels_does_not_make_them_a_header() -> None:
+    journey = "From: Berlin\nTo: Paris\nDate: 5 May"
+    attribution = "On Mon, Jan 5, 2026 at 10:14 AM A B <a@b.example> wrote:"
+    assert of_text(f"{journey}\n\nBook this.\n{attribution}\n> x\n").content == f"{journey}\n\nBook this."
+
+
+def test_marks_that_were_typed_above_a_quote_of_the_program_are_not_part_of_it() -> None:
+    reply = of_html('<p>It says:</p><p>&gt; E05</p><blockquote type="cite">What does it say?</blockquote>')
+    assert reply.content.replace("\\", "").split() == ["It", "says:", ">", "E05"]
+
+
 def test_header_blocks_need_what_only_a_mail_has() -> None:
     journey = "From: Berlin\nTo: Paris\nDate: 5 May\n"
     assert of_text(f"Book this:\n\n{journey}").content.endswith("5 May")
