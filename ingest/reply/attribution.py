@@ -30,6 +30,7 @@ _VERB = re.compile(
     rf"|(?:{_alternation([verb for verb in _VERBS if _ASIAN.search(verb)])})"
 )
 _OPENS = frozenset(every(lambda language: language.opens))
+_TELLS = {language.name: frozenset(language.tells) for language in LANGUAGES}
 _PRONOUNS = {language.name: frozenset(language.i) for language in LANGUAGES}
 _EMAIL = re.compile(r"[\w.+=-]{1,64}@[\w-]{1,63}\.[\w.-]{1,190}|[\w.+=-]{1,64}@(?=\W|$)")
 _ADDRESSED = re.compile(r"[<(\[][\w.+=-]{1,64}@|@[\w.-]{3,255}[>)\]]? ?:$")
@@ -261,7 +262,10 @@ class _Evidence:
 
     def _is_short(self) -> bool:
         """``Jane Doe wrote:`` and nothing else, where the name does not begin like a sentence."""
-        return self.verb and len(self._text) <= 60 and len(self._text.split()) <= 6 and "," not in self._text
+        brief = len(self._text) <= 60 and len(self._text.split()) <= 6 and "," not in self._text
+        return (
+            brief and self.verb and not any(_first_word(self._text) in _TELLS[language] for language in self.languages)
+        )
 
 
 def _quoted_below(lines: Sequence[Line], stop: int) -> bool:

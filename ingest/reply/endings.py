@@ -25,12 +25,14 @@ _DEVICES = re.compile(
     r"|proton|protonmail|yahoo|gmail|tablet|tablette|handheld|cell|device|surface|pixel|sony|xperia|lg|moto|motorola"
     r"|oneplus|fairphone|superhuman|hey|thunderbird|k-9|bluemail|mailspring|newton|edison|typeapp|mymail|yandex|яндекс"
     r"|aqua|nine|boxer|spike|canary|zoho|tuta|tutanota|fastmail|posteo|gmx|web\.de|aol|orange|libero|mailbird|em client"
-    r"|shortwave|mac|macbook|imac|ios|watch|portable|móvil|celular|cellulare|telemóvel|telefo\w+|teléfono|téléphone|τηλέφων\w+"
+    r"|shortwave|mailbutler|mac|macbook|imac|ios|watch|portable|móvil|celular|cellulare|telemóvel|telefo\w+|teléfono|téléphone|τηλέφων\w+"
     r"|телефон\w*|смартфон\w*|моб[иі]льн\w*|komórk\w*|mobil\w+|puhelime\w*|sími\w*|qq|foxmail)"
     r"|iphone|ipad|android|手机|手機|携帯|スマートフォン|스마트폰|휴대폰|휴대전화|邮箱|郵箱|هاتف|جوال|טלפון|נייד"
 )
-_OUTLOOK = re.compile(r"outlook\b.{0,40}\b(?:ios|android)|\b(?:ios|android)\b.{0,40}outlook")
+_SYSTEM = r"(?<![a-z])(?:ios|android)(?![a-z])"
+_OUTLOOK = re.compile(rf"outlook\b.{{0,40}}{_SYSTEM}|{_SYSTEM}.{{0,40}}outlook")
 _LINK = re.compile(r"[\w-]@[\w-]|https?://|www\.")
+_ADDRESS_ALONE = re.compile(r"[(<\[]?(?:https?://|www\.)\S{3,200}")
 _TRACES = frozenset({"ᐧ"})
 """Lone signs that mail trackers leave behind."""
 _DEVICE_WORDS = 16
@@ -257,6 +259,8 @@ def _heads_footer(stretch: Stretch, paragraph: str) -> bool:
 def _devices(lines: Sequence[Line], first: int, stop: int) -> int:
     """Where the device lines at the end of a paragraph begin."""
     at = stop
+    if stop - first > 1 and _ADDRESS_ALONE.fullmatch(lines[stop - 1].plain) and is_device_line(lines[stop - 2].plain):
+        at -= 1  # of the program's maker
     while at > first and is_device_line(lines[at - 1].plain):
         at -= 1
     return at

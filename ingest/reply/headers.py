@@ -22,6 +22,8 @@ _PREFIXES = re.compile(r"^(?:\[[^\[\]]{0,40}\] ?|[^\s:：]{1,14} ?[:：] ?)+")
 _SUBJECT = 30
 _TICKET = re.compile(r"\[[^\[\]]{0,20}\d[^\[\]]{0,20}\]")
 _RULE = re.compile(r"[\s>]*(?:[-_=*—–─━‐]\s?){3,}$")
+_JOINED = re.compile(r"-{4,} ?([^-:]{3,60}?) ?-{4,}([^-:]{1,20}?) ?:")
+"""Samsung's header in plain text, all on one line."""
 _DASHED = re.compile(r"[-_=*—–─‐]{2,}\s*(.{3,60}?)\s*[-_=*—–─‐]{2,}:?$")
 
 
@@ -151,6 +153,13 @@ def is_rule(text: str) -> bool:
 
 def _separator(lines: Sequence[Line], start: int, text: str) -> Header | None:
     """``-----Original Message-----``, ``---------- Forwarded message ---------``, ``Begin forwarded message:``."""
+    joined = _JOINED.match(text)
+    if (
+        joined is not None
+        and joined.group(1).lower() in _ORIGINAL
+        and Role.FROM in _ROLES.get(joined.group(2).lower(), ())
+    ):
+        return Header(start + 1, _ORIGINAL[joined.group(1).lower()], False, _named("original message", ()))
     if len(text) > 100 or not (text[:1] in "-_=*—–─‐" or text.endswith((":", "：")) or text.lower() in _ORIGINAL):
         return None
     dashed = _DASHED.match(text)

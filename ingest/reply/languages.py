@@ -23,6 +23,8 @@ class Language:
     """First words of an attribution: prepositions before the date, weekdays as clients abbreviate them."""
     i: Words = ()
     """Who writes in a person's own sentence: ``On Monday I wrote:`` is no attribution."""
+    tells: Words = ()
+    """First words of a person's sentence about somebody: ``As Goethe wrote:``."""
     from_: Words = ()
     sent: Words = ()
     to: Words = ()

@@ -55,6 +55,12 @@ def test_a_sentence_that_looks_like_an_attribution_stays(line: str) -> None:
     assert of_text(body).content == body
 
 
+@pytest.mark.parametrize("line", ["As A B wrote:", "Your colleague said:", "Wie A B schrieb:", "Comme A B a écrit :"])
+def test_a_sentence_about_somebody_keeps_what_it_quotes(line: str) -> None:
+    body = f"{line}\n\n> restart it\n\nThat does not help."
+    assert of_text(body).content == body
+
+
 def test_a_line_of_text_above_the_attribution_stays_though_it_begins_like_one() -> None:
     text = "On reflection, I agree.\nOn Mon, 5 Jan 2026 at 10:14, A <a@b.example> wrote:\n> agree?\n"
     assert of_text(text).content == "On reflection, I agree."
