@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ingest.message import SegmentKind
 from ingest.reply.blocks import Block
 from ingest.reply.headers import is_rule
-from ingest.reply.languages import every
+from ingest.reply.languages import LANGUAGES, every
 from ingest.reply.lines import Line
 
 _SIGNATURE_LINES = 25
@@ -287,4 +287,11 @@ def _is_company(paragraph: str) -> bool:
 
 def _opens_footer(paragraph: str) -> bool:
     text = paragraph.lstrip("_-=* ")
-    return text.startswith(_FOOTERS) or (text.startswith(_LEGAL_OPENS) and sum(stem in text for stem in _LEGAL) >= 2)
+    return text.startswith(_FOOTERS) or (sum(stem in text for stem in _LEGAL) >= 2 and _is_notice(text))
+
+
+def _is_notice(text: str) -> bool:
+    """Whether it opens as a legal notice, and nobody in it says ``I`` or ``my``."""
+    languages = [language for language in LANGUAGES if text.startswith(language.legal_opens)]
+    said = frozenset(word.strip(".,;:!?()\"'") for word in text.split())
+    return bool(languages) and all(said.isdisjoint(language.me) for language in languages)

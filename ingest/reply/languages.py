@@ -48,6 +48,8 @@ class Language:
     """The same where a longer line could be a sentence, such as ``from my …``."""
     legal_opens: Words = ()
     """First words of a legal footer."""
+    me: Words = ()
+    """Words by which one speaks of oneself, as no legal footer does."""
     legal: Words = ()
     """Stems that legal footers are full of."""
     company: Words = ()
