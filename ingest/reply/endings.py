@@ -29,7 +29,7 @@ _DEVICES = re.compile(
     r"|телефон\w*|смартфон\w*|моб[иі]льн\w*|komórk\w*|mobil\w+|puhelime\w*|sími\w*|qq|foxmail)"
     r"|iphone|ipad|android|手机|手機|携帯|スマートフォン|스마트폰|휴대폰|휴대전화|邮箱|郵箱|هاتف|جوال|טלפון|נייד"
 )
-_SYSTEM = r"(?<![a-z])(?:ios|android)(?![a-z])"
+_SYSTEM = r"(?<![a-z])(?:ios|android)"
 _OUTLOOK = re.compile(rf"outlook\b.{{0,40}}{_SYSTEM}|{_SYSTEM}.{{0,40}}outlook")
 _LINK = re.compile(r"[\w-]@[\w-]|https?://|www\.")
 _ADDRESS_ALONE = re.compile(r"[(<\[]?(?:https?://|www\.)\S{3,200}")

@@ -150,7 +150,14 @@ def test_all_below_a_line_that_asks_to_write_above_it_is_cut(line: str, cut: boo
 
 
 @pytest.mark.parametrize(
-    "line", ["Sent from my iPhone", "Von meinem iPad gesendet", "发自我的手机", "Get Outlook for iOS"]
+    "line",
+    [
+        "Sent from my iPhone",
+        "Von meinem iPad gesendet",
+        "发自我的手机",
+        "Get Outlook for iOShttps://aka.example/a",
+        "iOS용 Outlook 받기",
+    ],
 )
 def test_a_device_line_goes_at_the_end_and_stays_in_the_middle(line: str) -> None:
     assert of_text(f"Yes\n\n{line}\n").content == "Yes"
