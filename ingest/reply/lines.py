@@ -36,7 +36,7 @@ class Mark:
 class Line:
     """One line of the body: its exact text with its line end, and the views of it that recognisers need, made once."""
 
-    __slots__ = ("_plain", "brief", "copied", "depth", "echo", "mark", "prefix", "text")
+    __slots__ = ("_plain", "answered", "brief", "copied", "depth", "echo", "mark", "prefix", "text")
 
     def __init__(self, text: str, mark: Mark | None = None) -> None:
         self.text = text
@@ -45,6 +45,8 @@ class Line:
         """It is part of a passage that repeats what this sender was sent: a quote, wherever it stands."""
         self.echo = False
         """It repeats words of the ticket, maybe by chance: a quote where it stands in one."""
+        self.answered = False
+        """It begins with words of the ticket, and goes on with others."""
         self.brief = False
         """Only its words were read, not its markup."""
         self.prefix, self.depth = _quote_prefix(text)

@@ -97,7 +97,7 @@ class Scanner:
         """A quote, and the answers that were typed into it: what stands between two copies of texts of the ticket.
 
         Only the newest of the quoted mails is looked at, down to the header of the one before it."""
-        first = self._next_copy(rest.start, rest.stop)
+        first = self._first_copy(rest.start, rest.stop)
         if first is None:
             return (replace(rest, unsearched=True),)
         depth = self.lines[first].depth
@@ -114,6 +114,11 @@ class Scanner:
             at = end
         return (*parts, replace(rest, start=at)) if at < rest.stop else tuple(parts)
 
+    def _first_copy(self, at: int, stop: int) -> int | None:
+        """A copy, or one with an answer on its line."""
+        below = range(at, min(stop, SCANNED_LINES))
+        return next((at for at in below if self.lines[at].echo or self.lines[at].answered), None)
+
     def _next_copy(self, at: int, stop: int) -> int | None:
         return next((at for at in range(at, min(stop, SCANNED_LINES)) if self.lines[at].echo), None)
 
@@ -126,7 +131,7 @@ class Scanner:
         return bool(self.lines[at].depth > depth or self.headers.find(at) or attribution.find(self.lines, at))
 
     def _between_copies(self, first: int, stop: int) -> Iterator[tuple[int, int]]:
-        copy = first
+        copy = first if self.lines[first].echo else first - 1
         while (found := self._next_copy(copy + 1, stop)) is not None:
             written = [at for at in range(copy + 1, found) if not self.lines[at].blank]
             if written:
@@ -137,7 +142,7 @@ class Scanner:
         """Below the last copy stands the last answer, or the foot of a notification: an answer, where it follows a
         question and there are others above, where nothing was written but this, and where no blank line parts it from
         the copy."""
-        last = max(at for at in range(first, stop) if self.lines[at].echo)
+        last = max((at for at in range(first, stop) if self.lines[at].echo), default=first - 1)
         written = [at for at in range(last + 1, stop) if not self.lines[at].blank]
         asked = self.lines[last].plain.endswith(_QUESTION_MARKS)
         if written and answered and (asked or not self._written):

@@ -1,5 +1,7 @@
 """What is taken for a quote, an attribution, a header, an ending; and what only looks like one."""
 
+from unicodedata import normalize
+
 import pytest
 
 from ingest.message import Reply
@@ -239,6 +241,11 @@ def test_what_was_sent_is_a_quote_whatever_was_done_to_it() -> None:
     assert reply.content == "It is red."
     assert reply.how == "text: text that was sent"
     assert of_text(f"It is red.\n\n{copy}").elided == ""
+
+
+def test_letters_that_a_mail_program_took_apart_are_the_same() -> None:
+    sent = "Veuillez redémarrer la machine et attendre dix minutes, s’il vous plaît."
+    assert of_text(f"Fait.\n\n{normalize('NFD', sent)}\n", sent).content == "Fait."
 
 
 def test_a_phrase_of_what_was_sent_is_no_copy() -> None:

@@ -1,6 +1,7 @@
 """What holds for every body, sense or nonsense."""
 
 import re
+from collections.abc import Sequence
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -137,3 +138,43 @@ def test_a_fixture_with_a_line_torn_out_is_parted_without_loss(fixture: Fixture,
     assert reply.body == "\n".join(lines)
     assert_lossless(reply)
     assert_never_empty(reply)
+
+
+HEADER = "From: A <a@b.example>\nSent: Monday, January 5, 2026 10:14\nTo: B\nSubject: C\n\n"
+ANSWERS = st.sampled_from(
+    ("none", "below", "on the line", "its last word", "its last words", "its last word on the line")
+)
+QUESTIONS = st.lists(st.tuples(st.integers(5, 14), ANSWERS), min_size=2, max_size=8)
+
+
+def _asked_and_answered(questions: Sequence[tuple[int, str]]) -> tuple[str, str, list[str]]:
+    """A text of numbered words, the same with answers in it, and the answers."""
+    sent, answered, answers = ["Hello Alice,"], ["Hello Alice,"], []
+    for number, (size, kind) in enumerate(questions):
+        words = [f"w{number}x{place}" for place in range(size)]
+        question = " ".join(words) + "?"
+        own, last = f"answer{number}", words[-1] + "."
+        answer = {"none": "", "below": own, "on the line": own, "its last words": " ".join(words[-2:]) + "."}.get(
+            kind, last
+        )
+        sent.append(question)
+        answered.append(question + (" " if kind.endswith("on the line") else "\n") + answer)
+        answers += [answer] if answer else []
+    return (
+        "\n\n".join((*sent, "Kind regards, your Ravenna team")),
+        "\n".join((*answered, "Kind regards, your Ravenna team")),
+        answers,
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(QUESTIONS, st.sampled_from(("", "See below.\n\n")))
+@example([(6, "its last word on the line"), (6, "its last words")], "")
+def test_no_answer_that_was_typed_into_a_known_text_is_lost(questions: list[tuple[int, str]], above: str) -> None:
+    sent, answered, answers = _asked_and_answered(questions)
+    reply = of_text(f"{above}{HEADER}{answered}\n", sent, subject="Re: C")
+    kept = reply.content.replace("\n", " ")
+    assert_lossless(reply)
+    assert sum(kept.count(answer) for answer in set(answers)) >= len(answers)
+    if answers:
+        assert reply.elided
