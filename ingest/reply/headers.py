@@ -22,7 +22,7 @@ _PREFIXES = re.compile(r"^(?:\[[^\[\]]{0,40}\] ?|[^\s:：]{1,14} ?[:：] ?)+")
 _SUBJECT = 30
 _TICKET = re.compile(r"\[[^\[\]]{0,20}\d[^\[\]]{0,20}\]")
 _RULE = re.compile(r"[\s>]*(?:[-_=*—–─━‐]\s?){3,}$")
-_JOINED = re.compile(r"-{4,} ?([^-:]{3,60}?) ?-{4,}([^-:]{1,20}?) ?:")
+_JOINED = re.compile(r"-{4,80} ?([^-:]{3,60}?) ?-{4,80}([^-:]{1,20}?) ?:")
 """Samsung's header in plain text, all on one line."""
 _DASHED = re.compile(r"[-_=*—–─‐]{2,}\s*(.{3,60}?)\s*[-_=*—–─‐]{2,}:?$")
 
