@@ -218,6 +218,8 @@ def _collect(lines: Sequence[Line], start: int) -> _Block | None:
         label = label_of(lines[at])
         if block.fields and _begins_another(block, lines, at, label):
             break
+        if label is not None and _is_second_sender(block, label) and any(line.blank for line in lines[start:at]):
+            return None  # the header begins further down, and labels of somebody's text stand above it
         if label is not None:
             block.fields.append(label)
             block.labels.append(label[0])
@@ -229,6 +231,10 @@ def _collect(lines: Sequence[Line], start: int) -> _Block | None:
         if len(unlabelled) > (_CONTINUED if _ADDRESS.search(unlabelled[-1]) else 2):
             break
     return block
+
+
+def _is_second_sender(block: _Block, label: tuple[str, str]) -> bool:
+    return _ROLES[label[0]] == {Role.FROM} and Role.FROM in block.roles()
 
 
 def _begins_another(block: _Block, lines: Sequence[Line], at: int, label: tuple[str, str] | None) -> bool:
