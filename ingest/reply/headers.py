@@ -159,7 +159,7 @@ def _separator(lines: Sequence[Line], start: int, text: str) -> Header | None:
         and joined.group(1).lower() in _ORIGINAL
         and Role.FROM in _ROLES.get(joined.group(2).lower(), ())
     ):
-        return Header(start + 1, _ORIGINAL[joined.group(1).lower()], False, _named("original message", ()))
+        return Header(start + 1, _ORIGINAL[joined.group(1).lower()], False, "original message")
     if len(text) > 100 or not (text[:1] in "-_=*—–─‐" or text.endswith((":", "：")) or text.lower() in _ORIGINAL):
         return None
     dashed = _DASHED.match(text)
