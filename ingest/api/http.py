@@ -115,7 +115,9 @@ class Http:
             body = await _read(response)
         finally:
             await response.aclose()
-        return judge_response(response.status_code, response.headers, _json(body), time.time())
+        found = _json(body)
+        is_page = bool(body) and found is None and response.headers.get("content-type", "").startswith("text/html")
+        return judge_response(response.status_code, response.headers, found, time.time(), is_page=is_page)
 
 
 def _headers(settings: Settings) -> dict[str, str]:

@@ -105,12 +105,14 @@ def of_error(error: Exception) -> Meaning:
     return Meaning.UNREACHED if isinstance(raised_by_aiohttp(error), _NEVER_SENT) else Meaning.IN_DOUBT
 
 
-def judge_response(status: int, headers: Mapping[str, str], body: Any, now: float) -> Answer:
-    """``body`` is the JSON of the answer, ``None`` where it was not readable; ``now`` is a Unix time."""
+def judge_response(status: int, headers: Mapping[str, str], body: Any, now: float, *, is_page: bool = False) -> Answer:
+    """``body`` is the JSON of the answer, ``None`` where it was not readable; ``now`` is a Unix time. ``is_page``: it
+    is an HTML page; with a 200, some gateway's."""
     envelope = _envelope(body)
-    told = envelope or _redirection(status, headers)
+    told = envelope or _redirection(status, headers) or ("with an HTML page" if is_page else "")
+    meaning = of_status(status, proved=envelope is not None)
     return Answer(
-        meaning=of_status(status, proved=envelope is not None),
+        meaning=Meaning.IN_DOUBT if meaning is Meaning.ACCEPTED and is_page else meaning,
         reason=f"the API answered {status}" + (f", {told}" if told else ""),
         status=status,
         body=body,
