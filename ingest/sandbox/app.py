@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -31,7 +31,12 @@ def create_app(desk: Desk, token: str, *, lenient: bool = False) -> ASGIApp:
     faults = Faults()
     app = Starlette(
         routes=[*api.routes(), *_control(desk, faults, api.requests), Route("/", page(desk))],
-        exception_handlers={Refused: _refused, ValidationError: _invalid, HTTPException: _http_error},
+        exception_handlers={
+            Refused: _refused,
+            ValidationError: _invalid,
+            HTTPException: _http_error,
+            ClientDisconnect: _gone,
+        },
     )
     return FaultLayer(TokenLayer(app, token), faults)
 
@@ -261,6 +266,11 @@ async def _invalid(_request: Request, problem: Exception) -> Response:
     assert isinstance(problem, ValidationError)
     issues = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in problem.errors())
     return error(400, "Invalid input data", *issues)
+
+
+async def _gone(_request: Request, _problem: Exception) -> Response:
+    """Nobody reads it: the client was killed while it sent."""
+    return Response(status_code=400)
 
 
 async def _http_error(_request: Request, problem: Exception) -> Response:
