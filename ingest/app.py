@@ -33,6 +33,10 @@ from ingest.sync import ThreadSync
 from ingest.web import Web, create_app
 from ingest.worker import Worker
 
+UPLOADS_SHARE = 0.5
+"""The share of a message's lease that its uploads may take. Below ``worker.STUCK_SHARE``, so that a slow upload ends as
+just that, and the message is posted without it when it has waited for long enough."""
+
 _log = log.get("app")
 
 
@@ -98,7 +102,12 @@ def _wire(
 ) -> Engine:
     store = Store(database)
     carrier = Carrier(
-        octets=store, extractor=children, books=Uploads(database), shelf=api.attachments, limits=_limits(settings)
+        octets=store,
+        extractor=children,
+        books=Uploads(database),
+        shelf=api.attachments,
+        limits=_limits(settings),
+        seconds=settings.lease * UPLOADS_SHARE,
     )
     pipeline = Pipeline(facts=store, desk=api, reader=children, carrier=carrier, rules=rules(settings), clock=clock)
     worker = Worker(

@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from typing import IO, Any, Literal, cast
 
 from ingest.message import ParsedMessage, Reply
-from ingest.parse import attachment, parse
+from ingest.parse import attachments, parse
 from ingest.reply import extract
 from ingest.reply.plain import plain
 
@@ -56,7 +56,7 @@ _JOBS: dict[str, Callable[..., object]] = {
     "parse": parse,
     "reply": extract,
     "plain": plain,
-    "attachment": attachment,
+    "attachments": attachments,
 }
 
 
@@ -224,13 +224,13 @@ class ParseChildren:
         """Markdown of ours as plain text (``ingest.reply.plain``). Raises as ``parse`` does."""
         return cast(str, await self._do("plain", markdown))
 
-    async def attachment(self, content: bytes, part: int) -> bytes:
-        """The octets of an attachment (``ingest.parse.attachment``).
+    async def attachments(self, content: bytes, parts: Sequence[int]) -> tuple[bytes, ...]:
+        """The octets of attachments (``ingest.parse.attachments``).
 
         Raises:
             LookupError: there is no such part. Else as ``parse`` does.
         """
-        return cast(bytes, await self._do("attachment", content, part))
+        return cast(tuple[bytes, ...], await self._do("attachments", content, tuple(parts)))
 
     async def _do(self, *job: object) -> object:
         """One job, and once more where its child died or was too slow: it may have been killed for another's sake."""

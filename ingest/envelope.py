@@ -73,6 +73,11 @@ class QueuedMessage:
     lease_token: str
     unconfirmed: bool
     """An earlier attempt may have reached the API without our learning of it: look before posting again."""
+    lacking_since: float | None = None
+    """Since when nothing has failed but what the message can be posted without; ``None``: not so the last time."""
+    ticket_message_id: str | None = None
+    """The ticket message that it is already, where what comes after the POST failed; ``email_message_id`` is its."""
+    email_message_id: str | None = None
     released_by: str | None = None
     """The operator who looked at the message and let it through; policy does not stop it a second time."""
     released_ticket: str | None = None

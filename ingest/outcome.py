@@ -56,6 +56,10 @@ class Deferred:
     """A POST may have had its effect: the next attempt looks before it posts."""
     behind: str | None = None
     """Queue id of an older message of the same ticket that must go first; the store resumes this one after it."""
+    lacking: bool = False
+    """Nothing failed but what the message can be posted without; the store notes since when."""
+    posted: Delivered | None = None
+    """The API has the message already, and only what comes after it failed: it must not be posted again."""
     state: ClassVar[State] = State.QUEUED
 
 

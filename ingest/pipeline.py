@@ -22,7 +22,7 @@ from typing import Protocol
 
 from ingest import attach, compose, policy, tickets
 from ingest.api import Draft, PostedMessage, Ticket, Unavailable, User, imprint
-from ingest.attach import PATIENCE_SECONDS, Carrier
+from ingest.attach import Carrier, endure
 from ingest.children import Poisoned
 from ingest.envelope import QueuedMessage
 from ingest.message import ParsedMessage, Reply
@@ -260,9 +260,8 @@ class Pipeline:
         """What was said on the ticket; a mail does not wait for it for ever."""
         try:
             return await self._desk.conversation(ticket_id)
-        except Unavailable:
-            if self._clock() - queued.received_at < PATIENCE_SECONDS:
-                raise
+        except Unavailable as error:
+            endure(queued, error, now=self._clock())
             return ()
 
     async def _is_participant(self, resolution: Resolution, user: User | None, sender: str) -> bool:
@@ -313,15 +312,13 @@ class Pipeline:
         outcome = await self._post(queued, replace(draft, appendix=attach.appendix(brought.missing)), imprints)
         if not isinstance(outcome, Delivered):
             return outcome
-        try:
-            await self._carrier.connect(draft.ticket_id, brought, outcome.ticket_message_id)
-        except Unavailable as error:
-            return replace(error.outcome, unconfirmed=True)
-        return outcome
+        return await self._carrier.connect(queued, draft.ticket_id, brought, outcome, now=self._clock())
 
     async def _post(self, queued: QueuedMessage, draft: Draft, imprints: Sequence[str]) -> Outcome:
         """After doubt, look before posting again: the API knows no idempotency key. What an earlier attempt would have
         posted may differ from today's draft, so its imprint is looked for as well."""
+        if queued.ticket_message_id is not None:
+            return _posted_before(queued.ticket_message_id, queued.email_message_id, draft)
         if queued.unconfirmed or queued.unfinished_attempts:
             owned = partial(self._owned_by_others, queued.queue_id)
             try:
@@ -353,6 +350,10 @@ def _stand(standing: Standing, queued: QueuedMessage, decision: Decision) -> Out
         older = standing.behind
         return Deferred(reason=f"an older message of its ticket, {older}, has to go first", behind=older)
     return outcome
+
+
+def _posted_before(ticket_message_id: str, email_message_id: str | None, draft: Draft) -> Delivered:
+    return Delivered(ticket_id=draft.ticket_id, ticket_message_id=ticket_message_id, email_message_id=email_message_id)
 
 
 def _operators_choice(queued: QueuedMessage, named: Mapping[str, str | None]) -> Resolution:

@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from types import TracebackType
 from typing import Protocol
 
@@ -245,6 +246,8 @@ class Worker:
             return outcome
         if outcome.behind is not None:
             return outcome
+        if outcome.posted is not None:
+            return replace(outcome.posted, note=f"given up after it was posted: {outcome.reason}")
         days = self._schedule.max_age / 86_400
         return Failed(reason=f"not delivered within {days:g} days; the last answer: {outcome.reason}")
 

@@ -5,13 +5,17 @@ content type is what signed addresses of object stores take."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ingest.api.http import Http, Request
 from ingest.api.line import Line
 from ingest.api.verdict import Answer, Meaning, Unavailable, deferred
 from ingest.log import printable
+
+UNWANTED = frozenset({405, 411, 413, 414, 415, 422})
+"""What an upload address answers to octets that it will never take. Every other refusal may be about the address (it is
+too old, its signature went wrong), and the next attempt makes another one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +46,8 @@ class Attachments:
         """Make a place for an attachment. ``metadata`` is kept with it, and tells after a crash whose it was."""
         body = {"ticketId": ticket_id, "filename": filename, "mimeType": mime_type, "metadata": dict(metadata)}
         answer = await self._post(body)
-        if answer.meaning in (Meaning.REFUSED, Meaning.FORBIDDEN):
-            return Refused(reason=answer.reason)
+        if _is_refusal(answer):
+            return Refused(reason=printable(answer.reason))
         found = answer.body if isinstance(answer.body, dict) else {}
         attachment_id, upload_url = found.get("id"), found.get("uploadUrl")
         if (
@@ -59,9 +63,10 @@ class Attachments:
         answer = await self._http.put(place.upload_url, content, mime_type)
         if answer.meaning is Meaning.ACCEPTED:
             return None
-        if answer.status is not None and 400 <= answer.status < 500 and answer.meaning is not Meaning.THROTTLED:
-            return Refused(reason=f"the upload address answered {answer.status}")
-        raise Unavailable(deferred(answer))
+        reason = f"the upload address answered {answer.status}"
+        if answer.status in UNWANTED:
+            return Refused(reason=reason)
+        raise Unavailable(deferred(answer if answer.status is None else replace(answer, reason=reason)))
 
     async def connect(self, ticket_id: str, attachment_ids: Sequence[str], ticket_message_id: str) -> Refused | None:
         """Tie attachments to a message. Doing it twice is doing it once."""
@@ -77,7 +82,7 @@ class Attachments:
         """Ids of the ticket's attachments whose metadata say ``value`` for ``key``."""
         request = Request(method="GET", path=("tickets", "attachments"), params={"ticketId": ticket_id})
         answer = await self._line.send(request)
-        if answer.meaning in (Meaning.REFUSED, Meaning.FORBIDDEN):
+        if _is_refusal(answer):
             return ()
         if answer.meaning is not Meaning.ACCEPTED or not isinstance(answer.body, list):
             raise Unavailable(deferred(answer))
@@ -96,11 +101,16 @@ class Attachments:
 def _refused(answer: Answer) -> Refused | None:
     if answer.meaning is Meaning.ACCEPTED:
         return None
-    if answer.meaning in (Meaning.REFUSED, Meaning.FORBIDDEN):
+    if _is_refusal(answer):
         return Refused(reason=printable(answer.reason))
     raise Unavailable(deferred(answer))
 
 
+def _is_refusal(answer: Answer) -> bool:
+    """That the token may not do this counts only in the API's own words: a firewall's 403 passes."""
+    return answer.meaning is Meaning.REFUSED or (answer.meaning is Meaning.FORBIDDEN and answer.body is not None)
+
+
 def _has(item: object, key: str, value: str) -> bool:
-    metadata = item.get("metadata") if isinstance(item, dict) else None
+    metadata = item.get("metadata") if isinstance(item, dict) and "id" in item else None
     return isinstance(metadata, dict) and metadata.get(key) == value

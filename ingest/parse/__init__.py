@@ -5,6 +5,8 @@ from the octets by a walk of our own, because they must be exact, and because ev
 text on mail that people really send; ``docs/decisions/parse-own-walk.md`` has the cases.
 """
 
+from collections.abc import Sequence
+
 from ingest.message import ParsedMessage
 from ingest.parse.assembly import assemble
 from ingest.parse.defects import Defects
@@ -12,7 +14,7 @@ from ingest.parse.header import Header, read_message, with_line_feeds
 from ingest.parse.part import Part
 from ingest.parse.structure import Builder, walk
 
-__all__ = ["attachment", "parse"]
+__all__ = ["attachment", "attachments", "parse"]
 
 
 def parse(content: bytes) -> ParsedMessage:
@@ -29,19 +31,24 @@ def parse(content: bytes) -> ParsedMessage:
 
 
 def attachment(content: bytes, part: int) -> bytes:
-    """The octets of an attachment, its transfer encoding undone.
+    """The octets of an attachment. As ``attachments``."""
+    return attachments(content, (part,))[0]
+
+
+def attachments(content: bytes, parts: Sequence[int]) -> tuple[bytes, ...]:
+    """The octets of attachments, their transfer encoding undone.
 
     Args:
         content: the same octets that were parsed.
-        part: the number that ``parse`` gave it.
+        parts: the numbers that ``parse`` gave them.
 
     Raises:
         LookupError: the message has no such part.
     """
-    _, parts = _read_structure(content, Defects())
-    if not 0 <= part < len(parts):
-        raise LookupError(f"the message has no part {part}")
-    return parts[part].decoded().octets
+    _, found = _read_structure(content, Defects())
+    if missing := [part for part in parts if not 0 <= part < len(found)]:
+        raise LookupError(f"the message has no part {missing[0]}")
+    return tuple(found[part].decoded().octets for part in parts)
 
 
 def _read_structure(content: bytes, defects: Defects) -> tuple[Header, list[Part]]:

@@ -42,7 +42,8 @@ UPDATE messages SET lease_token = :token, due_at = :until, behind = NULL,
     attempts = attempts + 1, unfinished = unfinished + 1, first_attempt_at = coalesce(first_attempt_at, :now)
 WHERE seq IN ({_DUE} %s)
 RETURNING seq, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, position, size, received_at, attempts,
-    unfinished, first_attempt_at, unconfirmed, released_by, released_ticket, patient_since
+    unfinished, first_attempt_at, unconfirmed, released_by, released_ticket, patient_since, lacking_since,
+    ticket_message_id, email_message_id
 """  # noqa: S608
 _NEXT_DUE = "SELECT min(due_at) FROM messages WHERE due_at IS NOT NULL"
 _IDENTIFY = """
@@ -67,6 +68,7 @@ UPDATE messages SET state = :state, rule = :rule, reason = :reason, updated_at =
     due_at = :due_at, waiting_since = :waiting_since, kept_since = :kept_since,
     lease_token = NULL, behind = NULL, unfinished = unfinished - 1,
     unconfirmed = coalesce(:unconfirmed, unconfirmed),
+    lacking_since = CASE WHEN :lacking THEN coalesce(lacking_since, :now) END,
     ticket_id = coalesce(:ticket_id, ticket_id),
     ticket_message_id = coalesce(:ticket_message_id, ticket_message_id),
     email_message_id = coalesce(:email_message_id, email_message_id)
@@ -140,7 +142,8 @@ def claim(
 
 def _queued(row: Row, token: str) -> QueuedMessage:
     _, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, position, size, received_at, *rest = row
-    attempts, unfinished, first_attempt_at, unconfirmed, released_by, released_ticket, patient_since = rest
+    attempts, unfinished, first_attempt_at, unconfirmed, released_by, released_ticket, patient_since, *more = rest
+    lacking_since, ticket_message_id, email_message_id = more
     return QueuedMessage(
         queue_id=queue_id,
         envelope=Envelope(
@@ -159,6 +162,9 @@ def _queued(row: Row, token: str) -> QueuedMessage:
         first_attempt_at=first_attempt_at,
         lease_token=token,
         unconfirmed=bool(unconfirmed),
+        lacking_since=lacking_since,
+        ticket_message_id=ticket_message_id,
+        email_message_id=email_message_id,
         released_by=released_by,
         released_ticket=released_ticket,
     )
@@ -230,14 +236,16 @@ def _times(state: State, now: float, next_attempt_at: float | None) -> dict[str,
 
 
 def _columns(outcome: Outcome) -> dict[str, object]:
+    posted = getattr(outcome, "posted", None) or outcome
     return {
         "state": outcome.state.value,
         "rule": getattr(outcome, "rule", ""),
         "reason": detail(outcome),
         "unconfirmed": _unconfirmed(outcome),
-        "ticket_id": getattr(outcome, "ticket_id", None),
-        "ticket_message_id": getattr(outcome, "ticket_message_id", None),
-        "email_message_id": getattr(outcome, "email_message_id", None),
+        "lacking": int(isinstance(outcome, Deferred) and outcome.lacking),
+        "ticket_id": getattr(posted, "ticket_id", None),
+        "ticket_message_id": getattr(posted, "ticket_message_id", None),
+        "email_message_id": getattr(posted, "email_message_id", None),
     }
 
 

@@ -26,10 +26,14 @@ FROM messages WHERE queue_id = :queue_id
 """
 _FRESH_START = """
 UPDATE messages SET unconfirmed = CASE WHEN unfinished > 0 THEN 1 ELSE unconfirmed END, unfinished = 0,
-    lease_token = NULL, patient_since = :now
+    lease_token = NULL, patient_since = :now, lacking_since = NULL
 WHERE seq = :seq
 """
-_RELEASE = "UPDATE messages SET released_by = :by, released_ticket = :ticket WHERE seq = :seq"
+_RELEASE = """
+UPDATE messages SET released_by = :by, released_ticket = :ticket,
+    ticket_message_id = CASE WHEN :ticket IS NULL THEN ticket_message_id END
+WHERE seq = :seq
+"""
 _DISCARD = """
 UPDATE messages SET state = 'discarded', rule = 'operator', reason = :reason, updated_at = :now,
     due_at = NULL, waiting_since = NULL, kept_since = :now, lease_token = NULL, behind = NULL

@@ -5,19 +5,21 @@ from dataclasses import dataclass
 from ingest.store import Database, Transaction
 
 _OF = """
-SELECT uploads.part, uploads.attachment_id, uploads.reason FROM uploads
-JOIN messages ON messages.seq = uploads.seq WHERE messages.queue_id = :queue_id AND uploads.ticket_id = :ticket_id
+SELECT uploads.part, uploads.ticket_id, uploads.attachment_id, uploads.reason FROM uploads
+JOIN messages ON messages.seq = uploads.seq WHERE messages.queue_id = :queue_id
 """
 _NOTE = """
 INSERT INTO uploads (seq, part, sha256, ticket_id, sender, attachment_id, reason)
-SELECT seq, :part, :sha256, :ticket_id, :sender, :attachment_id, :reason FROM messages WHERE queue_id = :queue_id
+SELECT seq, :part, :sha256, :ticket_id, :sender, :attachment_id, :reason FROM messages
+WHERE queue_id = :queue_id AND lease_token = :lease_token
 ON CONFLICT (seq, part) DO UPDATE SET attachment_id = excluded.attachment_id, reason = excluded.reason,
     ticket_id = excluded.ticket_id
+RETURNING seq
 """
 _SHOWN = """
 SELECT 1 FROM uploads JOIN messages ON messages.seq = uploads.seq
 WHERE uploads.ticket_id = :ticket_id AND uploads.sender = :sender AND uploads.sha256 = :sha256
-    AND uploads.attachment_id IS NOT NULL AND messages.queue_id <> :queue_id
+    AND uploads.attachment_id IS NOT NULL AND messages.state = 'delivered'
 LIMIT 1
 """
 
@@ -27,6 +29,7 @@ class Upload:
     """An attachment that was dealt with."""
 
     part: int
+    ticket_id: str
     attachment_id: str | None
     """The API's id; ``None``: it was not uploaded."""
     reason: str = ""
@@ -39,29 +42,30 @@ class Uploads:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def of(self, queue_id: str, ticket_id: str) -> dict[int, Upload]:
-        """Part number -> what became of that part of a message, as far as it was for this ticket."""
+    async def of(self, queue_id: str) -> tuple[Upload, ...]:
+        """What became of the parts of a message."""
 
-        def work(tx: Transaction) -> dict[int, Upload]:
-            rows = tx.execute(_OF, {"queue_id": queue_id, "ticket_id": ticket_id})
-            return {row[0]: Upload(part=row[0], attachment_id=row[1], reason=row[2]) for row in rows}
+        def work(tx: Transaction) -> tuple[Upload, ...]:
+            rows = tx.execute(_OF, {"queue_id": queue_id})
+            return tuple(Upload(part=row[0], ticket_id=row[1], attachment_id=row[2], reason=row[3]) for row in rows)
 
         return await self._database.read(work)
 
-    async def note(self, queue_id: str, upload: Upload, *, sha256: str, ticket_id: str, sender: str) -> None:
-        """Remember what became of an attachment of ``sender`` for a ticket."""
+    async def note(self, queue_id: str, lease_token: str, upload: Upload, *, sha256: str, sender: str) -> bool:
+        """Remember what became of an attachment of ``sender``. False: the lease was lost, and nothing is written."""
         facts = {
             "queue_id": queue_id,
+            "lease_token": lease_token,
             "part": upload.part,
             "sha256": sha256,
-            "ticket_id": ticket_id,
+            "ticket_id": upload.ticket_id,
             "sender": sender,
             "attachment_id": upload.attachment_id,
             "reason": upload.reason,
         }
-        await self._database.write(lambda tx: tx.execute(_NOTE, facts))
+        return bool(await self._database.write(lambda tx: tx.execute(_NOTE, facts)))
 
-    async def is_shown(self, queue_id: str, *, sha256: str, ticket_id: str, sender: str) -> bool:
-        """Whether another message of ``sender`` has brought the same octets to the ticket before."""
-        facts = {"queue_id": queue_id, "sha256": sha256, "ticket_id": ticket_id, "sender": sender}
+    async def is_shown(self, *, sha256: str, ticket_id: str, sender: str) -> bool:
+        """Whether a message of ``sender`` that the ticket has came with the same octets."""
+        facts = {"sha256": sha256, "ticket_id": ticket_id, "sender": sender}
         return bool(await self._database.read(lambda tx: tx.execute(_SHOWN, facts)))

@@ -100,6 +100,47 @@ async def test_a_step_that_fails_for_a_while_is_tried_again(world: World, method
     assert len(world.sandbox.desk.posts) == 1
 
 
+@pytest.mark.parametrize("status", [400, 403, 404, 408, 409, 410])
+async def test_an_upload_address_that_went_wrong_costs_no_attachment(world: World, status: int) -> None:
+    """It is too old, or its signature is wrong: the next attempt asks for another one."""
+    await world.order(Fault(method="PUT", path="/uploads/", status=status, body="<Code>ExpiredToken</Code>"))
+    world.start()
+    await world.deliver(mail("see the scan", part(PDF, "application/pdf", "scan.pdf")))
+    await eventually(lambda: world.settled(1), "the mail is delivered")
+    [found] = attached(world)
+    assert world.sandbox.desk.uploads[found["id"]] == PDF
+    assert world.sandbox.desk.posts[0]["content"] == "see the scan"
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 503, "times": 4}, {"status": 200, "body": "<html>Back soon</html>"}], ids=["down", "a page"]
+)
+async def test_a_message_is_posted_once_though_its_attachments_cannot_be_tied_to_it_at_first(
+    world: World, fault: dict[str, Any]
+) -> None:
+    """Even where the API does not let us look for it: that the message is posted is known."""
+    world.environment["INGEST_API_CAN_LIST"] = "false"
+    await world.order(Fault(method="POST", path="/api/tickets/attachments/connect", **fault))
+    world.start()
+    await world.deliver(mail("see the scan", part(PDF, "application/pdf", "scan.pdf")))
+    await eventually(lambda: world.settled(1), "the mail is delivered")
+    [found] = attached(world)
+    [posted] = world.sandbox.desk.posts
+    assert found["ticketMessageId"] == posted["id"]
+
+
+async def test_empty_files_the_same_file_twice_and_very_many_files_all_arrive(world: World) -> None:
+    twins = [part(PDF, "application/pdf", "scan.pdf")] * 2
+    many = [part(bytes([number]) * 20_000, "application/zip", f"{number}.zip") for number in range(70)]
+    world.start()
+    await world.deliver(mail("all of it", part(b"", "application/pdf", "empty.pdf"), *twins, *many))
+    await eventually(lambda: world.settled(1), "the mail is delivered")
+    found = attached(world)
+    octets = [world.sandbox.desk.uploads[each["id"]] for each in found]
+    assert octets == [b"", PDF, PDF, *(bytes([number]) * 20_000 for number in range(70))]
+    assert {each["ticketMessageId"] for each in found} == {world.sandbox.desk.posts[0]["id"]}
+
+
 async def test_a_message_whose_attachment_is_refused_says_what_is_missing(world: World) -> None:
     await world.order(Fault(method="PUT", path="/uploads/", status=413))
     world.start()

@@ -59,9 +59,9 @@ async def test_a_mail_is_parsed_its_reply_taken_out_and_its_attachment_read() ->
         message = await children.parse(HELLO)
         assert message == parse(HELLO)
         assert (await children.reply(message, ["something sent before"])).content == "Hello"
-        assert await children.attachment(HELLO, message.attachments[0].part) == b"%PDF"
+        assert await children.attachments(HELLO, [message.attachments[0].part]) == (b"%PDF",)
         with pytest.raises(LookupError, match="no part 99"):
-            await children.attachment(HELLO, 99)
+            await children.attachments(HELLO, [99])
     finally:
         await children.stop()
 

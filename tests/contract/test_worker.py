@@ -369,3 +369,14 @@ async def test_no_more_messages_are_worked_on_than_the_capacity(store: Store, cl
     await worker(store, Script(count), clock, capacity=3).run_until_idle()
     assert most <= 3
     assert (await store.ledger(now=clock())).by_state[State.DELIVERED] == 12
+
+
+async def test_a_message_that_is_posted_is_never_failed_for_what_came_after_it(store: Store, clock: Clock) -> None:
+    queue_id = await send(store, clock, "hello")
+    clock.now += 6 * DAY
+    script = Script(always(Deferred(reason="the API answered 503", posted=DELIVERED)))
+    await worker(store, script, clock).run_until_idle()
+    record = await store.message(queue_id)
+    assert record is not None
+    assert (record.state, record.ticket_message_id) == (State.DELIVERED, "M1")
+    assert "503" in record.history[-1].detail

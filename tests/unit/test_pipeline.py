@@ -45,12 +45,12 @@ class Around:
         return Delivered(ticket_id="T1", ticket_message_id="M1")
 
 
-async def outcome_of(around: Around, now: float = 0.0) -> Outcome:
+async def outcome_of(around: Around, now: float = 0.0, **facts: Any) -> Outcome:
     house = House(domains=frozenset({DOMAIN}), recipients=frozenset({"*"}), max_received=50)
     rules = Rules(house=house, signing_key=None, fallback_author_id=None)
     things: Any = around
     pipeline = Pipeline(facts=things, desk=things, reader=things, rules=rules, clock=lambda: now)
-    mail = queued(envelope=envelope(f"help+TAI-42@{DOMAIN}"))
+    mail = queued(envelope=envelope(f"help+TAI-42@{DOMAIN}"), **facts)
     return await pipeline.process(mail, turn=nullcontext())
 
 
@@ -68,7 +68,17 @@ async def test_a_message_whose_lease_is_held_is_posted() -> None:
 
 async def test_a_conversation_that_cannot_be_had_is_waited_for_and_then_done_without() -> None:
     around = Around(is_open=True)
-    received = queued().received_at
-    assert isinstance(await outcome_of(around, received + PATIENCE_SECONDS - 1), Deferred)
-    assert isinstance(await outcome_of(around, received + PATIENCE_SECONDS), Delivered)
+    long_ago = 9 * PATIENCE_SECONDS
+    first = await outcome_of(around, long_ago)
+    assert isinstance(first, Deferred)
+    assert first.lacking
+    assert isinstance(await outcome_of(around, long_ago + PATIENCE_SECONDS - 1, lacking_since=long_ago), Deferred)
+    assert isinstance(await outcome_of(around, long_ago + PATIENCE_SECONDS, lacking_since=long_ago), Delivered)
     assert [draft.content for draft in around.posted] == ["It works now."]
+
+
+async def test_a_message_that_is_posted_already_is_not_posted_again() -> None:
+    around = Around()
+    end = await outcome_of(around, ticket_message_id="M0", email_message_id="m0@api.example", unconfirmed=True)
+    assert end == Delivered(ticket_id="T1", ticket_message_id="M0", email_message_id="m0@api.example")
+    assert around.posted == []
