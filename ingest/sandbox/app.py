@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ingest.sandbox import records
 from ingest.sandbox.desk import Desk, Refused
 from ingest.sandbox.faults import FaultLayer, Faults, error
 from ingest.sandbox.page import page
@@ -144,27 +145,34 @@ class Api:
     async def _create_attachment(self, request: Request) -> Response:
         body = await _body(request, NewAttachment)
         base = str(request.base_url).rstrip("/")
-        return JSONResponse(self._desk.create_attachment(body.model_dump(by_alias=True), base))
+        made = self._desk.create_attachment(body.model_dump(by_alias=True), base)
+        return JSONResponse(records.made_attachment(made))
 
     async def _list_attachments(self, request: Request) -> Response:
-        ticket = self._desk.ticket(request.query_params.get("ticketId", ""))
-        return JSONResponse(self._desk.attachments_of(ticket["id"]))
+        ticket_id = request.query_params.get("ticketId", "")
+        if ticket_id not in self._desk.tickets:
+            raise Refused(404, "Ticket not found")
+        return JSONResponse([records.listed_attachment(found) for found in self._desk.attachments_of(ticket_id)])
 
     async def _connect(self, request: Request) -> Response:
         body = await _body(request, Connection)
-        if body.ticket_message_id is not None and body.ticket_message_id not in self._desk.messages:
-            raise Refused(404, "Ticket message not found")
-        self._desk.change_attachments(body.ticket_id, body.attachment_ids, {"ticketMessageId": body.ticket_message_id})
+        self._desk.connect(body.ticket_id, body.attachment_ids, body.ticket_message_id)
         return JSONResponse({})
 
     async def _archive(self, request: Request) -> Response:
         body = await _body(request, Archive)
-        self._desk.change_attachments(body.ticket_id, body.attachment_ids, {"archived": True})
+        self._desk.archive(body.ticket_id, body.attachment_ids)
         return JSONResponse({})
 
     async def _upload(self, request: Request) -> Response:
-        content = await _read(request)
-        self._desk.upload(request.path_params["id"], request.query_params.get("signature", ""), content)
+        """As an object store takes it: the length is told before, and nobody else's secret comes along."""
+        if "content-length" not in request.headers:
+            raise Refused(411, "Length required")
+        if "x-ravenna-api-token" in request.headers or "authorization" in request.headers:
+            raise Refused(400, "The address is signed; send no token")
+        content_type = request.headers.get("content-type", "")
+        signature = request.query_params.get("signature", "")
+        self._desk.upload(request.path_params["id"], signature, content_type, await _read(request))
         return Response(status_code=200)
 
     async def _download(self, request: Request) -> Response:

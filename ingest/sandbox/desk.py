@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,6 +14,8 @@ from ingest.sandbox import records
 from ingest.sandbox.records import Record
 
 Clock = Callable[[], float]
+UPLOAD_SECONDS = 900.0
+"""For how long octets can be put to an upload address."""
 
 
 class Refused(Exception):
@@ -92,21 +95,34 @@ class Desk:
         self._record("attachment", made)
         return self.attachments[made["id"]]
 
-    def upload(self, attachment_id: str, signature: str, content: bytes) -> None:
-        """Take the octets, if the signature of the upload address is right."""
-        self._signed(attachment_id, signature)
+    def upload(self, attachment_id: str, signature: str, content_type: str, content: bytes) -> None:
+        """Take the octets, once and soon, if they are of the type that the upload address was signed for."""
+        place = self._signed(attachment_id, signature)
+        if content_type != place["mimeType"]:
+            raise Refused(403, "Signature does not match")
+        if place["status"] != "pending" or self._age(place) > UPLOAD_SECONDS:
+            raise Refused(403, "Request has expired")
         self._record("upload", {"id": attachment_id, "content": base64.b64encode(content).decode()})
 
     def download(self, attachment_id: str, signature: str) -> bytes:
         self._signed(attachment_id, signature)
         return self.uploads.get(attachment_id, b"")
 
-    def change_attachments(self, ticket_id: str, attachment_ids: list[str], changes: Mapping[str, Any]) -> None:
-        """Connect to a message, or archive."""
-        own = {found["id"] for found in self.attachments_of(self.ticket(ticket_id)["id"])}
-        if unknown := [wanted for wanted in attachment_ids if wanted not in own]:
-            raise Refused(400, "Invalid input data", *(f"attachmentIds: no attachment {name}" for name in unknown))
-        self._record("change", {"ids": attachment_ids, "changes": dict(changes)})
+    def connect(self, ticket_id: str, attachment_ids: list[str], ticket_message_id: str | None) -> None:
+        """Tie attachments that have arrived to a message of their ticket, and to no second one."""
+        found = self._own(ticket_id, attachment_ids)
+        if ticket_message_id is not None and self.messages.get(ticket_message_id, {}).get("ticketId") != ticket_id:
+            raise Refused(404, "Ticket message not found")
+        if missing := [one["id"] for one in found if one["status"] != "completed"]:
+            raise Refused(400, "Invalid input data", *(f"attachmentIds: {name} has not arrived" for name in missing))
+        if tied := [one["id"] for one in found if one["ticketMessageId"] not in (None, ticket_message_id)]:
+            raise Refused(400, "Invalid input data", *(f"attachmentIds: {name} is another message's" for name in tied))
+        self._record("change", {"ids": attachment_ids, "changes": {"ticketMessageId": ticket_message_id}})
+
+    def archive(self, ticket_id: str, attachment_ids: list[str]) -> None:
+        """Put attachments away."""
+        self._own(ticket_id, attachment_ids)
+        self._record("change", {"ids": attachment_ids, "changes": {"archived": True}})
 
     # Inside
 
@@ -117,14 +133,25 @@ class Desk:
             raise Refused(400, f"Ticket is merged into {into}")
         return self.tickets[ticket_id]
 
+    def _own(self, ticket_id: str, attachment_ids: list[str]) -> list[Record]:
+        own = {found["id"]: found for found in self.attachments_of(ticket_id)}
+        if unknown := [wanted for wanted in attachment_ids if wanted not in own]:
+            raise Refused(400, "Invalid input data", *(f"attachmentIds: no attachment {name}" for name in unknown))
+        return [own[wanted] for wanted in attachment_ids]
+
+    def _age(self, record: Record) -> float:
+        return self._clock() - datetime.fromisoformat(record["createdAt"]).timestamp()
+
     def _newest_email(self, ticket_id: str) -> str | None:
         ids = (message["emailMessageId"] for message in reversed(self.messages_of(ticket_id)))
         return next(filter(None, ids), None)
 
-    def _signed(self, attachment_id: str, signature: str) -> None:
-        place = self.attachments.get(attachment_id, {}).get("uploadUrl", "")
-        if not place or not secrets.compare_digest(place.rpartition("=")[2].encode(), signature.encode()):
+    def _signed(self, attachment_id: str, signature: str) -> Record:
+        place = self.attachments.get(attachment_id, {"uploadUrl": ""})
+        expected = place["uploadUrl"].rpartition("=")[2]
+        if not expected or not secrets.compare_digest(expected.encode(), signature.encode()):
             raise Refused(403, "Signature does not match")
+        return place
 
     def _load(self, data: Mapping[str, Any]) -> None:
         self.domain = data.get("domain", self.domain)

@@ -6,6 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 Record = dict[str, Any]
+_LISTED = (
+    "id", "filename", "location", "status", "source", "ticketId", "ticketMessageId", "mimeType", "createdAt",
+    "updatedAt", "metadata", "authorId", "placement", "downloadUrl",
+)  # fmt: skip
+_MADE = (
+    "id", "filename", "mimeType", "location", "status", "source", "ticketMessageId", "ticketId", "uploadUrl",
+    "downloadUrl", "authorId", "placement",
+)  # fmt: skip
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 _random = random.SystemRandom()
 
@@ -123,3 +131,13 @@ def attachment(given: Mapping[str, Any], base: str, now: str) -> Record:
         "downloadUrl": place,
         **known,
     }
+
+
+def made_attachment(attachment: Record) -> Record:
+    """An attachment as the answer to making it has it: where to put the octets, and not what was said about it."""
+    return {key: attachment[key] for key in _MADE}
+
+
+def listed_attachment(attachment: Record) -> Record:
+    """An attachment as the list of a ticket's has it."""
+    return {key: attachment[key] for key in _LISTED}

@@ -14,6 +14,7 @@ import pytest
 
 from ingest.config import SANDBOX_TOKEN
 from ingest.sandbox import Desk, Sandbox, run
+from ingest.sandbox.desk import UPLOAD_SECONDS, Refused
 
 DATA = Path(__file__).parents[2] / "fixtures" / "sandbox.json"
 TAI_42 = "cm7y0q4kt000q5gneqf0tbspg"
@@ -229,10 +230,12 @@ async def test_an_attachment_is_uploaded_in_two_steps_connected_listed_and_archi
     wanted = {"ticketId": TAI_42, "mimeType": "application/pdf", "filename": "ä b.pdf"}
     made = (await http.post("api/tickets/attachments", json=wanted)).json()
     octets = bytes(range(256))
-    assert (await http.put(made["uploadUrl"], content=octets, headers={"x-ravenna-api-token": ""})).status_code == 200
+    assert "metadata" not in made
+    assert (await put(made["uploadUrl"], octets, "application/pdf")).status_code == 200
     connect = {"ticketId": TAI_42, "attachmentIds": [made["id"]], "ticketMessageId": message["id"]}
     assert (await http.post("api/tickets/attachments/connect", json=connect)).json() == {}
     (listed,) = (await http.get("api/tickets/attachments", params={"ticketId": TAI_42})).json()
+    assert "uploadUrl" not in listed
     assert "Attached: ä b.pdf" in (await http.get("", params={"ticket": "TAI-42"})).text
     assert (listed["filename"], listed["ticketMessageId"], listed["status"]) == ("ä b.pdf", message["id"], "completed")
     assert (await http.get(listed["downloadUrl"])).content == octets
@@ -241,16 +244,64 @@ async def test_an_attachment_is_uploaded_in_two_steps_connected_listed_and_archi
     assert (await http.get("api/tickets/attachments", params={"ticketId": TAI_42})).json() == []
 
 
-async def test_an_upload_without_the_right_signature_is_refused(http: httpx.AsyncClient) -> None:
+async def make_attachment(http: httpx.AsyncClient) -> dict[str, Any]:
     wanted = {"ticketId": TAI_42, "mimeType": "text/plain", "filename": "a.txt"}
-    made = (await http.post("api/tickets/attachments", json=wanted)).json()
-    assert_envelope(await http.put(made["uploadUrl"] + "x", content=b"x"), 403, "FORBIDDEN")
-    assert_envelope(await http.put("uploads/none?signature=", content=b"x"), 403, "FORBIDDEN")
+    made: dict[str, Any] = (await http.post("api/tickets/attachments", json=wanted)).json()
+    return made
 
 
-async def test_an_attachment_of_another_ticket_cannot_be_connected(http: httpx.AsyncClient) -> None:
-    connect = {"ticketId": TAI_42, "attachmentIds": ["not-ours"]}
-    assert_envelope(await http.post("api/tickets/attachments/connect", json=connect), 400, "BAD_REQUEST")
+async def put(url: str, octets: bytes | AsyncIterator[bytes], kind: str, **fields: str) -> httpx.Response:
+    """Put octets as somebody who knows nothing of the token."""
+    async with httpx.AsyncClient() as stranger:
+        return await stranger.put(url, content=octets, headers={"content-type": kind, **fields})
+
+
+async def test_an_upload_without_the_right_signature_is_refused(http: httpx.AsyncClient) -> None:
+    url = (await make_attachment(http))["uploadUrl"]
+    assert_envelope(await put(url + "x", b"x", "text/plain"), 403, "FORBIDDEN")
+    assert_envelope(await put(url, b"x", "text/html"), 403, "FORBIDDEN")
+    assert_envelope(await put(f"{http.base_url}uploads/none?signature=", b"x", "text/plain"), 403, "FORBIDDEN")
+
+
+async def test_an_upload_address_takes_octets_once_and_no_token_and_wants_their_length(http: httpx.AsyncClient) -> None:
+    async def piecemeal() -> AsyncIterator[bytes]:
+        yield b"x"
+
+    url = (await make_attachment(http))["uploadUrl"]
+    assert (await put(url, piecemeal(), "text/plain")).status_code == 411
+    assert_envelope(await put(url, b"x", "text/plain", **TOKEN), 400, "BAD_REQUEST")
+    assert (await put(url, b"x", "text/plain")).status_code == 200
+    assert_envelope(await put(url, b"y", "text/plain"), 403, "FORBIDDEN")
+    assert (await http.get(url)).content == b"x"
+
+
+def test_an_upload_address_grows_old() -> None:
+    now = 1_800_000_000.0
+    desk = Desk(DATA, clock=lambda: now)
+    made = desk.create_attachment({"ticketId": TAI_42, "mimeType": "text/plain", "filename": "a.txt"}, "http://x")
+    now += UPLOAD_SECONDS + 1
+    with pytest.raises(Refused, match="expired"):
+        desk.upload(made["id"], made["uploadUrl"].rpartition("=")[2], "text/plain", b"too late")
+
+
+async def test_only_what_has_arrived_is_connected_to_a_message_of_its_ticket_and_to_no_second_one(
+    http: httpx.AsyncClient,
+) -> None:
+    async def connect(attachment_id: str, message_id: str) -> httpx.Response:
+        body = {"ticketId": TAI_42, "attachmentIds": [attachment_id], "ticketMessageId": message_id}
+        return await http.post("api/tickets/attachments/connect", json=body)
+
+    first, second = [(await http.post("api/ticket-messages", json=fields())).json()["id"] for _ in range(2)]
+    other_ticket = next(str(t["id"]) for t in (await http.get("api/tickets")).json()["items"] if t["id"] != TAI_42)
+    elsewhere = (await http.post("api/ticket-messages", json=fields(ticketId=other_ticket))).json()["id"]
+    made = await make_attachment(http)
+    assert_envelope(await connect(made["id"], first), 400, "BAD_REQUEST")
+    await put(made["uploadUrl"], b"x", "text/plain")
+    assert_envelope(await connect("not-ours", first), 400, "BAD_REQUEST")
+    assert_envelope(await connect(made["id"], elsewhere), 404, "NOT_FOUND")
+    assert (await connect(made["id"], first)).status_code == 200
+    assert (await connect(made["id"], first)).status_code == 200
+    assert_envelope(await connect(made["id"], second), 400, "BAD_REQUEST")
 
 
 # Faults
@@ -379,7 +430,7 @@ async def test_attachments_survive_a_restart(tmp_path: Path) -> None:
         httpx.AsyncClient(base_url=sandbox.page, headers=TOKEN) as http,
     ):
         made = (await http.post("api/tickets/attachments", json=wanted)).json()
-        await http.put(made["uploadUrl"], content=b"octets")
+        await put(made["uploadUrl"], b"octets", "text/plain")
     desk = Desk(DATA, journal)
     assert desk.uploads == {made["id"]: b"octets"}
     assert desk.attachments[made["id"]]["status"] == "completed"
