@@ -168,7 +168,7 @@ class Carrier:
             Unavailable: not all could be brought now; what could is remembered.
             StoreUnavailable: the store does not answer.
         """
-        noted = await self._books.of(queued.queue_id)
+        noted = await self._books.of(queued.queue_id) if queued.attempts > 1 else ()
         job = _Job(queued=queued, ticket_id=ticket_id, sender=_sender(message), now=now)
         job.done.update({upload.part: upload for upload in noted if upload.ticket_id == ticket_id})
         if queued.attempts > 1:
