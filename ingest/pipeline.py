@@ -249,8 +249,9 @@ class Pipeline:
         the form that the operator wants. What kills its reader stays as it was read first."""
         with suppress(Poisoned):
             if reply.open and (said := await self._conversation(queued, ticket_id)):
-                sent = [posted.content for posted in said if posted.author_id != author_id]
-                written = [posted.content for posted in said if posted.author_id == author_id]
+                own = (author_id, "")  # whose author is not told may be the sender's: people repeat themselves
+                sent = [posted.content for posted in said if posted.author_id not in own]
+                written = [posted.content for posted in said if posted.author_id in own]
                 reply = await self._reader.reply(message, sent, written)
             if reply.markdown and self._rules.plain_content:
                 reply = replace(reply, content=await self._reader.plain(reply.content), markdown=False)

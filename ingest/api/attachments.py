@@ -46,7 +46,7 @@ class Attachments:
         """Make a place for an attachment. ``metadata`` is kept with it, and tells after a crash whose it was."""
         body = {"ticketId": ticket_id, "filename": filename, "mimeType": mime_type, "metadata": dict(metadata)}
         answer = await self._post(body)
-        if _is_refusal(answer):
+        if answer.is_refusal:
             return Refused(reason=printable(answer.reason))
         found = answer.body if isinstance(answer.body, dict) else {}
         attachment_id, upload_url = found.get("id"), found.get("uploadUrl")
@@ -82,7 +82,7 @@ class Attachments:
         """Ids of the ticket's attachments whose metadata say ``value`` for ``key``."""
         request = Request(method="GET", path=("tickets", "attachments"), params={"ticketId": ticket_id})
         answer = await self._line.send(request)
-        if _is_refusal(answer):
+        if answer.is_refusal:
             return ()
         if answer.meaning is not Meaning.ACCEPTED or not isinstance(answer.body, list):
             raise Unavailable(deferred(answer))
@@ -101,14 +101,9 @@ class Attachments:
 def _refused(answer: Answer) -> Refused | None:
     if answer.meaning is Meaning.ACCEPTED:
         return None
-    if _is_refusal(answer):
+    if answer.is_refusal:
         return Refused(reason=printable(answer.reason))
     raise Unavailable(deferred(answer))
-
-
-def _is_refusal(answer: Answer) -> bool:
-    """That the token may not do this counts only in the API's own words: a firewall's 403 passes."""
-    return answer.meaning is Meaning.REFUSED or (answer.meaning is Meaning.FORBIDDEN and answer.body is not None)
 
 
 def _has(item: object, key: str, value: str) -> bool:

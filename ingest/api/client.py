@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from ingest.api import records
@@ -97,7 +98,9 @@ class TicketApi:
 
     async def conversation(self, ticket_id: str) -> tuple[PostedMessage, ...]:
         """The latest that was said on a ticket in public: ``MAX_CONVERSATION`` messages at most, out of the first
-        ``MAX_LISTED`` that the API lists; nothing where the token may not list them: a mail can be read without."""
+        ``MAX_LISTED`` that the API lists; nothing where the token may not list them: a mail can be read without.
+
+        Where the API posts under the token's own user, nobody is named as the author of what came by mail."""
         try:
             listed = await self._list(ticket_id, MAX_LISTED) if self._settings.api_can_list else []
         except Unavailable as error:
@@ -105,7 +108,7 @@ class TicketApi:
                 raise
             return ()
         said = sorted((message for message in listed if not message.private), key=_when)
-        return tuple(said[-MAX_CONVERSATION:])
+        return tuple(said if self._keeps_author else map(_of_nobody, said))[-MAX_CONVERSATION:]
 
     async def _list(self, ticket_id: str, limit: int) -> list[PostedMessage]:
         listed: list[PostedMessage] = []
@@ -255,7 +258,7 @@ class TicketApi:
             return None
         if answer.meaning is Meaning.FORBIDDEN:
             self._tell_once(f"the API forbids GET /{path[0]}; give the token that right, the mail that needs it waits")
-        raise Unavailable(deferred(answer), refused=answer.meaning in (Meaning.FORBIDDEN, Meaning.REFUSED))
+        raise Unavailable(deferred(answer), refused=answer.is_refusal)
 
     def _tell_once(self, what: str) -> None:
         if what not in self._told:
@@ -272,6 +275,10 @@ def _read(read: Callable[[object], T], item: object) -> T:
 
 def _when(message: PostedMessage) -> float:
     return message.created_at or 0.0
+
+
+def _of_nobody(message: PostedMessage) -> PostedMessage:
+    return replace(message, author_id="") if message.source == "EMAIL" else message
 
 
 def _found(message: PostedMessage, draft: Draft) -> Delivered:

@@ -49,6 +49,12 @@ class Answer:
     """The JSON of the body; ``None`` where there is none."""
     retry_after: float | None = None
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether asking again is in vain. That the token may not do this counts in the API's own words only: the page
+        of a firewall behind a 403 passes."""
+        return self.meaning is Meaning.REFUSED or (self.meaning is Meaning.FORBIDDEN and self.body is not None)
+
 
 _STATUSES: Mapping[int, Meaning] = {
     **dict.fromkeys(range(200, 300), Meaning.ACCEPTED),

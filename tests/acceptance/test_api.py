@@ -496,7 +496,7 @@ async def test_a_look_up_without_an_answer_is_unavailable_and_not_remembered(san
     await order(sandbox, {"status": 502, "body": "<html>", "times": 3})
     with pytest.raises(Unavailable) as unavailable:
         await api.find_ticket("TAI-42")
-    assert unavailable.value.outcome == Deferred(reason="the API answered 502")
+    assert unavailable.value.outcome == Deferred(reason="the API answered 502, with an HTML page")
     assert await api.find_ticket("TAI-42") is not None
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from ingest.api import TicketApi
 from ingest.config import Settings
+from ingest.sandbox import Fault
 from tests.world import DOMAIN, TICKET, World, eventually, new_world
 
 AGENT = "sam.okafor@support.example"
@@ -33,9 +35,10 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield made
 
 
-async def say(world: World, content: str, *, private: bool = False) -> None:
+async def say(world: World, content: str, *, private: bool = False, source: str = "WEB") -> None:
     """An agent writes on the ticket."""
-    body = {"ticketId": TICKET, "authorId": world.author(AGENT), "content": content, "private": private}
+    author = world.author(AGENT)
+    body = {"ticketId": TICKET, "authorId": author, "content": content, "private": private, "source": source}
     headers = {"x-ravenna-api-token": world.sandbox.token}
     async with httpx.AsyncClient(headers=headers) as client:
         (await client.post(f"{world.sandbox.url}/ticket-messages", json=body)).raise_for_status()
@@ -57,6 +60,43 @@ async def test_answers_typed_into_the_quote_of_what_an_agent_wrote_are_posted(wo
 async def test_where_the_token_may_not_list_messages_the_quote_goes_as_a_whole(world: World) -> None:
     world.environment["INGEST_API_CAN_LIST"] = "false"
     assert await posted(world) == CUT
+
+
+async def test_a_message_whose_posting_made_it_part_of_what_the_ticket_says_is_not_posted_twice(world: World) -> None:
+    """The second reading knows the first one's text, and would make another one of the same mail."""
+    await world.order(Fault(method="POST", path="/api/ticket-messages", effect=True, cut=True, times=2))
+    before = len(world.sandbox.desk.posts)
+    assert await posted(world) == KEPT
+    assert len(world.sandbox.desk.posts) == before + 1
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [{"status": 503, "times": 4}, {"status": 403, "body": "<html>Who are you?</html>"}],
+    ids=["down", "firewall"],
+)
+async def test_a_conversation_that_cannot_be_had_for_a_moment_is_waited_for(
+    world: World, trouble: dict[str, Any]
+) -> None:
+    await world.order(Fault(method="GET", path="/api/ticket-messages", **trouble))
+    assert await posted(world) == KEPT
+
+
+async def test_a_token_that_may_not_list_messages_costs_the_quote_and_not_the_mail(world: World) -> None:
+    await world.order(Fault(method="GET", path="/api/ticket-messages", status=403, times=9))
+    assert await posted(world) == CUT
+
+
+async def test_where_all_mail_is_posted_under_one_user_the_sender_s_own_words_are_not_taken_for_others(
+    world: World,
+) -> None:
+    settings = Settings.model_validate(
+        {"api_url": world.sandbox.url, "api_token": world.sandbox.token, "send_author": False}
+    )
+    await say(world, "I have tried that.", source="EMAIL")
+    async with TicketApi(settings) as api:
+        authors = [message.author_id for message in await api.conversation(TICKET)]
+    assert authors[-2:] == [world.author(AGENT), ""]
 
 
 async def test_a_private_note_is_nothing_that_the_sender_was_sent(world: World) -> None:
