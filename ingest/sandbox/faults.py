@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ingest.sandbox.schema import Fault
 
 FAULTY = ("/api/", "/uploads/")
+BODILESS = (204, 205, 304)
 CUT = "cut_connection"
 """Key in the ASGI ``state`` of what closes the connection at once (set by the server, see ``server.py``)."""
 
@@ -86,6 +87,8 @@ def _into(answer: list[Message]) -> Send:
 
 def _false_answer(fault: Fault, status: int) -> Response:
     headers = {"Retry-After": fault.retry_after} if fault.retry_after is not None else {}
+    if status in BODILESS:
+        return Response(None, status, headers)
     if fault.body is not None:
         return HTMLResponse(fault.body, status, headers)
     return error(status, "Fault on order", headers=headers)

@@ -351,6 +351,12 @@ async def test_a_gateways_page_is_answered_instead_of_the_envelope(http: httpx.A
     assert answer.headers["content-type"].startswith("text/html")
 
 
+async def test_a_fault_with_a_status_that_has_no_body_is_answered_without_one(http: httpx.AsyncClient) -> None:
+    await http.post("sandbox/faults", json=[{"status": 204}])
+    answer = await http.get("api/tickets/TAI-42")
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
 @pytest.mark.parametrize("fault", ["{", '{"status": 99}', '{"suprise": 1}'])
 async def test_a_fault_that_makes_no_sense_is_refused(http: httpx.AsyncClient, fault: str) -> None:
     assert_envelope(await http.get("api/tickets/TAI-42", headers={"X-Sandbox-Fault": fault}), 400, "BAD_REQUEST")
