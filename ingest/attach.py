@@ -184,7 +184,7 @@ class Carrier:
         """Tie what was uploaded to the message that was posted; it stays posted, whatever comes of that."""
         if not brought.ids:
             return posted
-        connecting = self._shelf.connect(ticket_id, brought.ids, posted.ticket_message_id)
+        connecting = self._tie(ticket_id, brought.ids, posted.ticket_message_id)
         try:
             refused = await _Job(queued=queued, ticket_id=ticket_id, sender="", now=now).patiently(connecting)
         except Unavailable as error:
@@ -194,6 +194,14 @@ class Carrier:
         _log.warning("attachments stay on the ticket, but not with their message", reason=refused.reason)
         loose = f"its attachments are on the ticket, but not tied to it: {refused.reason}"
         return replace(posted, note="; ".join(filter(None, (posted.note, loose))))
+
+    async def _tie(self, ticket_id: str, attachment_ids: Sequence[str], ticket_message_id: str) -> Refused | None:
+        """All in one request; where that is refused, each by itself: one that is gone must not keep the others."""
+        refused = await self._shelf.connect(ticket_id, attachment_ids, ticket_message_id)
+        if refused is None or len(attachment_ids) == 1:
+            return refused
+        answers = [await self._shelf.connect(ticket_id, [each], ticket_message_id) for each in attachment_ids]
+        return next(filter(None, answers), None)
 
     async def _archive_strays(self, job: _Job, noted: Sequence[Upload]) -> None:
         """Put away what was made and never noted (the worker died, or the upload failed), and what was brought to a

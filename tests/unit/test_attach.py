@@ -30,6 +30,7 @@ class Around:
         self.noted = {upload.part: upload for upload in noted}
         self.made: list[str] = []
         self.archived: list[tuple[str, str]] = []
+        self.connected: list[str] = []
 
     async def content(self, queue_id: str) -> bytes:
         return b""
@@ -72,7 +73,10 @@ class Around:
     async def connect(self, ticket_id: str, attachment_ids: Sequence[str], ticket_message_id: str) -> Refused | None:
         if "down" in self.faults:
             raise Unavailable(Deferred(reason="the API answered 503"))
-        return Refused(reason="the API answered 400") if "refused" in self.faults else None
+        if "refused" in self.faults or "gone" in attachment_ids:
+            return Refused(reason="the API answered 400")
+        self.connected += attachment_ids
+        return None
 
 
 def carrier(around: Around) -> Carrier:
@@ -144,3 +148,11 @@ async def test_a_message_whose_attachments_cannot_be_tied_to_it_at_all_is_delive
     end = await carrier(Around(fault)).connect(mail, "T1", Brought(ids=("A1",)), POSTED, now=NOW)
     assert isinstance(end, Delivered)
     assert "not tied to it" in end.note
+
+
+async def test_an_attachment_that_the_api_has_lost_does_not_keep_the_others_from_their_message() -> None:
+    around = Around()
+    end = await carrier(around).connect(queued(), "T1", Brought(ids=("A1", "gone", "A2")), POSTED, now=NOW)
+    assert isinstance(end, Delivered)
+    assert "not tied to it" in end.note
+    assert around.connected == ["A1", "A2"]
