@@ -1,6 +1,5 @@
 """Attachments reach the ticket: byte-exact, once, tied to their message, whatever the API does meanwhile."""
 
-import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,8 @@ from typing import Any
 import pytest
 
 from ingest.sandbox import Fault
-from tests.world import DOMAIN, TICKET, World, eventually, new_world
+from tests.attaching import mail, part
+from tests.world import TICKET, World, eventually, new_world
 
 PDF = b"%PDF-1.4\r\n\x00\xff binary \n.\r\n" * 500
 LOGO = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
@@ -18,29 +18,6 @@ LOGO = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with new_world(tmp_path) as made:
         yield made
-
-
-def part(content: bytes, kind: str, name: str, *fields: str) -> str:
-    encoded = base64.encodebytes(content).decode().replace("\n", "\r\n")
-    header = [
-        f"Content-Type: {kind}",
-        f'Content-Disposition: {"inline" if fields else "attachment"}; filename="{name}"',
-    ]
-    return "\r\n".join([*header, *fields, "Content-Transfer-Encoding: base64", "", encoded])
-
-
-def mail(text: str, *parts: str) -> bytes:
-    head = [
-        "From: <alice@customer.example>",
-        f"To: <help+TAI-{TICKET}@{DOMAIN}>",
-        "Subject: Re: a ticket",
-        f"Message-ID: <{text.replace(' ', '-')}@customer.example>",
-        "MIME-Version: 1.0",
-        'Content-Type: multipart/mixed; boundary="b"',
-        "",
-        "--b\r\nContent-Type: text/plain\r\n\r\n" + text,
-    ]
-    return ("\r\n".join(head) + "".join(f"\r\n--b\r\n{each}" for each in parts) + "\r\n--b--\r\n").encode()
 
 
 def attached(world: World) -> list[dict[str, Any]]:
@@ -127,6 +104,25 @@ async def test_a_message_is_posted_once_though_its_attachments_cannot_be_tied_to
     [found] = attached(world)
     [posted] = world.sandbox.desk.posts
     assert found["ticketMessageId"] == posted["id"]
+
+
+@pytest.mark.parametrize("path", ["/api/tickets/attachments", "/uploads/", "/api/ticket-messages"])
+async def test_a_ticket_that_is_merged_in_mid_step_takes_nothing_and_the_other_one_takes_all(
+    world: World, path: str
+) -> None:
+    desk = world.sandbox.desk
+    other = next(ticket for ticket in desk.tickets if ticket != TICKET)
+    await world.order(Fault(path=path, delay=1))
+    world.start()
+    await world.deliver(mail("see the scan", part(PDF, "application/pdf", "scan.pdf")))
+    await eventually(world.played, "the step has begun")
+    desk.tickets[TICKET]["mergedIntoId"] = other
+    await eventually(lambda: world.settled(1), "the mail is delivered")
+    [found] = desk.attachments_of(other)
+    [posted] = desk.posts
+    assert posted["ticketId"] == other
+    assert found["ticketMessageId"] == posted["id"]
+    assert attached(world) == []
 
 
 async def test_empty_files_the_same_file_twice_and_very_many_files_all_arrive(world: World) -> None:

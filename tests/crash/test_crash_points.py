@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from ingest.sandbox import Fault
+from tests.attaching import mail, part
 from tests.crash.victim import POINTS
 from tests.world import World, eventually, new_world, reply
 
 MAILS = 120
 KILLS = 6
+MAILS_WITH_FILES = 30
 
 
 @pytest.fixture
@@ -86,3 +88,33 @@ async def test_a_worker_killed_again_and_again_under_load_neither_loses_nor_doub
     await sending
     await eventually(lambda: world.settled(MAILS), "all mails are delivered")
     assert {n: world.posted(f"mail number {n:03d}") for n in range(MAILS)} == dict.fromkeys(range(MAILS), 1)
+
+
+async def test_a_worker_killed_again_and_again_brings_each_attachment_once_to_its_own_message(world: World) -> None:
+    chance = random.Random(20261127)
+    desk = world.sandbox.desk
+    tickets = [ticket for ticket, facts in desk.tickets.items() if not facts["mergedIntoId"]]
+    files = {n: {f"{n}-{k}.bin": chance.randbytes(20_000 * k) for k in range(n % 5)} for n in range(MAILS_WITH_FILES)}
+
+    async def send(n: int) -> None:
+        ticket = tickets[n % len(tickets)]
+        parts = [part(octets, "application/octet-stream", name) for name, octets in files[n].items()]
+        await world.deliver(mail(f"mail number {n:03d}", *parts, ticket=ticket), ticket=ticket)
+
+    sending = asyncio.gather(*map(send, files))
+    for _ in range(KILLS):
+        world.start()
+        enough = len(desk.attachments) + chance.randint(1, 8)
+        await eventually(lambda enough=enough: len(desk.attachments) >= enough, "more attachments are made")  # type: ignore[misc]
+        world.kill()
+    world.start()
+    await sending
+    await eventually(lambda: world.settled(MAILS_WITH_FILES), "all mails are delivered")
+    number_of = {post["id"]: int(post["content"][-3:]) for post in desk.posts}
+    shown = [file for ticket in tickets for file in desk.attachments_of(ticket)]
+    arrived: dict[int, dict[str, bytes]] = {n: {} for n in number_of.values()}
+    for file in shown:
+        arrived[number_of[file["ticketMessageId"]]][file["filename"]] = desk.uploads[file["id"]]
+    assert len(desk.posts) == MAILS_WITH_FILES
+    assert arrived == files
+    assert len(shown) == sum(map(len, files.values()))
