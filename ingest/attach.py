@@ -191,6 +191,8 @@ class Carrier:
             return replace(error.outcome, posted=posted)
         if refused is None:
             return posted
+        if queued.ticket_message_id is None:  # so fresh that not every server of the API may know it
+            return Deferred(reason=refused.reason, posted=posted)
         _log.warning("attachments stay on the ticket, but not with their message", reason=refused.reason)
         loose = f"its attachments are on the ticket, but not tied to it: {refused.reason}"
         return replace(posted, note="; ".join(filter(None, (posted.note, loose))))

@@ -144,15 +144,21 @@ async def test_a_message_whose_attachments_cannot_be_tied_to_it_now_is_known_to_
 async def test_a_message_whose_attachments_cannot_be_tied_to_it_at_all_is_delivered_and_says_so(
     fault: str, since: float | None
 ) -> None:
-    mail = queued(lacking_since=since)
+    mail = queued(lacking_since=since, ticket_message_id="M1")
     end = await carrier(Around(fault)).connect(mail, "T1", Brought(ids=("A1",)), POSTED, now=NOW)
     assert isinstance(end, Delivered)
     assert "not tied to it" in end.note
 
 
+async def test_a_refusal_right_after_the_post_is_not_the_last_word() -> None:
+    """The server that is asked may not have heard yet of a message that another one took a moment ago."""
+    end = await carrier(Around("refused")).connect(queued(), "T1", Brought(ids=("A1",)), POSTED, now=NOW)
+    assert end == Deferred(reason="the API answered 400", posted=POSTED)
+
+
 async def test_an_attachment_that_the_api_has_lost_does_not_keep_the_others_from_their_message() -> None:
-    around = Around()
-    end = await carrier(around).connect(queued(), "T1", Brought(ids=("A1", "gone", "A2")), POSTED, now=NOW)
+    around, mail = Around(), queued(ticket_message_id="M1")
+    end = await carrier(around).connect(mail, "T1", Brought(ids=("A1", "gone", "A2")), POSTED, now=NOW)
     assert isinstance(end, Delivered)
     assert "not tied to it" in end.note
     assert around.connected == ["A1", "A2"]
