@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from typing import Any, Protocol, TypeVar
 
-from ingest import log
+from ingest import compose, log
 from ingest.api import Draft, Place, Refused, Unavailable
 from ingest.children import Poisoned
 from ingest.envelope import QueuedMessage
@@ -97,7 +97,7 @@ class Limits:
         if not self.enabled:
             return "attachments are not brought to tickets"
         if attachment.size > self.max_bytes:
-            return f"larger than {self.max_bytes} octets"
+            return f"larger than {compose.size(self.max_bytes)}"
         name, kind = attachment.filename.lower(), attachment.content_type.lower()
         if any(fnmatch(name, pattern) or fnmatch(kind, pattern) for pattern in self.refused_types):
             return "files of this type are not brought"
@@ -105,19 +105,11 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
-    """An attachment that the ticket will not have."""
-
-    attachment: Attachment
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Brought:
     """What became of a message's attachments."""
 
     ids: tuple[str, ...] = ()
-    missing: tuple[Missing, ...] = ()
+    missing: tuple[compose.Missing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,20 +278,6 @@ class Carrier:
             raise Unavailable(Deferred(reason=f"uploading took more than {self._seconds:.0f} seconds")) from None
 
 
-def appendix(missing: Sequence[Missing]) -> str:
-    """What could not be brought, by name and size; ``""`` where all was."""
-    lines = [f"- {_shown(item.attachment.filename)} ({_size(item.attachment.size)}): {item.reason}" for item in missing]
-    return "\n".join(["Attachments that could not be added:", "", *lines]) if lines else ""
-
-
-def _shown(name: str) -> str:
-    return f"`{name.replace('`', chr(0x2019))}`"
-
-
-def _size(octets: int) -> str:
-    return f"{octets / 1_000_000:.1f} MB" if octets >= 1_000_000 else f"{max(1, octets // 1000)} KB"
-
-
 def _sender(message: ParsedMessage) -> str:
     return message.from_[0].addr_spec.lower() if message.from_ else ""
 
@@ -308,7 +286,7 @@ def _brought(message: ParsedMessage, done: Mapping[int, Upload]) -> Brought:
     uploads = [(attachment, done[attachment.part]) for attachment in message.attachments]
     return Brought(
         ids=tuple(upload.attachment_id for _attachment, upload in uploads if upload.attachment_id is not None),
-        missing=tuple(Missing(attachment=a, reason=upload.reason) for a, upload in uploads if upload.reason),
+        missing=tuple(compose.Missing(attachment=a, reason=upload.reason) for a, upload in uploads if upload.reason),
     )
 
 

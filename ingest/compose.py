@@ -1,11 +1,22 @@
 """The text of a ticket message: what the sender newly wrote, and the few lines that we have to add to it."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from ingest.message import Address, DeliveryReport, ParsedMessage, Reply
+from ingest.message import Address, Attachment, DeliveryReport, ParsedMessage, Reply
 
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~-])")
 MAX_REPORTED = 10
+MAX_MISSING = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """An attachment that the ticket will not have."""
+
+    attachment: Attachment
+    reason: str
 
 
 def content(message: ParsedMessage, reply: Reply, *, names_sender: bool, plain: bool) -> str:
@@ -16,6 +27,25 @@ def content(message: ParsedMessage, reply: Reply, *, names_sender: bool, plain: 
     if not names_sender or not message.from_:
         return body
     return f"{_from_line(message.from_[0], plain)}\n\n{body}"
+
+
+def appendix(missing: Sequence[Missing]) -> str:
+    """What could not be brought, by name and size; ``""`` where all was."""
+    named = missing[:MAX_MISSING]
+    lines = [f"- {_shown(item.attachment.filename)} ({size(item.attachment.size)}): {item.reason}" for item in named]
+    rest = [f"- and {len(missing) - len(named)} more"] if len(missing) > len(named) else []
+    return "\n".join(["Attachments that could not be added:", "", *lines, *rest]) if lines else ""
+
+
+def _shown(name: str) -> str:
+    return f"`{name.replace('`', chr(0x2019))}`"
+
+
+def size(octets: int) -> str:
+    """A size for people."""
+    if octets < 1_000:
+        return f"{octets} bytes"
+    return f"{octets / 1_000_000:.1f} MB" if octets >= 1_000_000 else f"{octets // 1_000} KB"
 
 
 def _from_line(sender: Address, plain: bool) -> str:

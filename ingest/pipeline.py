@@ -310,7 +310,7 @@ class Pipeline:
             brought = await self._carrier.bring(queued, message, draft.ticket_id, now=self._clock())
         except Unavailable as error:
             return error.outcome
-        outcome = await self._post(queued, replace(draft, appendix=attach.appendix(brought.missing)), imprints)
+        outcome = await self._post(queued, replace(draft, appendix=compose.appendix(brought.missing)), imprints)
         if not isinstance(outcome, Delivered):
             return outcome
         return await self._carrier.connect(queued, draft.ticket_id, brought, outcome, now=self._clock())
