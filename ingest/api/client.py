@@ -159,11 +159,13 @@ class TicketApi:
 
         ``since`` is the Unix time of the first attempt; ``imprints`` (``records.imprint``) are what was to be posted
         then: the user may have been added since, and a newer version of ourselves may read the mail otherwise. Two
-        honest mails may say the same words, so a message that is ``owned`` by another of ours does not count."""
+        honest mails may say the same words, so a message that is ``owned`` by another of ours does not count.
+
+        A ticket whose messages the API does not know (404) proves nothing: it took our POST, or may have."""
         if not self._settings.api_can_list:
             self._tell_once("INGEST_API_CAN_LIST is off: a POST in doubt is repeated, and may show twice")
             return None
-        async with aclosing(self._items("ticket-messages", {"ticketId": draft.ticket_id})) as items:
+        async with aclosing(self._items("ticket-messages", {"ticketId": draft.ticket_id}, absent=())) as items:
             listed = [_read(records.message, item) async for item in items]
         ours = {records.imprint(draft.author_id, draft.content), *imprints}
         like = [message for message in listed if self._is_like(message, draft, ours, since)]

@@ -280,6 +280,15 @@ async def test_a_post_whose_answer_was_lost_is_found_again(
     assert found.email_message_id == f"{found.ticket_message_id}@mail.ravenna.example"
 
 
+@pytest.mark.parametrize("status", [404, 410, 403])
+async def test_a_look_that_is_refused_does_not_say_that_the_post_never_arrived(
+    sandbox: Sandbox, api: TicketApi, status: int
+) -> None:
+    await order(sandbox, {"method": "GET", "path": "/api/ticket-messages", "status": status})
+    with pytest.raises(Unavailable):
+        await api.find_posted(draft(sandbox), since=0.0, owned=nobody_owns)
+
+
 async def test_a_post_that_never_arrived_is_not_found(sandbox: Sandbox, api: TicketApi) -> None:
     await order(sandbox, {"method": "POST", "cut": True})
     await api.post_message(draft(sandbox), idempotency_key="Q1")
@@ -313,7 +322,7 @@ async def test_a_post_is_found_by_its_imprint_though_lines_of_ours_were_added(sa
     [
         {"content": "Other words."},
         {"author_id": "cm6u05faqvudp3ao0ogtirzv9"},
-        {"ticket_id": "cm7y0q4kt000q5gneqf0other"},
+        {"ticket_id": "cm7t6rnt9rbxhyutrhkf5hsft"},
     ],
 )
 async def test_a_message_of_other_words_author_or_ticket_is_not_ours(
