@@ -12,11 +12,12 @@ import typer
 
 from ingest.cli import output
 from ingest.cli.exits import Exit, Problem
-from ingest.cli.operator import By, Json, existing_store, user_name
+from ingest.cli.operator import By, Json, existing_database, existing_store, user_name
 from ingest.outcome import State
 from ingest.store import MessageRecord
 from ingest.store.messages import Store
 from ingest.store.operator import NotPossible
+from ingest.store.uploads import Upload, Uploads
 
 messages = typer.Typer(no_args_is_help=True, help="Look at mails, and decide about stuck ones.")
 
@@ -55,23 +56,36 @@ def list_(
 def show(queue_id: QueueId, json: Json = False) -> None:
     """Show all that is known about one mail.
 
-    Its facts, the evidence for its ticket, and its history."""
-    record, waiting_for = asyncio.run(_show(queue_id))
-    facts = _facts(record) | {"waiting_for": list(waiting_for), "history": [_attempt(a) for a in record.history]}
+    Its facts, the evidence for its ticket, what became of its attachments, and its history."""
+    record, waiting_for, uploads = asyncio.run(_show(queue_id))
+    facts = _facts(record) | {
+        "waiting_for": list(waiting_for),
+        "attachments": [asdict(upload) for upload in uploads],
+        "history": [_attempt(a) for a in record.history],
+    }
     if json:
         output.emit(facts)
         return
-    simple = [(name, value) for name, value in facts.items() if name not in ("evidence", "history")]
+    simple = [(name, value) for name, value in facts.items() if name not in _LISTS]
     output.table(("fact", "value"), [(name.replace("_", " "), _text(value)) for name, value in simple])
-    output.say("")
-    evidence = [tuple(item.get(key) for key in _EVIDENCE) for item in facts["evidence"]]
-    output.table(("evidence", "value", "ticket", "strength", "note"), evidence)
-    output.say("")
-    history = [(a["number"], a["started_at"], a["finished_at"], a["outcome"], a["detail"]) for a in facts["history"]]
-    output.table(("attempt", "started", "finished", "outcome", "detail"), history)
+    for name, columns in _LISTS.items():
+        if facts[name] or name != "attachments":
+            output.say("")
+            output.table(tuple(columns), [tuple(item.get(key) for key in columns.values()) for item in facts[name]])
 
 
-_EVIDENCE = ("signal", "value", "ticket_id", "strength", "note")
+_LISTS = {
+    "evidence": {"evidence": "signal", "value": "value", "ticket": "ticket_id", "strength": "strength", "note": "note"},
+    "attachments": {"part": "part", "ticket": "ticket_id", "attachment": "attachment_id", "not brought": "reason"},
+    "history": {
+        "attempt": "number",
+        "started": "started_at",
+        "finished": "finished_at",
+        "outcome": "outcome",
+        "detail": "detail",
+    },
+}
+"""Facts that are tables of their own: the heading of each column, and its key."""
 
 
 @messages.command()
@@ -137,12 +151,13 @@ async def _list(state: State | None, limit: int, before: str | None) -> tuple[Me
         return await store.list_messages(state=state, limit=limit, before=before)
 
 
-async def _show(queue_id: str) -> tuple[MessageRecord, tuple[str, ...]]:
-    async with existing_store() as store:
+async def _show(queue_id: str) -> tuple[MessageRecord, tuple[str, ...], tuple[Upload, ...]]:
+    async with existing_database() as database:
+        store = Store(database)
         record = await store.message(queue_id)
         if record is None:
             raise _unknown(queue_id)
-        return record, await store.waiting_for(queue_id)
+        return record, await store.waiting_for(queue_id), await Uploads(database).of(queue_id)
 
 
 async def _content(queue_id: str) -> bytes:

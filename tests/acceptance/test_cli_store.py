@@ -152,6 +152,20 @@ def test_one_mail_is_shown_with_its_evidence_and_its_history(ingest: Shell, data
     assert "x@y.example" in told
 
 
+def test_one_mail_is_shown_with_what_became_of_its_attachments(ingest: Shell, database: str) -> None:
+    (queue_id,) = stored(database, delivered())
+    assert "not brought" not in ingest("messages", "show", queue_id).out
+    with apsw.Connection(database.removeprefix("sqlite:///")) as connection:
+        connection.execute(
+            "INSERT INTO uploads SELECT seq, 2, 'digest', ?, 'alice', NULL, 'larger than 26.2 MB' FROM messages",
+            (TICKET,),
+        )
+    (shown,) = rows(ingest("messages", "show", queue_id, "--json").out)
+    reason = "larger than 26.2 MB"
+    assert shown["attachments"] == [{"part": 2, "ticket_id": TICKET, "attachment_id": None, "reason": reason}]
+    assert reason in ingest("messages", "show", queue_id).out
+
+
 @pytest.mark.parametrize("words", [("show", "Q9"), ("raw", "Q9")], ids=" ".join)
 def test_a_mail_that_is_not_there_is_told(ingest: Shell, database: str, words: tuple[str, ...]) -> None:
     stored(database, delivered())
