@@ -32,7 +32,7 @@ class Unreadable(Exception):
 
 
 def parse(html: str) -> Element | None:
-    """The root element, or ``None`` where there is nothing in it; text after ``</body>`` counts, comments do not."""
+    """The root element, or ``None`` where there is nothing in it; text after ``</html>`` counts, comments do not."""
     if len(html) > HTML_LIMIT:
         raise Unreadable("HTML over the size limit")
     if html.count("<") + html.count("\n") > _PIECES_LIMIT:
@@ -46,8 +46,16 @@ def parse(html: str) -> Element | None:
     if any("depth" in entry.message.lower() for entry in parser.error_log.filter_from_errors()):
         raise Unreadable("HTML nested too deeply")
     if root is not None:
+        _adopt(root)
         etree.strip_elements(root, "head", "script", "style", "title", with_tail=False)
     return root
+
+
+def _adopt(root: Element) -> None:
+    """What gateways and lists add behind ``</html>`` is read as another root beside the first."""
+    for sibling in list(root.itersiblings()):
+        sibling.tag = "div"
+        root.append(sibling)
 
 
 def _spare_attributes(tag: re.Match[str]) -> str:

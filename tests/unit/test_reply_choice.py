@@ -135,3 +135,10 @@ def test_a_failing_reading_keeps_the_body(monkeypatch: pytest.MonkeyPatch) -> No
     reply = of_text("Hello\n> x\n")
     assert (reply.content, reply.how) == ("Hello\n> x", "text: whole, RuntimeError while reading it")
     assert "<b>" not in of_html("<b>x</b>").content
+
+
+def test_what_stands_behind_the_end_of_the_html_is_read_in_its_place() -> None:
+    two = "<html><body><p>first</p></body></html><html><head><title>x</title></head><body>second</body></html>third"
+    assert of_html(two).content == "first\n\nsecond\n\nthird"
+    quoted = "<html><body>Yes.<div id=divRplyFwdMsg>From: A</div><div>old</div></body></html><p>footer</p>"
+    assert (of_html(quoted).content, "footer" in of_html(quoted).elided) == ("Yes.", True)
