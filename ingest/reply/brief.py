@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-from ingest.reply.clean import plain_markdown
+from ingest.reply.escape import plain_markdown
 from ingest.reply.lines import Line, Mark
 from ingest.reply.tree import BLOCKS, Element
 

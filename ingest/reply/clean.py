@@ -10,19 +10,13 @@ from urllib.parse import quote
 
 from lxml import etree
 
+from ingest.reply.escape import VERBATIM, is_markup
 from ingest.reply.tree import Element, names, text_of
 
-ESCAPE = "\ufdd3"
-BACKSLASH = "\ufdd4"
-_BRACKETS = {ord("["): "\ufdd5", ord("]"): "\ufdd6"}
-"""Stand for a backslash that escapes, and for one that is meant, until the Markdown is made: the conversion has rules
-of its own about real ones."""
-_VERBATIM = "verbatim"
-"""An element of our own, until the escapes are made: its text is an address or the like, and stays as it is."""
 _SHOWN = 2_000
 
 _TAGS = names(
-    "html body p div span br blockquote pre code b strong i em s del a img ul ol li table thead tbody tfoot tr td th hr"
+    "html body p div span br blockquote pre code b i s q a img ul ol li table thead tbody tfoot tr td th hr"
     " h1 h2 h3 h4 h5 h6"
 )
 _DROPPED = names(
@@ -30,24 +24,28 @@ _DROPPED = names(
     " source canvas svg math map area input select textarea datalist colgroup col dialog"
 )
 _RENAMED = (
-    {"strike": "s", "kbd": "code", "samp": "code", "tt": "code", "dir": "ul", "menu": "ul"}
+    {
+        "strong": "b",
+        "em": "i",
+        "del": "s",
+        "strike": "s",
+        "kbd": "code",
+        "samp": "code",
+        "tt": "code",
+        "dir": "ul",
+        "menu": "ul",
+    }
     | dict.fromkeys(names("listing xmp plaintext"), "pre")
     | dict.fromkeys(names("center section article header footer main aside nav figure figcaption form fieldset"), "div")
     | dict.fromkeys(names("address dl dt dd details summary caption"), "div")
 )
 _SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "ftp"})
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
-_UNPRINTABLE = dict.fromkeys((*range(33), 127))
+_UNPRINTABLE = dict.fromkeys((*range(32), 127))
 _ADDRESS_SIGNS = "!#$%&'*+,/:;=?@[]~_-."
 _SHOWABLE = re.compile(r"[\w!#$%&'+,/:;=?@~.-]*")
 _NAME = re.compile(r"[^\[\]<>()`\\\s]+")
 _PLAIN_ADDRESS = re.compile(rf"[\w{re.escape(_ADDRESS_SIGNS)}]*", re.ASCII)
-_SPACE = re.compile(r"[ \t\r\n\f]+")
-_SUSPECT = re.compile(r"[`*_<\]~&\\\t\r\n\f]|  ")
-_SPECIAL = re.compile(
-    r"`|\*(?!\s)|(?<!\s)\*|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?]|$)|\](?=[(\[:]|$)|~(?=~|$)|(?<=~)~|&(?=#?\w{1,32};)"
-    r"|\\(?=[`*_<\]~&\\]|$)"
-)
 _INDENT = re.compile(r"(?<=\n)[ \t]+(?=\S)")
 _HIDDEN = re.compile(r"display:none|visibility:hidden|mso-hide:all|max-height:0(?:px)?;overflow:hidden")
 _TINY = frozenset({"0", "1", "2", "0px", "1px", "2px"})
@@ -191,17 +189,23 @@ def _link(element: Element) -> None:
     shown = text_of(element, _SHOWN)
     if not address or (not shown and element.find(".//img") is None):
         element.tag = "span"
-    elif _SHOWABLE.fullmatch(shown) and shown in (plain, address, address.partition(":")[2], address.rstrip("/")):
+    elif _shows(shown, address, plain):
         del element[:]
         element.text = shown
-        element.tag = _VERBATIM
+        element.tag = VERBATIM
     else:
         element.set("href", address)
 
 
+def _shows(shown: str, address: str, plain: str) -> bool:
+    """Whether the words of a link are its address, and can be written as they are."""
+    same = shown in (plain, address, address.partition(":")[2], address.rstrip("/"))
+    return same and _SHOWABLE.fullmatch(shown) is not None and not is_markup(shown)
+
+
 def safe_address(address: str) -> str:
     """An address without what could break out of Markdown; ``""`` where its scheme is not one that is shown."""
-    address = address.translate(_UNPRINTABLE)
+    address = address.translate(_UNPRINTABLE).strip()
     scheme = _SCHEME.match(address)
     if scheme is None or scheme.group(1).lower() not in _SCHEMES:
         return ""
@@ -225,48 +229,3 @@ def _picture(element: Element, style: str, pictures: Mapping[str, str]) -> None:
     else:
         element.tag = "span"
         element.text = f"({name})"
-
-
-def escape(root: Element) -> None:
-    """Collapse white space as a browser does, and escape what Markdown would take for markup, outside of code."""
-    stack = [(root, False, _escaped)]
-    while stack:
-        element, verbatim, outside = stack.pop()
-        inside = verbatim or element.tag in ("pre", "code", _VERBATIM)
-        escaped = _escaped_in_link if element.tag == "a" else outside
-        if element.text and not inside:
-            element.text = escaped(element.text)
-        if element.tail and not verbatim:
-            element.tail = outside(element.tail)
-        if element.tag == _VERBATIM:
-            element.tag = "span"
-        stack.extend((child, inside, escaped) for child in element)
-
-
-def plain_markdown(text: str) -> str:
-    """Text as Markdown that shows it as it is."""
-    return with_backslashes(_escaped(text))
-
-
-def with_backslashes(markdown: str) -> str:
-    """Put the backslashes in."""
-    markdown = markdown.replace(ESCAPE, "\\").replace(BACKSLASH, "\\\\")
-    for bracket, placeholder in _BRACKETS.items():
-        markdown = markdown.replace(placeholder, f"\\{chr(bracket)}")
-    return markdown
-
-
-def _escaped(text: str) -> str:
-    if not _SUSPECT.search(text):
-        return text
-    return _SPECIAL.sub(_escape_one, _SPACE.sub(" ", text))
-
-
-def _escaped_in_link(text: str) -> str:
-    """The converter puts a backslash of its own before a bracket in a link's words; with one of ours before it, the
-    two would be a backslash, and the bracket would end the words and begin another address."""
-    return _escaped(text).replace(f"{ESCAPE}]", "]").translate(_BRACKETS)
-
-
-def _escape_one(found: re.Match[str]) -> str:
-    return BACKSLASH if found.group() == "\\" else ESCAPE + found.group()

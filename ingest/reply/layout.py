@@ -7,7 +7,7 @@ from lxml import etree
 
 from ingest.reply.tree import BLOCKS, Element, names
 
-_UNHOLDING = names("b strong i em s del a code span h1 h2 h3 h4 h5 h6")
+_UNHOLDING = names("b i s q a code span h1 h2 h3 h4 h5 h6")
 _LINED = names("html body div td th li blockquote")
 _GROUPS = names("thead tbody tfoot")
 _TABLE = names("table thead tbody tfoot tr td th")

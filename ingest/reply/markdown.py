@@ -7,7 +7,9 @@ from html_to_markdown import ConversionOptions, convert
 from lxml import etree
 
 from ingest.reply import brief, clients
-from ingest.reply.clean import clean, escape, with_backslashes
+from ingest.reply.clean import clean
+from ingest.reply.emphasis import settle
+from ingest.reply.escape import escape, with_backslashes
 from ingest.reply.layout import is_data, shape
 from ingest.reply.lines import Kind, Line, Mark
 from ingest.reply.tree import Element, Unreadable, parse
@@ -51,6 +53,7 @@ class Page:
                 taken[number] = brief.take_rest(element, mark)
         clean(self._root, pictures)
         shape(self._root)
+        settle(self._root)
         escape(self._root)
         return _Unmarking([mark for _, mark in self._marked], taken).lines(_converted(self._root))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import unescape
 
 from ingest.message import Calendar, ParsedMessage
-from ingest.reply.clean import plain_markdown
+from ingest.reply.escape import plain_markdown
 from ingest.reply.lines import Line, split
 from ingest.reply.markdown import Page
 from ingest.reply.tree import Unreadable
