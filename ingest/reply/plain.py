@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-_FENCE = re.compile(r"(?:> ?| )*```")
+_FENCE = re.compile(r"[> ]*```")
 _HEADING = re.compile(r"^((?:> ?)*)#{1,6} ")
 _IMAGE = re.compile(r"!\[((?:[^\[\]\\\n]|\\.)*)\]\((?:<[^<>\n]*>|[^()\s<>]*)\)")
 _SPAN = re.compile(

@@ -42,6 +42,6 @@ def test_a_table_keeps_its_cells_apart() -> None:
     ]
 
 
-@pytest.mark.parametrize("sign", ["[", "`", "``", "![", "](", "\\", "*", "[a](", "`a", "> # "])
+@pytest.mark.parametrize("sign", ["[", "`", "``", "![", "](", "\\", "*", "[a](", "`a", "> # ", "> ", " "])
 def test_signs_that_nobody_closes_cost_no_more_than_in_proportion(sign: str) -> None:
     assert len(plain(sign * 200_000)) <= len(sign) * 200_000
