@@ -11,6 +11,8 @@ _UNHOLDING = names("b i s q a code span h1 h2 h3 h4 h5 h6")
 _LINED = names("html body div td th li blockquote")
 _GROUPS = names("thead tbody tfoot")
 _TABLE = names("table thead tbody tfoot tr td th")
+_LEVELS = names("blockquote ul ol")
+_DEEPEST = 30
 _TABLE_CELLS = 400
 _CELL_LENGTH = 600
 _BLANK = "\u00a0\u200b\ufeff \t\r\n"
@@ -18,6 +20,7 @@ _BLANK = "\u00a0\u200b\ufeff \t\r\n"
 
 def shape(root: Element) -> None:
     """Change the tree in place; it holds only what ``clean`` leaves."""
+    _flatten(root)
     elements = list(root.iter())
     for element in elements:
         if element.tag == "table" and not is_data(element):
@@ -32,6 +35,17 @@ def shape(root: Element) -> None:
         if element in holders and element.tag in _LINED:
             _lists(element)
             _lines(element, holders)
+
+
+def _flatten(root: Element) -> None:
+    """Each level of quotes and lists is written before each line in it: a few are meant, hundreds are an attack."""
+    stack = [(root, 0)]
+    while stack:
+        element, depth = stack.pop()
+        depth += element.tag in _LEVELS
+        if depth > _DEEPEST and element.tag in _LEVELS | {"li"}:
+            element.tag = "div"
+        stack.extend((child, depth) for child in element)
 
 
 def _holders(elements: list[Element]) -> set[Element]:

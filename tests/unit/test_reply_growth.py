@@ -80,3 +80,9 @@ def test_looking_for_answers_in_a_quote_costs_no_more_than_in_proportion() -> No
 def test_comparing_with_what_was_sent_costs_no_more_than_in_proportion() -> None:
     words = "lorem ipsum dolor sit amet consetetur\n"
     assert_linear(lambda body: of_text(body, body), words)
+
+
+@pytest.mark.parametrize("level", ["<blockquote>", "<ul><li>"])
+def test_levels_cost_each_line_no_more_than_a_few_signs(level: str) -> None:
+    html = level * 400 + "x<br>" * 2_000
+    assert len(of_html(html).body) < 20 * len(html)
