@@ -47,7 +47,7 @@ _MULTI_BYTE = frozenset(
 )
 _LATIN = frozenset({"cp1252", "cp1250", "cp1254", "cp1257", "iso8859_2", "iso8859_15"})
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_HZ = re.compile(rb"~\{[!-~]+~\}")
+_HZ = re.compile(rb"~\{(?:[!-w][!-~])+~\}")
 _MIXED_WORD = re.compile(
     r"[A-Za-z][\u0370-\u058f\u05d0-\u06ff\u0e00-\u0e7f]|[\u0370-\u058f\u05d0-\u06ff\u0e00-\u0e7f][A-Za-z]"
 )

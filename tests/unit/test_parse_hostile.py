@@ -100,6 +100,7 @@ ATTACKS: dict[str, Callable[[], bytes]] = {
     "uuencoded files without end": lambda: mail(plain("begin 644 x\n!!\n" * 70_000)),
     "10,000 uuencoded files": lambda: mail(plain("begin 644 x\n!!\nend\n" * 10_000)),
     "escapes": lambda: mail(entity("text/plain; charset=iso-2022-jp", b"\x1b$B-!\x1b(B" * 100_000)),
+    "HZ that is opened and never closed": lambda: mail(entity("text/plain; charset=hz-gb-2312", b"~{ab" * 256_000)),
     "octets of no charset": lambda: mail(entity("text/plain", bytes(range(128, 256)) * 8000)),
     "UTF-8 with one bad octet in three": lambda: mail(entity("text/plain; charset=utf-8", b"\xc3\xa4\xe4" * 300_000)),
     "TNEF of 100,000 files": lambda: mail(
