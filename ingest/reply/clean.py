@@ -1,7 +1,8 @@
 """Leaves of a mail's HTML only what Markdown can say, and nothing that could do harm when it is shown.
 
-Afterwards the tree holds no elements but those of ``_TAGS``, no attributes but addresses of links and pictures, and no
-address of another scheme than those of ``_SCHEMES``; scripts, styles, hidden text and tracking pixels are gone.
+Afterwards the tree holds no elements but those of ``_TAGS``, no attributes but addresses of links and pictures and
+small numbers, and no address of another scheme than those of ``_SCHEMES``; scripts, styles, hidden text and tracking
+pixels are gone.
 """
 
 import re
@@ -10,8 +11,8 @@ from urllib.parse import quote
 
 from lxml import etree
 
-from ingest.reply.escape import VERBATIM, is_markup
-from ingest.reply.tree import Element, names, text_of
+from ingest.reply.escape import BLANK, VERBATIM, is_markup
+from ingest.reply.tree import BLOCKS, Element, names, text_of
 
 _SHOWN = 2_000
 
@@ -39,6 +40,10 @@ _RENAMED = (
     | dict.fromkeys(names("center section article header footer main aside nav figure figcaption form fieldset"), "div")
     | dict.fromkeys(names("address dl dt dd details summary caption"), "div")
 )
+_NUMBERS = {"ol": {"start": 5}, "td": {"colspan": 2, "rowspan": 2}, "th": {"colspan": 2, "rowspan": 2}}
+"""Attributes that say where something stands, with the digits that are believed."""
+_LEVEL = re.compile(r"mso-list:[^;]{0,20}level([1-9])")
+_LINES_KEPT = re.compile(r"white-space:(?:pre|break-spaces)")
 _SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "ftp"})
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 _UNPRINTABLE = dict.fromkeys((*range(32), 127))
@@ -46,7 +51,7 @@ _ADDRESS_SIGNS = "!#$%&'*+,/:;=?@[]~_-."
 _SHOWABLE = re.compile(r"[\w!#$%&'+,/:;=?@~.-]*")
 _NAME = re.compile(r"[^\[\]<>()`\\\s]+")
 _PLAIN_ADDRESS = re.compile(rf"[\w{re.escape(_ADDRESS_SIGNS)}]*", re.ASCII)
-_INDENT = re.compile(r"(?<=\n)[ \t]+(?=\S)")
+_GAP = re.compile(r"(?<![ \t])(?:(?<=\n)[ \t]+|[ \t]{2,})(?=\S)")
 _HIDDEN = re.compile(r"display:none|visibility:hidden|mso-hide:all|max-height:0(?:px)?;overflow:hidden")
 _TINY = frozenset({"0", "1", "2", "0px", "1px", "2px"})
 _TINY_STYLE = re.compile(r"(?:^|;)(?:width|height|max-width|max-height):[012](?:px)?(?:!important)?(?:;|$)")
@@ -55,9 +60,9 @@ _TINY_STYLE = re.compile(r"(?:^|;)(?:width|height|max-width|max-height):[012](?:
 def clean(root: Element, pictures: Mapping[str, str]) -> None:
     """Change the tree in place. ``pictures`` gives the file names of the pictures that ``cid:`` addresses name."""
     prose = _text_size(root) // 2
-    stack = [root]
+    stack = [(root, False)]
     while stack:
-        element = stack.pop()
+        element, lined = stack.pop()
         given = element.get("style")
         style = "".join(given[:2_000].lower().split()) if given else ""
         if not isinstance(element.tag, str) or element.tag in _DROPPED or _is_hidden(element, style):
@@ -69,8 +74,11 @@ def clean(root: Element, pictures: Mapping[str, str]) -> None:
         elif element.tag == "pre" and not _is_prose(element, style, prose):
             _flatten(element)
         else:
+            if not lined and (element.tag == "pre" or _LINES_KEPT.search(style)):
+                lined = True
+                _break_lines(element)
             _rename(element, style)
-        stack.extend(element)
+        stack.extend((child, lined) for child in element)
 
 
 def _text_size(element: Element) -> int:
@@ -86,29 +94,30 @@ def _flatten(code: Element) -> None:
 
 def _is_prose(element: Element, style: str, most: int) -> bool:
     """A plain text mail in HTML's clothes, or a quoted one; other preformatted text is code."""
+    if len(element) == 1 and element[0].tag == "code":
+        return False
     plain = "moz-quote-pre" in element.get("class", "") or "wrap" in element.attrib or "pre-wrap" in style
     return plain or _text_size(element) > most
 
 
 def _break_lines(element: Element) -> None:
-    """The line ends of preformatted prose become breaks."""
-    element.attrib.clear()
-    element.tag = "div"
+    """Line ends that are shown become breaks; those between blocks only order the source."""
+    loose = any(inner.tag in BLOCKS for inner in element.iterdescendants())
     for inner in list(element.iter()):
-        if inner.text and "\n" in inner.text:
-            text = inner.text.strip("\n") if inner is element else inner.text
-            inner.text, *breaks = _indented(text).split("\n")
-            for text in reversed(breaks):
-                inner.insert(0, _break(text))
-        if inner is not element and inner.tail and "\n" in inner.tail:
-            inner.tail, *breaks = _indented(inner.tail).split("\n")
-            for text in reversed(breaks):
-                inner.addnext(_break(text))
+        text, tail = inner.text or "", inner.tail or ""
+        if "\n" in text and not (loose and text.isspace()):
+            inner.text, *breaks = _indented(text.strip("\n") if inner is element else text).split("\n")
+            for line in reversed(breaks):
+                inner.insert(0, _break(line))
+        if inner is not element and "\n" in tail and not (loose and tail.isspace()):
+            inner.tail, *breaks = _indented(tail).split("\n")
+            for line in reversed(breaks):
+                inner.addnext(_break(line))
 
 
 def _indented(text: str) -> str:
-    """What stands before a line holds its place: a log or a diff may be most of a mail."""
-    return _INDENT.sub(lambda blanks: "\u00a0" * len(blanks.group().expandtabs()), text)
+    """Blanks that set something in its place stay: a log, a diff or columns may be most of a mail."""
+    return _GAP.sub(lambda blanks: BLANK * len(blanks.group().expandtabs()), text)
 
 
 def _break(text: str) -> Element:
@@ -134,19 +143,25 @@ def _rename(element: Element, style: str) -> None:
     if "mso-list:ignore" in style:
         _word_bullet(element)
         return
-    if element.tag == "pre":
-        _break_lines(element)
-        return
     tag = _meant(element, style)
     tag = _RENAMED.get(tag, tag)
-    start = element.get("start", "") if tag == "ol" else ""
+    numbers = _numbers(element, tag, style)
     element.attrib.clear()
     element.tag = tag if tag in _TAGS else "span"
-    if start.isdecimal() and len(start) < 6:
-        element.set("start", start)
+    for name, value in numbers:
+        element.set(name, value)
+
+
+def _numbers(element: Element, tag: str, style: str) -> list[tuple[str, str]]:
+    if tag == "li":
+        return [("level", level) for level in _LEVEL.findall(style)[:1]]
+    given = [(name, element.get(name, ""), digits) for name, digits in _NUMBERS.get(tag, {}).items()]
+    return [(name, value) for name, value, digits in given if value.isdecimal() and len(value) <= digits]
 
 
 def _meant(element: Element, style: str) -> str:
+    if element.tag == "pre":
+        return "div"
     if element.tag == "p":
         return _word_paragraph(element, style)
     if element.tag == "blockquote":
@@ -163,10 +178,11 @@ def _word_paragraph(element: Element, style: str) -> str:
 
 def _word_bullet(element: Element) -> None:
     """The bullet that Word writes out: the list makes its own; a number says that it is an ordered one."""
-    ordered = text_of(element, 8)[:1].isalnum()
+    bullet = text_of(element, 8)
     _blank(element)
-    if ordered:
-        element.set("start", "1")
+    if bullet.endswith((".", ")")):
+        number = bullet.strip("(.)")
+        element.set("start", number if number.isdecimal() else "1")
 
 
 def _emphasis(tag: str, style: str) -> str:
@@ -214,10 +230,10 @@ def safe_address(address: str) -> str:
 
 def _picture(element: Element, style: str, pictures: Mapping[str, str]) -> None:
     """A picture keeps its place; one that nobody can see only reports that the mail was opened, and goes."""
-    source = element.get("src", "").strip()
+    source, shown = element.get("src", "").strip(), element.get("alt", "")
     tiny = element.get("width", "") in _TINY or element.get("height", "") in _TINY or _TINY_STYLE.search(style)
     identifier = source[4:] if source[:4].lower() == "cid:" else ""
-    name = " ".join(_NAME.findall(pictures.get(identifier, "") or element.get("alt", "")))[:200] or "image"
+    name = " ".join(_NAME.findall(pictures.get(identifier, "") or shown))[:200] or "image"
     element.attrib.clear()
     if tiny or not source:
         _blank(element)

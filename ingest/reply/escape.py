@@ -9,6 +9,8 @@ BACKSLASH = "\ufdd4"
 _BRACKETS = {ord("["): "\ufdd5", ord("]"): "\ufdd6"}
 """Stand for a backslash that escapes, and for one that is meant, until the Markdown is made: the conversion has rules
 of its own about real ones."""
+BLANK = "\ufdd7"
+"""A space that counts; the conversion leaves one of several."""
 VERBATIM = "verbatim"
 """An element of our own, until the escapes are made: its text is an address or the like, and stays as it is."""
 _SPACE = re.compile(r"[ \t\r\n\f]+")
@@ -66,8 +68,8 @@ def plain_markdown(text: str) -> str:
 
 
 def with_backslashes(markdown: str) -> str:
-    """Put the backslashes in."""
-    markdown = markdown.replace(ESCAPE, "\\").replace(BACKSLASH, "\\\\")
+    """Put the backslashes in, and the spaces that count."""
+    markdown = markdown.replace(ESCAPE, "\\").replace(BACKSLASH, "\\\\").replace(BLANK, "\u00a0")
     for bracket, placeholder in _BRACKETS.items():
         markdown = markdown.replace(placeholder, f"\\{chr(bracket)}")
     return markdown

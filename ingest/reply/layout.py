@@ -8,12 +8,16 @@ from lxml import etree
 from ingest.reply.tree import BLOCKS, Element, names
 
 _UNHOLDING = names("b i s q a code span h1 h2 h3 h4 h5 h6")
+_HANDED = names("b i s a")
+_HOLDING_TEXT = names("div p h1 h2 h3 h4 h5 h6 li td th dt dd")
 _LINED = names("html body div td th li blockquote")
 _GROUPS = names("thead tbody tfoot")
 _TABLE = names("table thead tbody tfoot tr td th")
 _LEVELS = names("blockquote ul ol")
 _DEEPEST = 30
 _TABLE_CELLS = 400
+_COLUMNS = 100
+"""Of the widest row; Markdown fills the others up."""
 _CELL_LENGTH = 600
 _BLANK = "\u00a0\u200b\ufeff \t\r\n"
 
@@ -25,9 +29,12 @@ def shape(root: Element) -> None:
     for element in elements:
         if element.tag == "table" and not is_data(element):
             _place(element)
-        elif element.tag in ("ul", "ol") and not _is_list(element):
-            element.tag = "div"
+        elif element.tag in ("ul", "ol"):
+            _take_in(element)
+            if not _is_list(element):
+                element.tag = "div"
     holders = _holders(elements)
+    _hand_down(root, holders)
     for element in elements:
         if element.tag in _UNHOLDING and element in holders:
             element.tag = "div"
@@ -61,6 +68,29 @@ def _holders(elements: list[Element]) -> set[Element]:
     return holders
 
 
+def _hand_down(root: Element, holders: Set[Element]) -> None:
+    """A link or emphasis around blocks is one inside each of them."""
+    stack: list[tuple[Element, dict[str, Element]]] = [(root, {})]
+    while stack:
+        element, outer = stack.pop()
+        if element in holders:
+            if element.tag in _HANDED:
+                outer = outer | {element.tag: element}
+            stack.extend((child, outer) for child in element)
+        elif element.tag in _HOLDING_TEXT:
+            for given in outer.values():
+                _fill(element, given)
+
+
+def _fill(block: Element, given: Element) -> None:
+    """Put all that a block holds into a copy of an element."""
+    inner = etree.Element(given.tag)
+    inner.attrib.update(given.attrib)
+    inner.text, block.text = block.text, None
+    inner.extend(list(block))
+    block.append(inner)
+
+
 def _rows(table: Element) -> list[Element]:
     groups = [group if group.tag in _GROUPS else (group,) for group in table]
     return [row for group in groups for row in group if row.tag == "tr"]
@@ -70,9 +100,14 @@ def is_data(table: Element) -> bool:
     """Rows and columns of short cells; anything else only places things on the page."""
     rows = _rows(table)
     cells = [cell for row in rows for cell in row]
-    if len(rows) < 2 or len(cells) < 4 or len(cells) < len(rows) * 1.5:
+    if len(rows) < 2 or len(cells) < 4 or len(cells) < len(rows) * 1.5 or max(map(_width, rows)) > _COLUMNS:
         return False
     return not any(_is_large(cell) for cell in cells[:_TABLE_CELLS])
+
+
+def _width(row: Element) -> int:
+    spans = [cell.get("colspan", "1") for cell in row]
+    return sum(int(span) if span.isdecimal() and len(span) < 3 else 1 for span in spans)
 
 
 def _is_large(cell: Element) -> bool:
@@ -84,6 +119,14 @@ def _is_large(cell: Element) -> bool:
         if size > _CELL_LENGTH:
             return True
     return False
+
+
+def _take_in(element: Element) -> None:
+    """A list between two items belongs to the item above it: so Gmail and Outlook indent."""
+    for child in list(element):
+        above = child.getprevious()
+        if child.tag in ("ul", "ol") and above is not None and above.tag == "li":
+            above.append(child)
 
 
 def _is_list(element: Element) -> bool:
@@ -100,17 +143,28 @@ def _place(table: Element) -> None:
 
 
 def _lists(parent: Element) -> None:
-    """Items that stand in no list, as Word writes them, get one."""
-    current: Element | None = None
+    """Items that stand in no list, as Word writes them, get one; their levels say which lie inside others."""
+    lists: list[tuple[str, Element]] = []
     for child in list(parent) if parent.tag != "li" else ():
         if child.tag != "li":
-            current = None
+            lists = []
             continue
-        if current is None:
-            ordered = next((True for inner in child.iter("span") if inner.get("start")), False)
-            current = etree.Element("ol" if ordered else "ul")
-            child.addprevious(current)
-        current.append(child)
+        level = child.get("level", "1")
+        while len(lists) > 1 and lists[-1][0] > level:
+            lists.pop()
+        if not lists:
+            lists = [(level, _list_for(child))]
+            child.addprevious(lists[0][1])
+        elif lists[-1][0] < level and len(lists[-1][1]):
+            lists.append((level, _list_for(child)))
+            lists[-2][1][-1].append(lists[-1][1])
+        lists[-1][1].append(child)
+
+
+def _list_for(item: Element) -> Element:
+    """An empty list of the kind that an item of Word's belongs to."""
+    start = next((inner.get("start") for inner in item.iter("span") if inner.get("start")), None)
+    return etree.Element("ul") if start is None else etree.Element("ol", {"start": start})
 
 
 def _lines(parent: Element, holders: Set[Element]) -> None:
@@ -124,8 +178,13 @@ def _lines(parent: Element, holders: Set[Element]) -> None:
         elif paragraph is not None:
             _continue(paragraph, child)
         else:
-            child.tag = "p"
+            child.tag = "span" if _is_lone(child, parent) else "p"
             paragraph = None if child.tail and child.tail.strip() else child
+
+
+def _is_lone(line: Element, parent: Element) -> bool:
+    """The first line of an item: as a paragraph, it would set all items of the list apart."""
+    return parent.tag == "li" and line.getprevious() is None and not (parent.text or "").strip()
 
 
 def _drop_last_break(line: Element) -> None:

@@ -18,7 +18,7 @@ def rendered(html: str) -> str:
     content = of_html(html).content
     assert_safe(content)
     shown = re.sub(r"<br />\n?", "<br>", _RENDERER.render(content).strip())
-    return re.sub(r"(>)\n+(?=<)|\n+$", r"\1", shown)
+    return re.sub(r"\n+(?=<)", "", shown)
 
 
 @pytest.mark.parametrize(
@@ -102,3 +102,77 @@ def test_what_is_seen_is_what_was_written(html: str) -> None:
         return "".join(unescape(re.sub(r"<[^<>]*>", "", markup)).split())
 
     assert seen(rendered(f"<p>{html}</p>")) == seen(html)
+
+
+def test_a_list_between_two_items_lies_inside_the_one_above_it() -> None:
+    assert of_html("<ul><li>a</li><ul><li>b</li></ul><li>c</li></ul>").content == "- a\n  * b\n- c"
+
+
+def word_item(level: int, bullet: str, text: str) -> str:
+    return (
+        f"<p class=MsoListParagraph style='text-indent:-18.0pt;mso-list:l0 level{level} lfo1'><![if !supportLists]>"
+        f"<span style='mso-list:Ignore'>{bullet}<span style='font:7.0pt Times'>&nbsp;&nbsp; </span></span>"
+        f"<![endif]>{text}<o:p></o:p></p>"
+    )
+
+
+def test_lists_of_word_keep_their_levels_kinds_and_numbers() -> None:
+    first = (
+        word_item(1, "1.", "one") + word_item(2, "o", "sub") + word_item(3, "§", "subsub") + word_item(1, "2.", "two")
+    )
+    later = "<p class=MsoNormal>Then:</p>" + word_item(1, "3.", "three")
+    assert rendered(first + later) == (
+        "<ol><li>one<ul><li>sub<ul><li>subsub</li></ul></li></ul></li><li>two</li></ol><p>Then:</p>"
+        '<ol start="3"><li>three</li></ol>'
+    )
+
+
+def test_items_of_one_line_in_a_block_make_a_close_list() -> None:
+    assert of_html("<ul><li><div>a</div></li><li><div>b</div><div>c</div></li></ul>").content == "- a\n- b  \n  c"
+
+
+def test_cells_stay_in_their_columns_where_others_span_several() -> None:
+    table = (
+        "<tr><td colspan=2>sum</td><td>5</td></tr><tr><td rowspan=2>a</td><td>b</td><td>2</td></tr><tr><td>c<td>3</tr>"
+    )
+    assert re.sub(r" +", " ", of_html(f"<table>{table}</table>").content) == (
+        "| sum | | 5 |\n| --- | --- | --- |\n| a | b | 2 |\n| | c | 3 |"
+    )
+
+
+@pytest.mark.parametrize("cell", ["<td>a" * 5_000, "<td colspan=99>a" * 50])
+def test_a_table_wider_than_any_page_is_not_filled_up(cell: str) -> None:
+    html = f"<table><tr>{cell}</tr>{'<tr><td>b<td>c' * 3_000}</table>"
+    assert len(of_html(html).body) < 10 * len(html)
+
+
+@pytest.mark.parametrize(
+    ("tag", "inside"),
+    [
+        ("b", "<strong>{}</strong>"),
+        ("i", "<em>{}</em>"),
+        ('a href="https://x.example/"', '<a href="https://x.example/">{}</a>'),
+    ],
+)
+def test_a_link_or_emphasis_around_blocks_reaches_into_them(tag: str, inside: str) -> None:
+    html = f"<{tag}><div>a</div><div>b</div></{tag[0]}><p>c</p>"
+    assert rendered(html) == f"<p>{inside.format('a')}<br>{inside.format('b')}</p><p>c</p>"
+
+
+@pytest.mark.parametrize("style", ["pre", "pre-wrap", "pre-line"])
+def test_line_ends_that_a_style_shows_are_lines(style: str) -> None:
+    html = f'<table><tr><td style="white-space: {style}">Name: A\nRoom: 4\n\nHelp</td></tr></table>'
+    assert of_html(html).content == "Name: A  \nRoom: 4\n\nHelp"
+
+
+def test_line_ends_between_blocks_are_none_whatever_the_style() -> None:
+    assert of_html('<div style="white-space:pre-wrap">\n<div>a</div>\n<div>b</div>\n</div>').content == "a  \nb"
+
+
+def test_blanks_that_set_columns_stay_in_preformatted_text() -> None:
+    content = of_html("<pre wrap>item   count\ntoner  2\n  black</pre>").content
+    assert content.replace("\u00a0", " ") == "item   count  \ntoner  2  \n  black"
+
+
+def test_code_in_preformatted_text_is_code_though_it_is_the_whole_mail() -> None:
+    assert of_html("<pre><code>a  *b*\n  c</code></pre>").content == "```\na  *b*\n  c\n```"
