@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from lxml import etree
 
+from ingest.reply import signs
 from ingest.reply.escape import BLANK, VERBATIM, is_markup
 from ingest.reply.tree import BLOCKS, Element, names, text_of
 
@@ -22,7 +23,7 @@ _TAGS = names(
 )
 _DROPPED = names(
     "head script style title meta link base template noscript iframe frame frameset object embed applet video audio"
-    " source canvas svg math map area input select textarea datalist colgroup col dialog"
+    " source canvas svg math map area select textarea datalist colgroup col dialog"
 )
 _RENAMED = (
     {
@@ -69,6 +70,8 @@ def clean(root: Element, pictures: Mapping[str, str]) -> None:
             _blank(element)
         elif element.tag == "img":
             _picture(element, style, pictures)
+        elif element.tag == "input":
+            _field(element)
         elif element.tag == "a":
             _link(element)
         elif element.tag == "pre" and not _is_prose(element, style, prose):
@@ -143,6 +146,8 @@ def _rename(element: Element, style: str) -> None:
     if "mso-list:ignore" in style:
         _word_bullet(element)
         return
+    if element.text and not len(element):
+        element.text = _said(element, element.text, style)
     tag = _meant(element, style)
     tag = _RENAMED.get(tag, tag)
     numbers = _numbers(element, tag, style)
@@ -150,6 +155,13 @@ def _rename(element: Element, style: str) -> None:
     element.tag = tag if tag in _TAGS else "span"
     for name, value in numbers:
         element.set(name, value)
+
+
+def _said(element: Element, text: str, style: str) -> str:
+    """The text of an element whose place or font is part of what it says."""
+    if element.tag in ("sup", "sub"):
+        return signs.placed(element.tag, text)
+    return signs.pictographs(text) if signs.is_symbol_font(style, element.get("face", "")) else text
 
 
 def _numbers(element: Element, tag: str, style: str) -> list[tuple[str, str]]:
@@ -228,9 +240,22 @@ def safe_address(address: str) -> str:
     return address if _PLAIN_ADDRESS.fullmatch(address) else quote(address, safe=_ADDRESS_SIGNS, errors="replace")
 
 
+def _field(element: Element) -> None:
+    """Of a form only its boxes say something: which one was ticked."""
+    box = element.get("type", "").lower() == "checkbox"
+    ticked = element.get("checked") is not None
+    _blank(element)
+    if box:
+        element.text = "☑" if ticked else "☐"
+
+
 def _picture(element: Element, style: str, pictures: Mapping[str, str]) -> None:
     """A picture keeps its place; one that nobody can see only reports that the mail was opened, and goes."""
     source, shown = element.get("src", "").strip(), element.get("alt", "")
+    if signs.is_emoji(shown):
+        _blank(element)
+        element.text = shown
+        return
     tiny = element.get("width", "") in _TINY or element.get("height", "") in _TINY or _TINY_STYLE.search(style)
     identifier = source[4:] if source[:4].lower() == "cid:" else ""
     name = " ".join(_NAME.findall(pictures.get(identifier, "") or shown))[:200] or "image"

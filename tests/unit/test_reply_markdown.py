@@ -176,3 +176,25 @@ def test_blanks_that_set_columns_stay_in_preformatted_text() -> None:
 
 def test_code_in_preformatted_text_is_code_though_it_is_the_whole_mail() -> None:
     assert of_html("<pre><code>a  *b*\n  c</code></pre>").content == "```\na  *b*\n  c\n```"
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ('<img data-emoji="😀" alt="😀" src="https://fonts.gstatic.example/1f600/72.png" width=72>', "😀"),
+        ('<img class="EmojiInsert" alt="👍🏽" src="cid:emoji">', "👍🏽"),
+        ('<img alt="1️⃣" src="https://a.example/1.png">', "1️⃣"),
+        ("<span style='font-family:Wingdings'>J</span>", "🙂"),
+        ("<span style='font-family:Wingdings'><span style='mso-symbol-font-family:Wingdings'>à</span></span>", "→"),
+        ('<font face="Wingdings">L</font>', "🙁"),
+        ("10<sup>6</sup> m<sup>2</sup>, H<sub>2</sub>O, 1<sup>st</sup>", "10⁶ m², H₂O, 1st"),
+        ('<input type="checkbox" checked> done <input type=checkbox> open <input value="x">', "☑ done ☐ open"),
+        ("he said <q>no</q>", 'he said "no"'),
+    ],
+)
+def test_what_a_picture_a_font_or_a_place_says_is_said_in_characters(html: str, text: str) -> None:
+    assert of_html(f"<p>{html}</p>").content == text
+
+
+def test_a_picture_with_words_is_a_picture() -> None:
+    assert of_html('<img alt="😀 team" src="https://a.example/t.png">').content.startswith("![")
