@@ -26,6 +26,10 @@ MAX_FILENAME_CHARACTERS = 200
 MAX_DEFECTS = 100
 MAX_BASE64_BLOCKS = 10_000
 """Each with a padding of its own, in one part."""
+MAX_UUENCODED = 500
+"""Files taken out of one text; the rest of it stays text."""
+MAX_PROPERTIES = 10_000
+"""Read from one block of TNEF."""
 MAX_RECIPIENTS = 1000
 """Reported in one delivery report."""
 MAX_EVENTS = 20

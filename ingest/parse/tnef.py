@@ -6,10 +6,11 @@ cost the attachments, as it does in the libraries for it.
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from ingest.parse import rtf
-from ingest.parse.limits import MAX_PARTS
+from ingest.parse.limits import MAX_PARTS, MAX_PROPERTIES
 
 SIGNATURE = 0x223E9F78
 _HEADER = struct.Struct("<IH")
@@ -105,7 +106,7 @@ def _read_message(octets: bytes) -> _Message:
         elif identifier == _BODY:
             message.bodies.append(data)
         elif identifier == _MESSAGE_PROPERTIES:
-            properties.update({found.identifier: found for found in _properties(data)})
+            properties.update(_by_identifier(data))
         elif identifier == _ATTACH_REND_DATA and len(message.attachments) < MAX_PARTS:
             message.attachments.append(_Attachment({}, [], []))
         elif message.attachments:
@@ -119,7 +120,11 @@ def _add(attachment: _Attachment, identifier: int, data: bytes) -> None:
     elif identifier == _ATTACH_DATA:
         attachment.data.append(data)
     elif identifier == _ATTACH_PROPERTIES:
-        attachment.properties.update({found.identifier: found for found in _properties(data)})
+        attachment.properties.update(_by_identifier(data))
+
+
+def _by_identifier(data: bytes) -> dict[int, _Property]:
+    return {found.identifier: found for found in islice(_properties(data), MAX_PROPERTIES)}
 
 
 def _attributes(octets: bytes) -> Iterator[tuple[int, bytes]]:

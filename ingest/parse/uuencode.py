@@ -4,6 +4,8 @@ import binascii
 import re
 from typing import NamedTuple
 
+from ingest.parse.limits import MAX_UUENCODED
+
 _BEGIN = re.compile(rb"^begin [0-7]{3,4} ([^\r\n]{1,200})\r?\n(?=[!-`][ -`]*\r?\n)", re.MULTILINE)
 _END = re.compile(rb"^end[ \t]*\r?$", re.MULTILINE)
 
@@ -23,13 +25,16 @@ class Split(NamedTuple):
 
 
 def split(text: bytes) -> Split:
-    """Take complete ``begin`` to ``end`` blocks out of a text."""
+    """Take complete ``begin`` to ``end`` blocks out of a text, up to a limit."""
     if b"begin " not in text:
         return Split(text, ())
     kept: list[bytes] = []
     files: list[File] = []
     start = 0
-    while (begin := _BEGIN.search(text, start)) and (end := _END.search(text, begin.end())):
+    while len(files) < MAX_UUENCODED and (begin := _BEGIN.search(text, start)):
+        end = _END.search(text, begin.end())
+        if end is None:
+            break
         kept.append(text[start : begin.start()])
         files.append(File(begin[1], decode_lines(text[begin.end() : end.start()])))
         start = end.end()

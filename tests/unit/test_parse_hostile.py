@@ -12,7 +12,7 @@ from mailparser import MailParser
 from ingest.message import ParsedMessage
 from ingest.parse import addresses, assembly, attachment, parse
 from ingest.parse.defects import INTERNAL, NESTED
-from ingest.parse.limits import MAX_FIELDS, MAX_PARTS
+from ingest.parse.limits import MAX_FIELDS, MAX_PARTS, MAX_UUENCODED
 from tests.fixture_mails import load
 from tests.parsing import entity, html, in_base64, mail, multipart, plain, words
 
@@ -109,6 +109,13 @@ ATTACKS: dict[str, Callable[[], bytes]] = {
             b"\x78\x9f\x3e\x22\x01\x00" + b"\x02\x02\x90\x06\x00\x00\x00\x00\x00\x00\x00" * 100_000,
         )
     ),
+    "TNEF of a million properties": lambda: mail(
+        entity(
+            "application/ms-tnef",
+            b"\x78\x9f\x3e\x22\x01\x00\x01\x03\x90\x06\x00\xff\xff\xff\x7f\xff\xff\xff\x7f"
+            + b"\x03\x00\x01\x10\x00\x00\x00\x00" * MiB,
+        )
+    ),
     "ASN.1 without end": lambda: mail(entity("application/pkcs7-mime", b"\x30\x80" * MiB)),
     "calendar of 100,000 events": lambda: mail(entity("text/calendar", b"BEGIN:VEVENT\r\nEND:VEVENT\r\n" * 100_000)),
     "bounce of nothing but identifiers": lambda: mail(
@@ -140,6 +147,14 @@ def test_what_lies_too_deep_is_told_and_kept_as_a_file() -> None:
     message = parse(content)
     assert NESTED in words(message)
     assert any(b"deep" in attachment(content, each.part) for each in message.attachments)
+
+
+def test_uuencoded_files_beyond_the_limit_stay_in_the_text() -> None:
+    files = "".join(f"begin 644 f{number}\n%=&]N97(\n`\nend\n" for number in range(MAX_UUENCODED + 2))
+    message = parse(mail(plain(files)))
+    assert len(message.attachments) == MAX_UUENCODED
+    assert f"begin 644 f{MAX_UUENCODED}\n" in (message.text or "")
+    assert f"begin 644 f{MAX_UUENCODED + 1}\n" in (message.text or "")
 
 
 def test_nested_attachments_do_not_multiply_in_memory() -> None:
