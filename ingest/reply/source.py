@@ -9,7 +9,7 @@ from ingest.message import Calendar, ParsedMessage
 from ingest.reply.escape import plain_markdown
 from ingest.reply.lines import Line, split
 from ingest.reply.markdown import Page
-from ingest.reply.tree import Unreadable
+from ingest.reply.tree import CONTROL, Unreadable
 
 TEXT_LIMIT = 4_000_000
 """Characters of text that are read line by line. A longer body is kept whole."""
@@ -69,7 +69,7 @@ def _read_page(message: ParsedMessage, text: str, *, briefly: bool) -> Body | No
 def bare(html: str) -> str:
     """The text of HTML that is too large or too deep to be read as a tree: tags out, line breaks kept, and nothing
     left that a renderer could take for a tag."""
-    text = _TAG.sub(" ", _BREAK.sub("\n", _UNSEEN.sub("", html)))
+    text = _TAG.sub(" ", _BREAK.sub("\n", _UNSEEN.sub("", CONTROL.sub("", html))))
     return "\n".join(map(plain_markdown, unescape(text).split("\n")))
 
 

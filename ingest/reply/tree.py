@@ -14,7 +14,10 @@ _ATTRIBUTES = 150
 Element = etree._Element
 
 _LONG = re.compile(rf"<([a-zA-Z][a-zA-Z0-9:]{{0,20}})\s([^<>]{{{_LONG_TAG},}})>")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufdd0-\ufdef\ufffe\uffff]")
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufdd0-\ufdef\ufffe\uffff]")
+"""Nobody writes them; some are signs of ours until the Markdown is made."""
+_CONTROL_ENTITY = re.compile(r"&#(?:x0*f|0*6)", re.IGNORECASE)
+"""Maybe one of them."""
 
 
 def names(listed: str) -> frozenset[str]:
@@ -37,7 +40,7 @@ def parse(html: str) -> Element | None:
         raise Unreadable("HTML over the size limit")
     if html.count("<") + html.count("\n") > _PIECES_LIMIT:
         raise Unreadable("HTML with too many tags or lines")
-    html = _LONG.sub(_spare_attributes, _CONTROL.sub("", html))
+    html = _LONG.sub(_spare_attributes, CONTROL.sub("", html))
     parser = etree.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
     try:
         root = etree.fromstring(html.encode("utf-8", "replace"), parser)
@@ -47,6 +50,8 @@ def parse(html: str) -> Element | None:
         raise Unreadable("HTML nested too deeply")
     if root is not None:
         _adopt(root)
+        if _CONTROL_ENTITY.search(html):
+            _drop_controls(root)
         etree.strip_elements(root, "head", "script", "style", "title", with_tail=False)
     return root
 
@@ -56,6 +61,14 @@ def _adopt(root: Element) -> None:
     for sibling in list(root.itersiblings()):
         sibling.tag = "div"
         root.append(sibling)
+
+
+def _drop_controls(root: Element) -> None:
+    for element in root.iter():
+        element.text = element.text and CONTROL.sub("", element.text)
+        element.tail = element.tail and CONTROL.sub("", element.tail)
+        for name, value in element.items():
+            element.set(name, CONTROL.sub("", str(value)))
 
 
 def _spare_attributes(tag: re.Match[str]) -> str:

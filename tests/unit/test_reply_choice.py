@@ -142,3 +142,9 @@ def test_what_stands_behind_the_end_of_the_html_is_read_in_its_place() -> None:
     assert of_html(two).content == "first\n\nsecond\n\nthird"
     quoted = "<html><body>Yes.<div id=divRplyFwdMsg>From: A</div><div>old</div></body></html><p>footer</p>"
     assert (of_html(quoted).content, "footer" in of_html(quoted).elided) == ("Yes.", True)
+
+
+def test_signs_of_ours_cannot_be_written_as_entities() -> None:
+    reply = of_html("<p>a&#xfdd0;0&#xfdd2;b&#64979;&lt;b> <img src=cid:x alt='c&#xfdd3;'></p><hr id=stopSpelling>old")
+    assert (reply.content, reply.how) == ("a0b\\<b> ![c](cid:x)", "html: hr stopSpelling")
+    assert of_html("<div>" * 5_000 + "\ufdd3&lt;b>").content == "\\<b>"
