@@ -19,6 +19,8 @@ def settle(root: Element) -> None:
     etree.strip_tags(root, "span")
     _thin_out(root)
     etree.strip_tags(root, "span")
+    for element in list(root.iter("code")):
+        _join(element)
     for element in reversed(list(root.iter(*_EMPHASIS, "a"))):
         _end_with_line(element)
     for element in reversed(list(root.iter(*_EMPHASIS))):
@@ -37,9 +39,23 @@ def _thin_out(root: Element) -> None:
             outer = frozenset()
         elif element.tag in outer or (element.tag in _EMPHASIS and _is_empty(element)):
             element.tag = "span"
-        elif element.tag in _EMPHASIS:
+        elif element.tag in _EMPHASIS or element.tag == "code":
             outer |= {element.tag}
         stack.extend((child, outer) for child in element)
+
+
+def _join(code: Element) -> None:
+    """Two pieces of code side by side are one: the signs between them would be one sign."""
+    previous, parent = code.getprevious(), code.getparent()
+    if previous is None or parent is None or previous.tag != "code" or previous.tail:
+        return
+    if len(previous):
+        previous[-1].tail = (previous[-1].tail or "") + (code.text or "")
+    else:
+        previous.text = (previous.text or "") + (code.text or "")
+    previous.extend(list(code))
+    previous.tail, code.tail = code.tail, None
+    parent.remove(code)
 
 
 def _end_with_line(element: Element) -> None:

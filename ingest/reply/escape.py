@@ -47,6 +47,8 @@ def _part_from_exclamation(link: Element) -> None:
     previous, parent = link.getprevious(), link.getparent()
     if previous is not None and (previous.tail or "").endswith("!"):
         previous.tail = f"{(previous.tail or '')[:-1]}{ESCAPE}!"
+    elif previous is None and parent is not None and parent.tag == "code" and not parent.text:
+        _part_from_exclamation(parent)  # the conversion puts the link outside
     elif previous is None and parent is not None and (parent.text or "").endswith("!"):
         parent.text = f"{(parent.text or '')[:-1]}{ESCAPE}!"
 

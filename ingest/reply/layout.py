@@ -5,7 +5,7 @@ from collections.abc import Set
 
 from lxml import etree
 
-from ingest.reply.tree import BLOCKS, Element, names
+from ingest.reply.tree import BLOCKS, END, Element, names
 
 _UNHOLDING = names("b i s q a code span h1 h2 h3 h4 h5 h6")
 _HANDED = names("b i s a")
@@ -13,6 +13,7 @@ _HOLDING_TEXT = names("div p h1 h2 h3 h4 h5 h6 li td th dt dd")
 _LINED = names("html body div td th li blockquote")
 _GROUPS = names("thead tbody tfoot")
 _TABLE = names("table thead tbody tfoot tr td th")
+_HOMES = {"td": names("tr"), "th": names("tr"), "tr": _GROUPS | {"table"}} | dict.fromkeys(_GROUPS, names("table"))
 _LEVELS = names("blockquote ul ol")
 _DEEPEST = 30
 _TABLE_CELLS = 400
@@ -26,13 +27,7 @@ def shape(root: Element) -> None:
     """Change the tree in place; it holds only what ``clean`` leaves."""
     _flatten(root)
     elements = list(root.iter())
-    for element in elements:
-        if element.tag == "table" and not is_data(element):
-            _place(element)
-        elif element.tag in ("ul", "ol"):
-            _take_in(element)
-            if not _is_list(element):
-                element.tag = "div"
+    _sort_out(elements)
     holders = _holders(elements)
     _hand_down(root, holders)
     for element in elements:
@@ -42,6 +37,20 @@ def shape(root: Element) -> None:
         if element in holders and element.tag in _LINED:
             _lists(element)
             _lines(element, holders)
+
+
+def _sort_out(elements: list[Element]) -> None:
+    """Tables and lists are what they seem, or blocks; so are their parts."""
+    for element in elements:
+        parent = element.getparent()
+        if parent is not None and element.tag in _HOMES and parent.tag not in _HOMES[element.tag]:
+            element.tag = "div"
+        elif element.tag == "table" and not is_data(element):
+            _place(element)
+        elif element.tag in ("ul", "ol"):
+            _take_in(element)
+            if not _is_list(element):
+                element.tag = "div"
 
 
 def _flatten(root: Element) -> None:
@@ -77,7 +86,7 @@ def _hand_down(root: Element, holders: Set[Element]) -> None:
             if element.tag in _HANDED:
                 outer = outer | {element.tag: element}
             stack.extend((child, outer) for child in element)
-        elif element.tag in _HOLDING_TEXT:
+        elif element.tag in _HOLDING_TEXT and END not in (element.text or ""):
             for given in outer.values():
                 _fill(element, given)
 

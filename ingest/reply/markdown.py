@@ -12,10 +12,9 @@ from ingest.reply.emphasis import settle
 from ingest.reply.escape import escape, with_backslashes
 from ingest.reply.layout import is_data, shape
 from ingest.reply.lines import Kind, Line, Mark
-from ingest.reply.tree import Element, Unreadable, parse
+from ingest.reply.tree import CLOSE, END, OPEN, Element, Unreadable, parse
 
-_OPEN, _CLOSE, _END = "\ufdd0", "\ufdd1", "\ufdd2"
-_SENTINEL = re.compile("([\ufdd0\ufdd1])([0-9]+)\ufdd2")
+_SENTINEL = re.compile(f"([{OPEN}{CLOSE}])([0-9]+){END}")
 _DECORATION = re.compile(r"[\s>|\-*+]*|\s*\d+\.\s*")
 _BLANK = "> \u00a0\n"
 _OPTIONS = ConversionOptions(extract_metadata=False, max_depth=1_000)
@@ -71,8 +70,8 @@ def _adds(root: Element, text: str) -> bool:
 
 def _enclose(element: Element, number: int, kind: Kind) -> None:
     """Put a paragraph before and behind an element that says which mark begins and ends here."""
-    before = _sentinel(_OPEN, number)
-    after = _sentinel(_CLOSE, number) if kind not in (Kind.REST, Kind.FORWARD) else None
+    before = _sentinel(OPEN, number)
+    after = _sentinel(CLOSE, number) if kind not in (Kind.REST, Kind.FORWARD) else None
     if element.getparent() is None or element.tag in ("td", "th", "tr", "li", "body"):
         before.tail, element.text = element.text, None
         element.insert(0, before)
@@ -87,7 +86,7 @@ def _enclose(element: Element, number: int, kind: Kind) -> None:
 
 def _sentinel(sign: str, number: int) -> Element:
     paragraph = etree.Element("p")
-    paragraph.text = f"{sign}{number}{_END}"
+    paragraph.text = f"{sign}{number}{END}"
     return paragraph
 
 
@@ -110,7 +109,7 @@ class _Unmarking:
     def lines(self, markdown: str) -> list[Line]:
         fenced = False
         for text in markdown.strip("\n").split("\n"):
-            if _END in text:
+            if END in text:
                 self._split(text)
             elif fenced or text.strip(_BLANK):
                 self._add(text)
@@ -130,7 +129,7 @@ class _Unmarking:
         self._add_beside(text[at:])
 
     def _turn(self, sign: str, number: int) -> None:
-        if sign == _OPEN:
+        if sign == OPEN:
             self._open.append(number)
             self._lines += self._taken.get(number, ())
         elif number in self._open:

@@ -19,6 +19,9 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufdd0-\ufdef\ufffe\uffff]
 _CONTROL_ENTITY = re.compile(r"&#(?:x0*f|0*6)", re.IGNORECASE)
 """Maybe one of them."""
 
+OPEN, CLOSE, END = "\ufdd0", "\ufdd1", "\ufdd2"
+"""Around a number, in a paragraph of its own: here a mark of this number begins or ends."""
+
 
 def names(listed: str) -> frozenset[str]:
     """The tags in a list of words."""

@@ -64,6 +64,19 @@ def test_the_address_of_a_link_is_the_one_that_was_written() -> None:
     )
 
 
+def test_a_cell_outside_a_table_is_a_block() -> None:
+    assert of_html('<th>New!</th><a href="https://x.example/">here</a>').content == "New!\n\n[here](https://x.example/)"
+
+
+def test_pieces_of_code_side_by_side_are_one() -> None:
+    assert of_html("<code>a</code><code>`&lt;b&gt;</code><code>c<kbd>d</kbd></code>").content == "``a`<b>cd``"
+
+
+def test_what_is_quoted_inside_a_link_is_not_the_words_of_the_link() -> None:
+    reply = of_html('<p>Yes</p><a href="https://x.example/"><img src="cid:x" id="divRplyFwdMsg"></a><p>old ![</p>')
+    assert (reply.content, "](https" in reply.body) == ("Yes", False)
+
+
 @pytest.mark.parametrize(
     ("html", "shown"),
     [
