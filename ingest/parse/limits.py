@@ -28,8 +28,10 @@ MAX_BASE64_BLOCKS = 10_000
 """Each with a padding of its own, in one part."""
 MAX_UUENCODED = 500
 """Files taken out of one text; the rest of it stays text."""
+MAX_ATTRIBUTES = 3_000
+"""Read from one TNEF; one of more stays as a file, too."""
 MAX_PROPERTIES = 10_000
-"""Read from one block of TNEF."""
+"""Read from one attribute of TNEF."""
 MAX_RECIPIENTS = 1000
 """Reported in one delivery report."""
 MAX_EVENTS = 20

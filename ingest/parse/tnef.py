@@ -10,7 +10,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from ingest.parse import rtf
-from ingest.parse.limits import MAX_PARTS, MAX_PROPERTIES
+from ingest.parse.limits import MAX_ATTRIBUTES, MAX_PARTS, MAX_PROPERTIES
 
 SIGNATURE = 0x223E9F78
 _HEADER = struct.Struct("<IH")
@@ -90,9 +90,12 @@ def read(octets: bytes) -> tuple[Content, ...] | None:
 
 
 def is_whole(octets: bytes) -> bool:
-    """Whether the container's blocks follow each other up to its end; nothing in it can hide behind damage, then."""
+    """Whether the container's blocks follow each other up to its end, no more of them than are read: nothing in it can
+    hide behind damage, then."""
     position = _HEADER.size
-    while position + _ATTRIBUTE.size <= len(octets) and octets[position] in _LEVELS:
+    for _ in range(MAX_ATTRIBUTES):
+        if position + _ATTRIBUTE.size > len(octets) or octets[position] not in _LEVELS:
+            break
         position += _ATTRIBUTE.size + _ATTRIBUTE.unpack_from(octets, position)[3] + _CHECKSUM
     return position <= len(octets) and not octets[position:].strip(b"\0\r\n")
 
@@ -100,7 +103,7 @@ def is_whole(octets: bytes) -> bool:
 def _read_message(octets: bytes) -> _Message:
     codepage, properties = 1252, dict[int, _Property]()
     message = _Message(codepage, properties, [], [])
-    for identifier, data in _attributes(octets):
+    for identifier, data in islice(_attributes(octets), MAX_ATTRIBUTES):
         if identifier == _OEM_CODEPAGE and len(data) >= _UINT32.size:
             message = message._replace(codepage=_UINT32.unpack_from(data)[0])
         elif identifier == _BODY:

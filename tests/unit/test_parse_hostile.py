@@ -12,7 +12,7 @@ from mailparser import MailParser
 from ingest.message import ParsedMessage
 from ingest.parse import addresses, assembly, attachment, parse
 from ingest.parse.defects import INTERNAL, NESTED
-from ingest.parse.limits import MAX_FIELDS, MAX_PARTS, MAX_UUENCODED
+from ingest.parse.limits import MAX_ATTRIBUTES, MAX_FIELDS, MAX_PARTS, MAX_UUENCODED
 from tests.fixture_mails import load
 from tests.parsing import entity, html, in_base64, mail, multipart, plain, words
 
@@ -155,6 +155,12 @@ def test_uuencoded_files_beyond_the_limit_stay_in_the_text() -> None:
     assert len(message.attachments) == MAX_UUENCODED
     assert f"begin 644 f{MAX_UUENCODED}\n" in (message.text or "")
     assert f"begin 644 f{MAX_UUENCODED + 1}\n" in (message.text or "")
+
+
+def test_a_tnef_of_more_than_is_read_stays_as_a_file_beside_what_was_taken_out() -> None:
+    container = b"\x78\x9f\x3e\x22\x01\x00" + b"\x02\x02\x90\x06\x00\x00\x00\x00\x00\x00\x00" * (MAX_ATTRIBUTES + 1)
+    message = parse(mail(multipart("mixed", plain("hi"), in_base64("application/ms-tnef", container))))
+    assert any(found.size == len(container) for found in message.attachments)
 
 
 def test_nested_attachments_do_not_multiply_in_memory() -> None:
