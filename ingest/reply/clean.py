@@ -7,6 +7,7 @@ pixels are gone.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import quote
 
 from lxml import etree
@@ -41,7 +42,8 @@ _RENAMED = (
     | dict.fromkeys(names("center section article header footer main aside nav figure figcaption form fieldset"), "div")
     | dict.fromkeys(names("address dl dt dd details summary caption"), "div")
 )
-_NUMBERS = {"ol": {"start": 5}, "td": {"colspan": 2, "rowspan": 2}, "th": {"colspan": 2, "rowspan": 2}}
+_SPANS = {"colspan": 2, "rowspan": 2}
+_NUMBERS = {"li": {"level": 1}, "ol": {"start": 5}, "td": _SPANS, "th": _SPANS}
 """Attributes that say where something stands, with the digits that are believed."""
 _LEVEL = re.compile(r"mso-list:[^;]{0,20}level([1-9])")
 _LINES_KEPT = re.compile(r"white-space:(?:pre|break-spaces)")
@@ -64,8 +66,7 @@ def clean(root: Element, pictures: Mapping[str, str]) -> None:
     stack = [(root, False)]
     while stack:
         element, lined = stack.pop()
-        given = element.get("style")
-        style = "".join(given[:2_000].lower().split()) if given else ""
+        style = _bare_style(element.get("style", ""))
         if not isinstance(element.tag, str) or element.tag in _DROPPED or _is_hidden(element, style):
             _blank(element)
         elif element.tag == "img":
@@ -81,7 +82,14 @@ def clean(root: Element, pictures: Mapping[str, str]) -> None:
                 lined = True
                 _break_lines(element)
             _rename(element, style)
-        stack.extend((child, lined) for child in element)
+        if len(element):
+            stack.extend([(child, lined) for child in element])
+
+
+@lru_cache(maxsize=100)
+def _bare_style(style: str) -> str:
+    """In lower case and without spaces; a mail has few different ones."""
+    return "".join(style[:2_000].lower().split())
 
 
 def _text_size(element: Element) -> int:
@@ -150,7 +158,7 @@ def _rename(element: Element, style: str) -> None:
         element.text = _said(element, element.text, style)
     tag = _meant(element, style)
     tag = _RENAMED.get(tag, tag)
-    numbers = _numbers(element, tag, style)
+    numbers = _numbers(element, tag, style) if tag in _NUMBERS else ()
     element.attrib.clear()
     element.tag = tag if tag in _TAGS else "span"
     for name, value in numbers:
@@ -167,7 +175,7 @@ def _said(element: Element, text: str, style: str) -> str:
 def _numbers(element: Element, tag: str, style: str) -> list[tuple[str, str]]:
     if tag == "li":
         return [("level", level) for level in _LEVEL.findall(style)[:1]]
-    given = [(name, element.get(name, ""), digits) for name, digits in _NUMBERS.get(tag, {}).items()]
+    given = [(name, element.get(name, ""), digits) for name, digits in _NUMBERS[tag].items()]
     return [(name, value) for name, value, digits in given if value.isdecimal() and len(value) <= digits]
 
 

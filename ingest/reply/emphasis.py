@@ -41,7 +41,8 @@ def _thin_out(root: Element) -> None:
             element.tag = "span"
         elif element.tag in _EMPHASIS or element.tag == "code":
             outer |= {element.tag}
-        stack.extend((child, outer) for child in element)
+        if len(element):
+            stack.extend([(child, outer) for child in element])
 
 
 def _join(code: Element) -> None:

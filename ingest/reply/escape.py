@@ -39,7 +39,8 @@ def escape(root: Element) -> None:
             element.tail = outside(element.tail)
         if element.tag == VERBATIM:
             element.tag = "span"
-        stack.extend((child, inside, escaped) for child in element)
+        if len(element):
+            stack.extend([(child, inside, escaped) for child in element])
 
 
 def _part_from_exclamation(link: Element) -> None:

@@ -25,7 +25,8 @@ _BLANK = "\u00a0\u200b\ufeff \t\r\n"
 
 def shape(root: Element) -> None:
     """Change the tree in place; it holds only what ``clean`` leaves."""
-    _flatten(root)
+    if sum(1 for _ in root.iter(*_LEVELS)) > _DEEPEST:
+        _flatten(root)
     elements = list(root.iter())
     _sort_out(elements)
     holders = _holders(elements)
@@ -61,7 +62,7 @@ def _flatten(root: Element) -> None:
         depth += element.tag in _LEVELS
         if depth > _DEEPEST and element.tag in _LEVELS | {"li"}:
             element.tag = "div"
-        stack.extend((child, depth) for child in element)
+        stack.extend([(child, depth) for child in element])
 
 
 def _holders(elements: list[Element]) -> set[Element]:
@@ -85,7 +86,7 @@ def _hand_down(root: Element, holders: Set[Element]) -> None:
         if element in holders:
             if element.tag in _HANDED:
                 outer = outer | {element.tag: element}
-            stack.extend((child, outer) for child in element)
+            stack.extend([(child, outer) for child in element])
         elif element.tag in _HOLDING_TEXT and END not in (element.text or ""):
             for given in outer.values():
                 _fill(element, given)
