@@ -12,7 +12,7 @@ _SPAN = re.compile(
     | \[((?:[^\[\]\\\n]|\\.|\[[^\[\]\\\n]*\])*)\]                   # 2: the words of a link
       \((?:<([^<>\n]*)>|([^()\s<>]*))\)                             # 3, 4: its address
     | \\([!-/:-@\[-`{-~])                                           # 5: a character that is no sign
-    | \*{1,3} | ~~                                                  # emphasis
+    | \*{1,3}(?=\S) | (?<=\S)\*{1,3} | ~~                           # emphasis
     """,
     re.VERBOSE,
 )

@@ -19,6 +19,7 @@ def as_text(html: str) -> str:
         ("<p>one<br>two</p>", "one\ntwo"),
         ("<ul><li>one</li><li>two</li></ul>", "- one\n- two"),
         ("<p>1. no list</p>", "1. no list"),
+        ("<p>2 * 3 is <b>6</b></p><ul><li>a<ul><li>b</li></ul></li></ul>", "2 * 3 is 6\n\n- a\n  * b"),
         (
             "<p>see <a href='https://a.example/x(1)'>the [new] page</a></p>",
             "see the [new] page <https://a.example/x%281%29>",
