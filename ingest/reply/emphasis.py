@@ -19,8 +19,9 @@ def settle(root: Element) -> None:
     etree.strip_tags(root, "span")
     _thin_out(root)
     etree.strip_tags(root, "span")
-    for element in list(root.iter("code")):
+    for element in root.iter("code"):
         _join(element)
+    etree.strip_tags(root, "span")
     for element in reversed(list(root.iter(*_EMPHASIS, "a"))):
         _end_with_line(element)
     for element in reversed(list(root.iter(*_EMPHASIS))):
@@ -46,17 +47,17 @@ def _thin_out(root: Element) -> None:
 
 
 def _join(code: Element) -> None:
-    """Two pieces of code side by side are one: the signs between them would be one sign."""
-    previous, parent = code.getprevious(), code.getparent()
-    if previous is None or parent is None or previous.tag != "code" or previous.tail:
+    """Pieces of code side by side are one: the signs between them would be one sign."""
+    run = [code]
+    while not run[-1].tail and (following := run[-1].getnext()) is not None and following.tag == "code":
+        run.append(following)
+    parent = code.getparent()
+    if len(run) == 1 or parent is None:
         return
-    if len(previous):
-        previous[-1].tail = (previous[-1].tail or "") + (code.text or "")
-    else:
-        previous.text = (previous.text or "") + (code.text or "")
-    previous.extend(list(code))
-    previous.tail, code.tail = code.tail, None
-    parent.remove(code)
+    code.tail, run[-1].tail = run[-1].tail, None
+    for piece in run[1:]:
+        piece.tag = "span"
+        code.append(piece)
 
 
 def _end_with_line(element: Element) -> None:
