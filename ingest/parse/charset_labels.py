@@ -5,15 +5,17 @@ subset stands for its superset (gb2312 for GB 18030, latin1 for cp1252), because
 characters under the subset's name.
 """
 
+from encodings.aliases import aliases
+
 from ingest.parse.chinese import EUC_TW, ISO_2022_CN
 
 _LABELS = {
     "utf_8": (
-        "utf-8 utf8 unicode-1-1-utf-8 unicode11utf8 unicode20utf8 x-unicode20utf8 utf-8-mac utf8mb4 cp65001 unicode "
+        "utf-8 utf8 unicode-1-1-utf-8 unicode11utf8 unicode20utf8 x-unicode20utf8 utf-8-mac utf8mb4 cp65001 "
         "utf-8mb4 utf8mb3 utf-8mb3 unicode-2-0-utf-8 utf-8-strict utf-8-sig utf8-bom cesu-8 utf uft-8 utf=8 utf--8"
     ),
     "utf_7": "utf-7 utf7 unicode-1-1-utf-7 x-unicode-2-0-utf-7 unicode-2-0-utf-7 csunicode11utf7 cp65000",
-    "utf_16": "utf-16 utf16 ucs-2 iso-10646-ucs-2 csunicode cp1200 ucs2 iso-10646 unicode-1-1",
+    "utf_16": "unicode utf-16 utf16 ucs-2 iso-10646-ucs-2 csunicode cp1200 ucs2 iso-10646 unicode-1-1",
     "utf_16_le": "utf-16le utf16le unicodefeff utf-16-le ucs-2le ucs2le x-utf-16le-bom",
     "utf_16_be": "utf-16be utf16be unicodefffe cp1201 utf-16-be ucs-2be ucs2be",
     "utf_32": "utf-32 utf32 ucs-4 iso-10646-ucs-4",
@@ -24,7 +26,7 @@ _LABELS = {
         "cp1252 cp819 csisolatin1 ibm819 iso-8859-1 iso-ir-100 iso8859-1 iso88591 iso_8859-1 iso_8859-1:1987 l1 "
         "latin1 latin-1 windows-1252 x-cp1252 ansi x-ansi 8bit 7bit iso-8859-1-windows-3.1-latin-1 ansi_x3.110-1983 "
         "iso-ir-99 csisoansix3110 iso-latin-1 iso-latin1 isolatin1 latin us-acii ascii-7bit ascii7 cp20127 "
-        "windows-1252-http western"
+        "windows-1252-http western ms-ansi"
     ),
     "iso8859_2": "csisolatin2 iso-8859-2 iso-ir-101 iso8859-2 iso88592 iso_8859-2 iso_8859-2:1987 l2 latin2 latin-2",
     "iso8859_3": "csisolatin3 iso-8859-3 iso-ir-109 iso8859-3 iso88593 iso_8859-3 iso_8859-3:1988 l3 latin3 latin-3",
@@ -44,7 +46,7 @@ _LABELS = {
     ),
     "cp1254": (
         "cp1254 csisolatin5 iso-8859-9 iso-ir-148 iso8859-9 iso88599 iso_8859-9 iso_8859-9:1989 l5 latin5 latin-5 "
-        "windows-1254 x-cp1254"
+        "windows-1254 x-cp1254 ms-turk"
     ),
     "iso8859_10": "csisolatin6 iso-8859-10 iso-ir-157 iso8859-10 iso885910 l6 latin6 latin-6",
     "cp874": (
@@ -59,7 +61,9 @@ _LABELS = {
     "koi8_t": "koi8-t",
     "mac_roman": "csmacintosh mac macintosh x-mac-roman macroman x-macroman mac-roman cp10000",
     "mac_cyrillic": "x-mac-cyrillic x-mac-ukrainian mac-cyrillic maccyrillic cp10007 cp10017",
-    "mac_latin2": "x-mac-ce x-mac-centraleurroman mac-ce x-mac-croatian x-mac-romanian maccentraleurope cp10029",
+    "mac_latin2": "x-mac-ce x-mac-centraleurroman mac-ce macce x-mac-centraleurope maccentraleurope cp10029",
+    "mac_croatian": "x-mac-croatian mac-croatian cp10082",
+    "mac_romanian": "x-mac-romanian mac-romanian cp10010",
     "mac_greek": "x-mac-greek mac-greek macgreek cp10006",
     "mac_turkish": "x-mac-turkish mac-turkish macturkish cp10081",
     "mac_iceland": "x-mac-icelandic mac-iceland cp10079",
@@ -82,12 +86,12 @@ _LABELS = {
     "cp865": "cp865 ibm865",
     "cp866": "866 cp866 csibm866 ibm866 dos-866",
     "cp869": "cp869 ibm869",
-    "cp1250": "cp1250 windows-1250 x-cp1250",
-    "cp1251": "cp1251 windows-1251 x-cp1251",
-    "cp1253": "cp1253 windows-1253 x-cp1253",
-    "cp1255": "cp1255 windows-1255 x-cp1255 x-mac-hebrew cp10005",
-    "cp1256": "cp1256 windows-1256 x-cp1256",
-    "cp1257": "cp1257 windows-1257 x-cp1257",
+    "cp1250": "cp1250 windows-1250 x-cp1250 ms-ee",
+    "cp1251": "cp1251 windows-1251 x-cp1251 ms-cyrl",
+    "cp1253": "cp1253 windows-1253 x-cp1253 ms-greek",
+    "cp1255": "cp1255 windows-1255 x-cp1255 ms-hebr x-mac-hebrew cp10005",
+    "cp1256": "cp1256 windows-1256 x-cp1256 ms-arab",
+    "cp1257": "cp1257 windows-1257 x-cp1257 winbaltrim",
     "cp1258": "cp1258 windows-1258 x-cp1258",
     "ptcp154": "ptcp154 pt154 cp154 cyrillic-asian csptcp154",
     "kz1048": "kz-1048 kz1048 strk1048-2002 rk1048",
@@ -166,7 +170,22 @@ def codec_for(label: str) -> str | None:
     for candidate in (name.replace("_", "-"), name.replace(" ", ""), name.removeprefix("x-"), name.removeprefix("cs")):
         if candidate in CODECS:
             return CODECS[candidate]
-    return _numbered_codec(name)
+    return _numbered_codec(name) or _python_codec(name)
+
+
+def _python_codec(name: str) -> str | None:
+    """What Python calls the charset, from its table alone: its registry would remember each name that mail brings."""
+    codec = _OF_PYTHON.get(name.translate(_UNDERSCORES))
+    return CODECS.get(codec.replace("_", "-"), codec) if codec is not None else None
+
+
+_UNDERSCORES = str.maketrans("-. :", "____")
+_NO_CHARSETS = frozenset(
+    {"base64_codec", "bz2_codec", "hex_codec", "mbcs", "quopri_codec", "rot_13", "uu_codec", "zlib_codec"}
+)
+_OF_PYTHON = {
+    name: codec for alias, codec in aliases.items() if codec not in _NO_CHARSETS for name in (alias.lower(), codec)
+}
 
 
 def _numbered_codec(name: str) -> str | None:
@@ -185,7 +204,21 @@ def _numbered_codec(name: str) -> str | None:
 
 _ISO_FAMILY = frozenset({"", "iso", "isoe", "isoi", "isoo"})
 _CODE_PAGE_FAMILY = frozenset(
-    {"", "cp", "windows", "win", "ibm", "codepage", "ms", "msdos", "dos", "microsoftcp", "windowscp"}
+    {
+        "",
+        "cp",
+        "windows",
+        "win",
+        "ibm",
+        "codepage",
+        "ms",
+        "msdos",
+        "dos",
+        "microsoftcp",
+        "windowscp",
+        "cswindows",
+        "csibm",
+    }
 )
 _ISO_CODE_PAGES = 28590
 """Windows calls ISO 8859-N code page 28590 + N."""
