@@ -322,8 +322,8 @@ def _decode(part: Part, reading: _Reading) -> str:
         reading.attachments.append(part)
         octets = octets[:limit]
     reading.octets_left -= len(octets)
-    label = part.charset or (texts.declared_in_html(octets) if part.content_type in _HTML_TYPES else "")
-    found = charset.decode(octets, label, reading.hints)
+    inside = texts.declared_in_html(octets) if part.content_type in _HTML_TYPES else ""
+    found = charset.decode(octets, part.charset or inside, (inside, *reading.hints))
     if found.repair:
         reading.defects.note(CHARSET, f"text {found.repair}")
     return texts.normalise_lines(found.text)

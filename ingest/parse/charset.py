@@ -14,9 +14,10 @@ import chardet
 
 from ingest.parse import pictographs
 from ingest.parse.charset_labels import FALLBACKS, STATEFUL, WIDE, codec_for
-from ingest.parse.chinese import EUC_TW, ISO_2022_CN, decode_iso2022_cn
+from ingest.parse.chinese import EUC_TW, GB18030_2005, ISO_2022_CN, decode_iso2022_cn
 from ingest.parse.japanese import decode_iso2022_jp, jis_character
 from ingest.parse.limits import MAX_DETECT_OCTETS
+from ingest.parse.plausible import is_misread, is_rare, is_rather_western, mixes_scripts
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf_8"),
@@ -32,43 +33,26 @@ _SENT_UNDECLARED = """
 """
 _DETECTABLE = _SENT_UNDECLARED.split()
 """What mail without a declared charset is written in. The detector knows more, and mistakes short texts for them."""
-_WESTERN = re.compile(r"[\x00-\x7fäöüßàâáãéèêëíîïìóôòõúûùçñåæøœÄÖÜÉÈÊÀÁÂÇÑÅØÆÓÍÚ¿¡«»„“”‘’–—…€£§°·´\xa0©®™•²³½]*")
-_RARE = re.compile(
-    r"""[\u0180-\u019f\u01a2-\u01ae\u01b1-\u0217\u021c-\u02af\u0370-\u0373\u0376-\u0379\u0500-\u058f\u0700-\u08ff\x80-\x9f]
-    |[¤¦¨ª¬¯´¶¸À-ÖØ-öø-\u024f][\u0370-\u06ff]
-    |[\u0370-\u06ff][¤¦¨ª¬¯´¶¸À-ÖØ-öø-\u024f]""",
-    re.VERBOSE,
-)
-"""Characters and neighbours that hardly occur: where few octets read as UTF-8 give them, it is not UTF-8."""
+_DETECTABLE_LATIN = ["windows-1252", "windows-1250", "windows-1254", "windows-1257", "windows-1258", "iso-8859-2"]
 _MANY = 4
 """As many valid sequences of UTF-8 are no chance."""
 _MULTI_BYTE = frozenset(
     {"gb18030", "cp949", "cp950", "big5hkscs", "cp932", "euc_jp", "johab", "shift_jis_2004", EUC_TW}
 )
-_LATIN = frozenset({"cp1252", "cp1250", "cp1254", "cp1257", "iso8859_2", "iso8859_15"})
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _HZ = re.compile(rb"~\{(?:[!-w][!-~])+~\}")
-_MIXED_WORD = re.compile(
-    r"[A-Za-z][\u0370-\u058f\u05d0-\u06ff\u0e00-\u0e7f]|[\u0370-\u058f\u05d0-\u06ff\u0e00-\u0e7f][A-Za-z]"
-)
-"""Letters of two scripts side by side in one word: nobody writes so."""
 _ASCII_LABELS = frozenset({"us-ascii", "ascii", "ansi_x3.4-1968", "7bit", "8bit", "us"})
 _PLAIN = frozenset({None, "utf_8", "cp1252"})
 """Charsets under which most ASCII text comes: a short cut."""
 _CNS_OR_GB = re.compile(rb"\x1b\$[)*+][AEGHIJKLM]")
 """The escapes of ISO-2022-CN."""
 _STRAY = re.compile(rb"(?<![A-Za-z\x80-\xff])[\x81\x8d\x8f\x90\x9d](?![A-Za-z\x80-\xff])")
-_GB18030_2005 = str.maketrans(
-    dict(zip("\ue78d\ue78e\ue78f\ue790\ue791\ue792\ue793\ue794\ue795\ue796", "︐︒︑︓︔︕︖︗︘︙", strict=True))
-    | dict(zip("\ue81e\ue826\ue82b\ue82c\ue832\ue843\ue854\ue864", "龴龵龶龷龸龹龺龻", strict=True))
-    | {"\ue5e5": "\u3000", "\ue7c7": "ḿ"}
-)
-"""Characters that Unicode took in after the codec was written, as the Encoding Standard has them."""
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
+_CONTROLS = re.compile("[\x80-\x9f]")
+_AS_CP1252 = {code: bytes((code,)).decode("cp1252", "ignore") or chr(code) for code in range(0x80, 0xA0)}
+"""Control characters that nobody types: what was meant is what Windows has in their places."""
 _GETA = "〓"
 """What printers set where they lack a letter."""
-_SURE = 0.12
-"""The detector's confidence above which it is believed against the Western reading of a text."""
 
 
 class Decoded(NamedTuple):
@@ -98,10 +82,18 @@ def decode(octets: bytes, label: str = "", hints: Iterable[str] = ()) -> Decoded
     if found.codec == "cp932":
         found = _with_pictographs(found)
     elif found.codec == "gb18030" and _PRIVATE.search(found.text):
-        found = found._replace(text=found.text.translate(_GB18030_2005))
+        found = found._replace(text=found.text.translate(GB18030_2005))
     if found.codec not in ("utf_8", "ascii") and _SURROGATES.search(found.text):
         found = found._replace(text=_SURROGATES.sub("\ufffd", found.text))
-    return found
+    return found if found.codec == "ascii" else _without_controls(found)
+
+
+def _without_controls(found: Decoded) -> Decoded:
+    """The quotes and dashes of cp1252, where a program took its octets for ISO 8859 or for numbers of Unicode."""
+    shown = found.text.translate(_AS_CP1252) if _CONTROLS.search(found.text) else found.text
+    if shown == found.text:
+        return found
+    return found._replace(text=shown, repair=found.repair or f"{found.codec} with characters of cp1252")
 
 
 def _describe(label: str, codec: str) -> str:
@@ -198,16 +190,28 @@ def _as_utf_8(octets: bytes, declared: str | None) -> Decoded | None:
     """Valid UTF-8, unless the declared charset makes more sense of the same octets."""
     text = _strict(octets, "utf_8")
     if text is None:
-        return None
+        return _as_cesu_8(octets)
     if declared == "utf_8":
         return Decoded(text, "utf_8")
     is_many = sum(octets.count(lead) for lead in _LEADS) >= _MANY
-    is_plausible = not _RARE.search(text)
+    is_plausible = not is_rare(text)
     if declared in (None, "cp1252") or declared in WIDE:
         return Decoded(text, "utf_8") if is_many or is_plausible else None
     return Decoded(text, "utf_8") if is_many and is_plausible else None
 
 
+def _as_cesu_8(octets: bytes) -> Decoded | None:
+    """UTF-8 with halves of UTF-16 in it, as Java and databases write emoji: no other charset looks like that."""
+    if not _HALF.search(octets):
+        return None
+    try:
+        wide = octets.decode("utf_8", "surrogatepass").encode("utf_16_le", "surrogatepass")
+    except UnicodeError:
+        return None
+    return Decoded(wide.decode("utf_16_le", "replace"), "utf_8", "UTF-8 with halves of UTF-16 in it")
+
+
+_HALF = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 _LEADS = tuple(bytes((lead,)) for lead in range(0xC2, 0xF5))
 
 
@@ -216,11 +220,21 @@ def _as_declared(octets: bytes, declared: str | None) -> Decoded | None:
         return None
     if declared == "iso2022_jp":
         return _decode_japanese(octets, declared) if b"\x1b" in octets else None
-    for codec in (declared, *FALLBACKS.get(declared, ())):
+    for codec in _alike(declared, octets):
         text = _LENIENT[codec](octets) if codec in _LENIENT else _strict(octets, codec)
-        if text is not None and not (declared == "cp1252" and _is_misread(text)):
-            return Decoded(text, declared if codec == declared else codec)
+        if text is not None and not is_misread(text, codec):
+            return Decoded(text, codec)
     return None
+
+
+def _alike(declared: str, octets: bytes) -> tuple[str, ...]:
+    """The declared charset and those that are sent under its name: of Windows first, where ISO 8859 lacks an octet."""
+    others = FALLBACKS.get(declared, ())
+    is_windows = declared.startswith("iso8859") and _OF_WINDOWS.search(octets)
+    return (*others, declared) if is_windows else (declared, *others)
+
+
+_OF_WINDOWS = re.compile(rb"[\x80-\x9f]")
 
 
 def _cp1252(octets: bytes) -> str | None:
@@ -237,19 +251,12 @@ def _euc_jp(octets: bytes) -> str | None:
 _LENIENT = {"cp1252": _cp1252, "euc_jp": _euc_jp}
 
 
-def _is_misread(text: str) -> bool:
-    """Whether a Western reading has so many accented letters in a row that it must be of another script."""
-    letters = [c for c in text[:4000] if c.isalpha()]
-    accented = sum(not c.isascii() for c in letters)
-    return accented > 8 and accented > 0.7 * len(letters)
-
-
 def _as_hinted(octets: bytes, hints: Iterable[str]) -> Decoded | None:
     for hint in hints:
         codec = codec_for(hint)
         if codec and codec not in STATEFUL and codec not in WIDE and codec != "utf_8":
             text = _strict(octets, codec)
-            if text is not None and not (codec == "cp1252" and _is_misread(text)):
+            if text is not None and not is_misread(text, codec):
                 return Decoded(text, codec)
     return None
 
@@ -262,7 +269,7 @@ def _as_patched_utf_8(octets: bytes) -> Decoded | None:
     if good < bad or 0 in (good, bad):
         return None
     text = octets.decode("utf_8", "ingest.cp1252")
-    if good < _MANY * bad and _RARE.search(text):
+    if good < _MANY * bad and is_rare(text):
         return None
     return Decoded(text, "utf_8", "UTF-8 with octets of another charset in it")
 
@@ -273,26 +280,24 @@ def _as_detected(octets: bytes) -> Decoded | None:
     guess = chardet.detect(sample, include_encodings=_DETECTABLE)
     codec = codec_for(str(guess["encoding"] or ""))
     western = _strict(sample, "cp1252")
-    if codec is not None and western is not None and _is_rather_western(western, codec, guess["confidence"]):
+    if codec is not None and western is not None and is_rather_western(western, codec, guess["confidence"]):
         codec = "cp1252"
     text = _strict(octets, codec) if codec is not None else None
     if codec is None or text is None:
         return None
-    if western is not None and _MIXED_WORD.search(text):
-        return Decoded(octets.decode("cp1252", "ingest.cp1252"), "cp1252")
+    if mixes_scripts(text):
+        return _as_latin(octets, western)
     return Decoded(text, codec)
 
 
-def _is_rather_western(western: str, codec: str, confidence: float) -> bool:
-    """Whether a text whose accents are all common in Western Europe is written in one of its languages.
-
-    Against another Latin alphabet, where the detector is not sure; against another script, where ASCII prevails."""
-    if _WESTERN.fullmatch(western) is None:
-        return False
-    if codec in _LATIN:
-        return confidence < _SURE
-    letters = [character for character in western if character.isalpha()]
-    return len(letters) > 3 * sum(not letter.isascii() for letter in letters)
+def _as_latin(octets: bytes, western: str | None) -> Decoded | None:
+    """Latin letters, where the detector gave letters of another script among them."""
+    if western is not None:
+        return Decoded(octets.decode("cp1252", "ingest.cp1252"), "cp1252")
+    guess = chardet.detect(octets[:MAX_DETECT_OCTETS], include_encodings=_DETECTABLE_LATIN)
+    codec = codec_for(str(guess["encoding"] or ""))
+    text = _strict(octets, codec) if codec is not None else None
+    return Decoded(text, codec) if codec is not None and text is not None else None
 
 
 def _as_damaged(octets: bytes, declared: str | None) -> Decoded | None:

@@ -1,14 +1,21 @@
-"""Chinese charsets that Python has no codec for: EUC-TW, and ISO-2022-CN with its extension (RFC 1922).
+"""Chinese charsets that Python has no codec for: EUC-TW, and ISO-2022-CN with its extension (RFC 1922); and what its
+codec for GB 18030 does not know.
 
-Both write the characters of CNS 11643, Taiwan's standard, which has those of Big5 in almost the same order: first all
-of Big5's first level, then the second. So a short table of runs leads from one to the other, and the codec of Big5
-does the rest. Planes 3 and up hold characters that Big5 never had; they are not read.
+The first two write the characters of CNS 11643, Taiwan's standard, which has those of Big5 in almost the same order:
+first all of Big5's first level, then the second. So a short table of runs leads from one to the other, and the codec
+of Big5 does the rest. Planes 3 and up hold characters that Big5 never had; they are not read.
 """
 
 import codecs
 import re
 from functools import cache
 
+GB18030_2005 = str.maketrans(
+    dict(zip("\ue78d\ue78e\ue78f\ue790\ue791\ue792\ue793\ue794\ue795\ue796", "︐︒︑︓︔︕︖︗︘︙", strict=True))
+    | dict(zip("\ue81e\ue826\ue82b\ue82c\ue832\ue843\ue854\ue864", "龴龵龶龷龸龹龺龻", strict=True))
+    | {"\ue5e5": "\u3000", "\ue7c7": "ḿ"}
+)
+"""Characters that Unicode took in after the codec was written, as the Encoding Standard has them."""
 _RUNS = """
     0:0:5 6:6:15 21:23:2 24:22 29:29:44 73:74 74:73 75:75:21 98:98 100:100:27 127:128 128:127 130:130:14 146:146:2
     148:149 149:148 150:150:4 155:21 156:156:78 282:234:29 312:264 314:266:142 470:6101:20 3290:471:17 3307:263

@@ -255,6 +255,21 @@ def test_a_rare_kanji_of_a_name_is_no_pictograph() -> None:
         ("utf-8", "Größe, ".encode() + "Maße".encode("cp1252"), "Größe, Maße"),
         ("utf-16", b"plain words", "plain words"),
         ("utf-16", "Größe".encode(), "Größe"),
+        (
+            "iso-8859-1",
+            "Příliš žluťoučký kůň úpěl ďábelské ódy".encode("cp1250"),
+            "Příliš žluťoučký kůň úpěl ďábelské ódy",
+        ),
+        ("iso-8859-2", "Žádný „strom“ – nic".encode("cp1250"), "Žádný „strom“ – nic"),
+        ("iso-8859-7", "“Καλημέρα” Άννα".encode("cp1253"), "“Καλημέρα” Άννα"),
+        ("iso-8859-8-i", "“שלום” – כן".encode("cp1255"), "“שלום” – כן"),
+        ("iso-8859-13", "Ačiū, “gerai”".encode("cp1257"), "Ačiū, “gerai”"),
+        ("iso-8859-15", b"\x84c\xbdur\x93 5 \xa4", "„cœur“ 5 €"),
+        ("utf-8", b"\xc2\x93Zitat\xc2\x94, d\xc2\x92accord", "“Zitat”, d’accord"),
+        ("utf-8", b"ja \xed\xa0\xbd\xed\xb8\x80 gr\xc3\xbcn", "ja 😀 grün"),
+        ("windows-1251", "Не могу войти, помогите".encode("koi8_r"), "Не могу войти, помогите"),
+        ("koi8-r", "Не могу войти, помогите".encode("cp1251"), "Не могу войти, помогите"),
+        ("gb2312", "您好，我無法登入系統，請幫忙".encode("cp950"), "您好，我無法登入系統，請幫忙"),
     ],
 )
 def test_a_wrong_declaration_is_repaired_and_told(label: str, octets: bytes, text: str) -> None:
@@ -331,6 +346,25 @@ def test_the_body_of_an_ordinary_japanese_mail_is_read() -> None:
 def test_html_names_its_charset_itself_where_the_field_does_not() -> None:
     markup = '<html><meta http-equiv="Content-Type" content="text/html; charset=koi8-r"><p>Да</p>'
     assert "Да" in (parse(mail(entity("text/html", markup.encode("koi8_r")))).html or "")
+
+
+def test_html_names_its_charset_where_the_field_is_wrong() -> None:
+    markup = '<meta charset="windows-1251"><p>Да</p>'
+    message = parse(mail(in_base64("text/html; charset=us-ascii", markup.encode("cp1251"))))
+    assert "Да" in (message.html or "")
+    assert CHARSET in words(message)
+
+
+def test_iso_8859_stays_where_windows_lacks_an_octet_of_it() -> None:
+    assert decode("kůň ".encode("iso8859_2") + b"\x81", "iso-8859-2").text == "kůň \x81"
+
+
+def test_capitals_in_cyrillic_are_no_wrong_charset() -> None:
+    assert decode("НЕ МОГУ ВОЙТИ".encode("cp1251"), "windows-1251").repair == ""
+
+
+def test_half_a_character_of_utf_16_costs_no_others() -> None:
+    assert decode("Größe ".encode() + b"\xed\xa0\xbd!", "utf-8").text == "Größe \ufffd!"
 
 
 def test_a_repair_is_a_defect_of_the_message() -> None:
