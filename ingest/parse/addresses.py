@@ -23,7 +23,8 @@ FIELDS = ("from", "reply-to", "to", "cc")
 _MAX_DATE_CHARACTERS = 200
 _MAX_JOINED_CHARACTERS = 64 * 1024
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.?)*(?:"|$)', re.DOTALL)
-_ANGLE = re.compile(r"<\s*([^<>\s@:;,]+@[^<>\s@:;,]+)\s*(?:>|$)")
+_QUOTED_OR_SEMICOLON = re.compile(f"({_QUOTED.pattern})|;", re.DOTALL)
+_ANGLE = re.compile(r"<\s*(?:mailto:|<)?([^<>\s@:;,]+@[^<>\s@:;,]+)\s*(?:>|$)")
 _SEPARATORS = re.compile(r"[\s<>()\[\]:;,\"']+")
 
 logging.getLogger("mailparser").setLevel(logging.CRITICAL + 1)  # it logs the text of header fields
@@ -44,12 +45,17 @@ def read(values: Mapping[str, Sequence[str]], defects: Defects) -> Originators:
         defects: takes what was wrong.
     """
     dates = values.get("date", ())
-    joined = {
-        name: words.canonical(", ".join(values[name])[:_MAX_JOINED_CHARACTERS]) for name in FIELDS if values.get(name)
-    }
+    joined = {name: _joined(values[name]) for name in FIELDS if values.get(name)}
     parser = _parse(joined, dates, defects)
     addresses = {name: _addresses(name, text, parser, defects) for name, text in joined.items()}
     return Originators(addresses, _date(parser, dates[0], defects) if dates else None)
+
+
+def _joined(values: Sequence[str]) -> str:
+    """One list of all fields of a name. Outlook's users and scripts part addresses with semicolons."""
+    text = words.canonical(", ".join(values)[:_MAX_JOINED_CHARACTERS])
+    is_group = ":" in text  # there a semicolon has a meaning of its own
+    return text if is_group or ";" not in text else _QUOTED_OR_SEMICOLON.sub(lambda found: found[1] or ",", text)
 
 
 def _parse(fields: Mapping[str, str], dates: Sequence[str], defects: Defects) -> MailParser | None:
@@ -75,8 +81,13 @@ def _addresses(name: str, text: str, parser: MailParser | None, defects: Defects
 
 
 def read_leniently(text: str) -> tuple[Address, ...]:
-    """Addresses in a text by their looks: those in angle brackets, else the words with an ``@``."""
+    """Addresses in a text by their looks: those in angle brackets, else the words with an ``@``; within quotes (which
+    may lack an end) only where there are no others."""
     bare = _QUOTED.sub(lambda quoted: " " * len(quoted[0]), text)
+    return _by_looks(text, bare) or _by_looks(text, text.replace('"', " "))
+
+
+def _by_looks(text: str, bare: str) -> tuple[Address, ...]:
     angled = list(_ANGLE.finditer(bare))
     if angled:
         names = [words.decode(text[: angled[0].start()]), *[""] * (len(angled) - 1)]
@@ -87,7 +98,7 @@ def read_leniently(text: str) -> tuple[Address, ...]:
 def _address(display_name: str, addr_spec: str) -> Address:
     name = words.decode(display_name).strip(" \"',")
     local, _, domain = words.unfold(addr_spec).rpartition("@")
-    return Address(display_name=name, addr_spec=f"{local}@{domain.lower()}")
+    return Address(display_name=name, addr_spec=f"{local}@{domain.lower().rstrip('.')}")
 
 
 def _date(parser: MailParser | None, text: str, defects: Defects) -> str | None:

@@ -16,7 +16,9 @@ _PREFIX = re.compile(r"=\?([!->@-~]{1,60})\?([bBqQ])\?")
 _FOLD = re.compile(r"(?:\r\n|\r|\n)[ \t]*")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _SPACES = re.compile(r"[ \t\r\n]*")
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
+_CUT_OFF = re.compile(r"[^\s<>@\"]+\Z")
+"""What is left of an encoded word where its field was cut to some length."""
 
 
 class _Run(NamedTuple):
@@ -89,7 +91,7 @@ def _words(text: str) -> Iterator[_Run]:
     start = 0
     while True:
         prefix = _PREFIX.search(text, start)
-        end = text.find("?=", prefix.end()) if prefix else -1
+        end = _end_of_word(text, prefix.end()) if prefix else -1
         if prefix is None or end < 0:
             break
         if prefix.start() > start:
@@ -101,13 +103,23 @@ def _words(text: str) -> Iterator[_Run]:
         yield _Run(text[start:])
 
 
+def _end_of_word(text: str, start: int) -> int:
+    """Where an encoded word's text ends: at its mark, or with the field; -1 where it is no word."""
+    end = text.find("?=", start)
+    return len(text) if end < 0 and _CUT_OFF.match(text, start) else end
+
+
 def _octets(encoding: str, encoded: str) -> bytes:
     octets = encoded.encode("utf-8", "replace")
     if encoding in "qQ":
-        return binascii.a2b_qp(_SPACES_IN_WORD.sub(b"", octets), header=True)
-    data = _NOT_BASE64.sub(b"", octets)
+        return binascii.a2b_qp(_FOLD_IN_WORD.sub(b" ", octets), header=True)
+    return b"".join(_from_base64(block) for block in _NOT_BASE64.sub(b"", octets).split(b"="))
+
+
+def _from_base64(data: bytes) -> bytes:
+    """One block, its padding taken off; some programs write several into a word."""
     data = data[:-1] if len(data) % 4 == 1 else data
     return binascii.a2b_base64(data + b"=" * (-len(data) % 4))
 
 
-_SPACES_IN_WORD = re.compile(rb"[\r\n]+[ \t]*")
+_FOLD_IN_WORD = re.compile(rb"[\r\n]+[ \t]*")

@@ -97,6 +97,11 @@ def test_octets_that_are_no_mail_are_called_so(junk: bytes, trace: bytes) -> Non
         (b"one\r\n two\r\n\tthree", "one two three"),
         (b"\x1b$BF|K\\8l\x1b(B", "日本語"),
         (b"=?broken?q?", "=?broken?q?"),
+        (b"=?utf-8?q?Gr=C3=BC=C3=9Fe\r\n aus Rom?=", "Grüße aus Rom"),
+        (b"=?utf-8?b?R3LDvA==w59l?=", "Grüße"),
+        (b"Re: =?utf-8?b?R3LDvMOfZQ", "Re: Grüße"),
+        (b"=?utf-8?q?Gr=C3=BC=C3=9Fe_aus_R", "Grüße aus R"),
+        (b"=?utf-8?q?is how a word begins", "=?utf-8?q?is how a word begins"),
     ],
 )
 def test_a_subject_is_read_on_one_line_whatever_was_done_to_it(raw: bytes, text: str) -> None:
@@ -126,6 +131,12 @@ def test_a_raw_subject_is_read_in_the_charset_of_the_body() -> None:
         (b"alice@real.example <mallory@evil.example>", "alice@real.example", "mallory@evil.example"),
         (b"Alice <alice@customer.example", "Alice", "alice@customer.example"),
         (b"Alice alice@customer.example", "", "alice@customer.example"),
+        (b'"Alice <alice@customer.example>', "Alice", "alice@customer.example"),
+        (b'"alice@customer.example"', "", "alice@customer.example"),
+        (b"Alice <<alice@customer.example>>", "Alice", "alice@customer.example"),
+        (b"Alice <mailto:alice@customer.example>", "Alice", "alice@customer.example"),
+        (b"Alice <alice@customer.example.>", "Alice", "alice@customer.example"),
+        (b"Alice=?utf-8?q?_A <alice@customer.example>", "Alice A", "alice@customer.example"),
         (b'"Alice\x1b[2J" <alice@customer.example>', "Alice[2J", "alice@customer.example"),
     ],
 )
@@ -149,6 +160,18 @@ def test_recipients_are_read_from_lists_and_groups() -> None:
     message = parse(mail("hi", *fields))
     assert [to.addr_spec for to in message.to] == ["bob@b.example", "zoe@z.example"]
     assert message.cc == ()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "Ann <ann@a.example>; bob@b.example",
+        "ann@a.example; bob@b.example;",
+        '"Archer; Ann" <ann@a.example>; "B;" <bob@b.example>',
+    ],
+)
+def test_addresses_may_be_parted_by_semicolons(field: str) -> None:
+    assert [to.addr_spec for to in parse(mail("hi", f"To: {field}")).to] == ["ann@a.example", "bob@b.example"]
 
 
 def test_delivery_fields_name_each_recipient_once_the_topmost_first() -> None:
