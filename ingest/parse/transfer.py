@@ -28,6 +28,12 @@ _IDENTITY = re.compile(r"|(?:7|8)-?bits?|binary|none|plain|ascii|us-ascii|utf-?8
 _BASE64_DATA = re.compile(rb"[A-Za-z0-9+/]*")
 _WHITE_SPACE_AND_PADDING = b" \t\r\n="
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
+_BASE64_LINES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n"
+_SIGN = re.compile(rb"[^A-Za-z0-9+/=\s]")
+_GAP = re.compile(rb"(?<=\S)[ \t]+\S")
+_NO_DATA = re.compile(_SIGN.pattern + b"|" + _GAP.pattern)
+"""What no line of base64 has: another character, or a space in its middle."""
+_TEXT_AFTER = "text after the end of the base64 data"
 _AFTER_PADDING = re.compile(rb"=[=\s]*")
 _SOFT_SPACE = re.compile(rb"=[ \t]+(?=\r?\n)")
 _AROUND = " \t\r\n\"';,:."
@@ -69,6 +75,9 @@ def changes(name: str) -> bool:
 def _decode_base64(octets: bytes) -> Decoded:
     if _is_prose(octets[:_SAMPLE]):
         return Decoded(octets, "declared base64 and is not; read as it stands")
+    start = _start_of_words(octets)
+    if start:
+        return Decoded(_decode_block(octets[:start]).octets + b"\n" + octets[start:], _TEXT_AFTER)
     padding = _AFTER_PADDING.search(octets)
     if padding is not None and padding.end() < len(octets):
         return _decode_blocks(octets, padding)
@@ -81,8 +90,23 @@ def _is_prose(sample: bytes) -> bool:
     return sample.count(b" ") * 12 > len(sample) or len(_NOT_BASE64.sub(b"", data)) < 0.8 * len(data)
 
 
+def _start_of_words(octets: bytes) -> int:
+    """Where a footer that a list appended begins, below whole lines of base64; 0 where there is none."""
+    if not octets.translate(None, _BASE64_LINES):
+        return 0
+    found = _NO_DATA.search(octets)
+    start = octets.rfind(b"\n", 0, found.start()) + 1 if found else 0
+    is_whole = len(octets[:start].translate(None, b" \t\r\n")) % 4 == 0
+    return start if is_whole and _has_words(octets[start : start + _SAMPLE]) else 0
+
+
+def _has_words(sample: bytes) -> bool:
+    """Whether it is no damaged base64: spaces between words, and signs beside them."""
+    return _is_prose(sample) or (_SIGN.search(sample) is not None and _GAP.search(sample) is not None)
+
+
 def _decode_blocks(octets: bytes, padding: re.Match[bytes]) -> Decoded:
-    """Text after the padding: further blocks of base64 (each has its own padding), or a footer that a list appended."""
+    """Text after the padding: further blocks of base64 (each has its own padding), or a footer without a space."""
     rest = octets[padding.end() :]
     first = _decode_block(octets[: padding.end()]).octets
     data = rest.translate(None, _WHITE_SPACE_AND_PADDING)
@@ -90,7 +114,7 @@ def _decode_blocks(octets: bytes, padding: re.Match[bytes]) -> Decoded:
         pieces = _AFTER_PADDING.split(rest, MAX_BASE64_BLOCKS)
         blocks = [_decode_block(block).octets for block in pieces if block.strip()]
         return Decoded(b"".join((first, *blocks)), "base64 in several blocks")
-    return Decoded(first + b"\n" + rest, "text after the end of the base64 data")
+    return Decoded(first + b"\n" + rest, _TEXT_AFTER)
 
 
 def _decode_block(octets: bytes) -> Decoded:

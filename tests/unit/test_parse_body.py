@@ -341,6 +341,13 @@ def test_a_multipart_in_base64_is_opened() -> None:
         ("base64", "R3LDts!OfZQ==", "Größe"),
         ("base64", "R3I=\r\nw7bDn2U=\r\n", "Größe"),
         ("base64", "R3LDtsOfZQ==\r\n_____\r\nlist footer here\r\n", "Größe\n_____\nlist footer here\n"),
+        (
+            "base64",
+            "SGVsbG8gdGhlcmU=\r\n-- \r\nSee https://a.example/?b=1 here\r\n",
+            "Hello there\n-- \nSee https://a.example/?b=1 here\n",
+        ),
+        ("base64", "SGVsbG8h\r\n" * 9 + "Sent with care by Us\r\n", "Hello!" * 9 + "\nSent with care by Us\n"),
+        ("base64", "SGVsbG8hSGVs bG8hSGVsbG8h\r\n" * 2, "Hello!" * 6),
         ("base64", "This is not base64 at all, it is text.", "This is not base64 at all, it is text."),
         ("x-uuencode", "begin 644 x\r\n%2&5L;&\\\r\n`\r\nend\r\n", "Hello"),
     ],
