@@ -137,6 +137,8 @@ def _read(part: Part, reading: _Reading) -> Pieces:
         return _read_container(part, reading)
     if _is_body(part, reading):
         return _read_leaf(part, reading)
+    if part.content_type == "application/pgp-encrypted":
+        _note_encrypted("OpenPGP", reading)
     if not _is_empty(part):
         reading.attachments.append(part)
     if part.disposition == "attachment" and not part.filename and part.content_type in _PLAIN_TYPES | _HTML_TYPES:
@@ -223,9 +225,13 @@ def _read_signed(part: Part, reading: _Reading) -> Pieces:
 
 def _read_encrypted(part: Part, reading: _Reading) -> Pieces:
     kind = "OpenPGP" if "pgp" in part.parameter("protocol").lower() else part.parameter("protocol") or "unknown kind"
-    reading.defects.note(ENCRYPTED, f"{kind}; only the recipient's key opens it")
+    _note_encrypted(kind, reading)
     reading.attachments += part.children
     return []
+
+
+def _note_encrypted(kind: str, reading: _Reading) -> None:
+    reading.defects.note(ENCRYPTED, f"{kind}; only the recipient's key opens it")
 
 
 def _read_tnef(part: Part, reading: _Reading) -> Pieces:

@@ -320,6 +320,14 @@ def test_parts_after_the_closing_boundary_are_read() -> None:
     assert only(parse(content)).filename == "a.pdf"
 
 
+def test_pgp_mime_whose_type_a_server_changed_is_still_named_as_encrypted() -> None:
+    version = entity('application/pgp-encrypted; name="PGPMIME Versions Identification"', "Version: 1")
+    data = in_base64('application/octet-stream; name="encrypted.asc"', b"-----BEGIN PGP MESSAGE-----\n")
+    message = parse(mail(multipart("mixed", plain("\r\n"), version, data)))
+    assert ENCRYPTED in words(message)
+    assert message.attachments[-1].filename == "encrypted.asc"
+
+
 def test_a_multipart_in_base64_is_opened() -> None:
     inner = multipart("mixed", plain("Hello"), PDF, boundary="x").partition(b"\r\n\r\n")[2]
     message = parse(mail(in_base64('multipart/mixed; boundary="x"', inner)))
