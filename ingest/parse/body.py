@@ -1,27 +1,20 @@
-"""Which parts are the body, which are attachments, and the body put together.
+"""Which parts are the body, and which are attachments."""
 
-Text and HTML are each complete in themselves: where a piece exists as text only, HTML is made from it; where it exists
-as HTML only, the text form is given up. So whichever form is read later, nothing that the sender wrote is missing.
-"""
-
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from html import escape
 from typing import NamedTuple
-from urllib.parse import quote
 
-from ingest.parse import charset, filename, flowed, pgp, rtf, texts, tnef, uuencode
+from ingest.parse import charset, flowed, pgp, rtf, texts, tnef, uuencode
 from ingest.parse.defects import BODY, CHARSET, CUT, ENCODING, ENCRYPTED, SIGNATURE, Defects
 from ingest.parse.limits import MAX_BODY_OCTETS
 from ingest.parse.part import Part
+from ingest.parse.pieces import Piece, Pieces, as_one_document, compose, says_all, words
 from ingest.parse.unwrap import is_smime, is_tnef
 
 _PLAIN_TYPES = frozenset({"text/plain", "text/markdown", "text/x-markdown", "text/enriched", "text/richtext"})
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "text/x-html"})
 _DUPLICATES = frozenset({"text/x-amp-html", "text/watch-html"})
 """Further forms of the body for programs that can show them; never the only ones."""
-_DOCUMENT_END = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
 _SIGNATURE_TYPES = frozenset(
     {"application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"}
 )
@@ -35,22 +28,6 @@ class Body(NamedTuple):
     text: str | None
     html: str | None
     attachments: tuple[Part, ...]
-
-
-class Piece(NamedTuple):
-    """A stretch of the body: in one form or two, or a picture between others."""
-
-    text: str | None = None
-    html: str | None = None
-    picture: Part | None = None
-
-    @property
-    def says_something(self) -> bool:
-        """Whether there are words in it."""
-        return self.text is not None or self.html is not None
-
-
-Pieces = list[Piece]
 
 
 @dataclass(slots=True)
@@ -78,57 +55,11 @@ def read(root: Part, hints: tuple[str, ...], defects: Defects) -> Body:
         reading.attachments.remove(part)
         pieces.append(_read_text(part, reading))
         defects.note(BODY, "the only text is marked as an attachment; read as the body")
-    text, markup = _compose(pieces)
+    text, markup = compose(pieces)
     if text is not None and markup is not None and texts.is_stub(text, markup):
         defects.note(BODY, "the text part only says to look at the HTML part")
         text = None
-    return Body(text, markup and _as_one_document(markup), tuple(reading.attachments))
-
-
-def _compose(pieces: Pieces) -> tuple[str | None, str | None]:
-    pieces = _trimmed(pieces)
-    has_html = any(piece.html is not None for piece in pieces)
-    has_text = pieces and all(piece.text is not None or piece.picture is not None for piece in pieces)
-    return (_compose_text(pieces) if has_text else None), (_compose_html(pieces) if has_html else None)
-
-
-def _trimmed(pieces: Pieces) -> Pieces:
-    """Without the pictures before the first and after the last words: there they are attachments like any other."""
-    spoken = [index for index, piece in enumerate(pieces) if piece.says_something]
-    return pieces[spoken[0] : spoken[-1] + 1] if spoken else []
-
-
-def _compose_text(pieces: Pieces) -> str:
-    lines: list[str] = []
-    for piece in pieces:
-        text = f"[{_name(piece.picture)}]" if piece.picture is not None else piece.text or ""
-        lines.append(text if text.endswith("\n") or piece is pieces[-1] else text + "\n")
-    return "".join(lines)
-
-
-def _name(picture: Part) -> str:
-    return filename.safe(picture.filename, picture.content_type, picture.number)
-
-
-def _compose_html(pieces: Pieces) -> str:
-    return "\n".join(_piece_html(piece) for piece in pieces)
-
-
-def _as_one_document(markup: str) -> str:
-    """HTML without the ends of documents that are in its middle: they end it for readers of HTML, and what follows
-    would be lost, be it a further part or a footer that a server added."""
-    end = markup.lower().find("</html")
-    goes_on = end >= 0 and markup[end:].partition(">")[2].strip()
-    return _DOCUMENT_END.sub("", markup) if goes_on else markup
-
-
-def _piece_html(piece: Piece) -> str:
-    if piece.html is not None:
-        return piece.html
-    if piece.picture is not None:
-        source = quote(piece.picture.place, safe="@.$+-_")
-        return f'<div><img src="cid:{source}" alt="{escape(_name(piece.picture))}"></div>\n'
-    return texts.to_html(piece.text or "")
+    return Body(text, markup and as_one_document(markup), tuple(reading.attachments))
 
 
 def _read(part: Part, reading: _Reading) -> Pieces:
@@ -172,30 +103,31 @@ def _read_mixed(part: Part, reading: _Reading) -> Pieces:
 
 
 def _read_alternative(part: Part, reading: _Reading) -> Pieces:
-    """The same in several forms: the last HTML and the first text are taken."""
+    """The same in several forms: the first text and the last HTML are taken, and whatever says something else."""
     had_text = reading.has_text
     branches: list[Pieces] = []
     for child in part.children:
         reading.has_text = had_text
         branches.append(_read(child, reading))
-    forms = [_compose(branch) for branch in branches]
-    reading.has_text = had_text or any(text or markup for text, markup in forms)
-    rich = [form for form in forms if form[1] is not None]
-    plain = [text for text, markup in forms if markup is None and text is not None]
-    markup = rich[-1][1] if rich else None
-    text = _join_different(plain) if plain else (rich[-1][0] if rich else None)
-    return [Piece(text=text, html=markup)] if text is not None or markup is not None else []
+    forms = [form for form in (Piece(*compose(branch)) for branch in branches) if form.says_something]
+    reading.has_text = had_text or bool(forms)
+    if not forms:
+        return []
+    plain = next((form for form in forms if form.html is None), None)
+    rich = _best_html([form for form in forms if form.html is not None], plain)
+    chosen = Piece(plain.text if plain else rich.text, rich.html)
+    others = [form for form in forms if form is not plain and form is not rich]
+    said = words(chosen) if others else frozenset[str]()
+    return [chosen, *(form for form in others if not says_all(said, words(form)))]
 
 
-def _join_different(plain: list[str]) -> str:
-    """The first text, and such others as do not say the same: some senders write alternative and mean mixed."""
-    chosen = plain[0]
-    for text in plain[1:]:
-        said = set(chosen.split())
-        words = text.split()
-        if sum(word in said for word in words) * 2 < len(words):
-            chosen = f"{chosen.rstrip()}\n\n{text}"
-    return chosen
+def _best_html(forms: Pieces, plain: Piece | None) -> Piece:
+    """The last form in HTML; of several the last that says what the text says, for some senders write alternative and
+    mean mixed."""
+    if plain is None or len(forms) < 2:
+        return forms[-1] if forms else Piece()
+    wanted = words(plain)
+    return next((form for form in reversed(forms) if says_all(words(form), wanted)), forms[-1])
 
 
 def _read_related(part: Part, reading: _Reading) -> Pieces:

@@ -137,7 +137,32 @@ def test_two_different_texts_in_an_alternative_are_both_kept() -> None:
     message = parse(
         mail(multipart("alternative", plain("The toner is empty."), plain("Printer number 7, second floor")))
     )
-    assert message.text == "The toner is empty.\n\nPrinter number 7, second floor"
+    assert message.text == "The toner is empty.\nPrinter number 7, second floor"
+
+
+def test_a_text_in_an_alternative_that_repeats_most_words_but_not_all_is_kept() -> None:
+    first, second = (
+        "The printer on the second floor is out of toner.",
+        "The printer on the third floor is out of order.",
+    )
+    message = parse(mail(multipart("alternative", plain(first), plain(second), html(f"<p>{first}</p>"))))
+    assert [said in f"{message.text}" for said in (first, second)] == [True, True]
+    assert [said in f"{message.html}" for said in (first, second)] == [True, True]
+
+
+def test_two_different_html_parts_of_an_alternative_are_both_kept_and_the_text_form_is_left_out() -> None:
+    footer = html("<p>This mail is confidential.</p>")
+    message = parse(mail(multipart("alternative", plain("Hello"), html("<p>Hello</p>"), footer)))
+    assert message.text is None
+    assert ["Hello" in f"{message.html}", "confidential" in f"{message.html}"] == [True, True]
+
+
+def test_the_same_words_in_further_forms_of_an_alternative_are_there_once() -> None:
+    enriched = entity("text/enriched", "<bold>Hello</bold> Sam")
+    marked = entity("text/markdown", "**Hello** Sam")
+    phone = html("<div>hello Sam</div>")
+    message = parse(mail(multipart("alternative", plain("Hello Sam"), marked, enriched, phone, html("<p>Hello Sam"))))
+    assert (message.text, message.html) == ("Hello Sam", "<p>Hello Sam")
 
 
 def test_other_forms_for_other_programs_are_neither_body_nor_files() -> None:

@@ -1,0 +1,92 @@
+"""Stretches of the body, and how they are put together to its two forms.
+
+Text and HTML are each complete in themselves: where a piece exists as text only, HTML is made from it; where it exists
+as HTML only, the text form is given up. So whichever form is read later, nothing that the sender wrote is missing.
+"""
+
+import re
+from html import escape
+from typing import NamedTuple
+from urllib.parse import quote
+
+from ingest.parse import filename, texts
+from ingest.parse.part import Part
+
+_DOCUMENT_END = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
+_SAME = 10
+"""One word in so many may differ between two forms of the same text."""
+_WORD = re.compile(r"\w+")
+
+
+class Piece(NamedTuple):
+    """A stretch of the body: in one form or two, or a picture between others."""
+
+    text: str | None = None
+    html: str | None = None
+    picture: Part | None = None
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there are words in it."""
+        return self.text is not None or self.html is not None
+
+
+Pieces = list[Piece]
+
+
+def compose(pieces: Pieces) -> tuple[str | None, str | None]:
+    """The text and the HTML of pieces; ``None`` for a form that they do not have."""
+    pieces = _trimmed(pieces)
+    has_html = any(piece.html is not None for piece in pieces)
+    has_text = pieces and all(piece.text is not None or piece.picture is not None for piece in pieces)
+    return (_compose_text(pieces) if has_text else None), (_compose_html(pieces) if has_html else None)
+
+
+def _trimmed(pieces: Pieces) -> Pieces:
+    """Without the pictures before the first and after the last words: there they are attachments like any other."""
+    spoken = [index for index, piece in enumerate(pieces) if piece.says_something]
+    return pieces[spoken[0] : spoken[-1] + 1] if spoken else []
+
+
+def _compose_text(pieces: Pieces) -> str:
+    lines: list[str] = []
+    for piece in pieces:
+        text = f"[{_name(piece.picture)}]" if piece.picture is not None else piece.text or ""
+        lines.append(text if text.endswith("\n") or piece is pieces[-1] else text + "\n")
+    return "".join(lines)
+
+
+def _name(picture: Part) -> str:
+    return filename.safe(picture.filename, picture.content_type, picture.number)
+
+
+def _compose_html(pieces: Pieces) -> str:
+    return "\n".join(_piece_html(piece) for piece in pieces)
+
+
+def as_one_document(markup: str) -> str:
+    """HTML without the ends of documents that are in its middle: they end it for readers of HTML, and what follows
+    would be lost, be it a further part or a footer that a server added."""
+    end = markup.lower().find("</html")
+    goes_on = end >= 0 and markup[end:].partition(">")[2].strip()
+    return _DOCUMENT_END.sub("", markup) if goes_on else markup
+
+
+def _piece_html(piece: Piece) -> str:
+    if piece.html is not None:
+        return piece.html
+    if piece.picture is not None:
+        source = quote(piece.picture.place, safe="@.$+-_")
+        return f'<div><img src="cid:{source}" alt="{escape(_name(piece.picture))}"></div>\n'
+    return texts.to_html(piece.text or "")
+
+
+def words(piece: Piece) -> frozenset[str]:
+    """The words of a piece, in both its forms."""
+    shown = f"{piece.text or ''} {texts.visible(piece.html or '')}"
+    return frozenset(_WORD.findall(shown.lower()))
+
+
+def says_all(said: frozenset[str], wanted: frozenset[str]) -> bool:
+    """Whether (nearly) all words that are wanted are among those that are said."""
+    return len(wanted & said) * _SAME >= len(wanted) * (_SAME - 1)
