@@ -17,7 +17,7 @@ from ingest.parse.charset_labels import FALLBACKS, STATEFUL, WIDE, codec_for
 from ingest.parse.chinese import EUC_TW, GB18030_2005, ISO_2022_CN, decode_iso2022_cn
 from ingest.parse.japanese import decode_iso2022_jp, jis_character
 from ingest.parse.limits import MAX_DETECT_OCTETS
-from ingest.parse.plausible import is_misread, is_rare, is_rather_western, mixes_scripts
+from ingest.parse.plausible import is_ascii_mostly, is_misread, is_rare, is_rather_western, mixes_scripts
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf_8"),
@@ -103,7 +103,7 @@ def _describe(label: str, codec: str) -> str:
 def _by_mark(octets: bytes) -> Decoded | None:
     """A byte order mark says it all (and is no part of the text)."""
     for mark, codec in _BYTE_ORDER_MARKS:
-        if octets.startswith(mark):
+        if octets.startswith(mark) and (codec == "utf_8" or not is_ascii_mostly(octets)):
             text = _strict(octets[len(mark) :], codec)
             return Decoded(text, codec) if text is not None else None
     return None
@@ -116,6 +116,8 @@ def _decode(octets: bytes, declared: str | None, hints: Iterable[str]) -> Decode
             return wide
     if octets.isascii():
         return _decode_seven_bit(octets, declared)
+    if declared in WIDE:
+        declared = None
     return (
         _as_utf_8(octets, declared)
         or _as_declared(octets, declared)
@@ -133,10 +135,9 @@ def _decode_wide(octets: bytes, codec: str) -> Decoded | None:
         codec = "utf_16_be" if octets[0:200:2].count(0) > octets[1:200:2].count(0) else "utf_16_le"
     elif codec == "utf_32":
         codec = "utf_32_be" if octets[:1] == b"\0" else "utf_32_le"
-    text = _strict(octets, codec)
-    if text is None or (codec.startswith("utf") and b"\0" not in octets and _strict(octets, "utf_8") is not None):
-        return None
-    return Decoded(text, codec)
+    is_narrow = is_ascii_mostly(octets) or (b"\0" not in octets and _strict(octets, "utf_8") is not None)
+    text = None if is_narrow else _strict(octets, codec)
+    return Decoded(text, codec) if text is not None else None
 
 
 def _decode_seven_bit(octets: bytes, declared: str | None) -> Decoded:
@@ -195,7 +196,7 @@ def _as_utf_8(octets: bytes, declared: str | None) -> Decoded | None:
         return Decoded(text, "utf_8")
     is_many = sum(octets.count(lead) for lead in _LEADS) >= _MANY
     is_plausible = not is_rare(text)
-    if declared in (None, "cp1252") or declared in WIDE:
+    if declared in (None, "cp1252"):
         return Decoded(text, "utf_8") if is_many or is_plausible else None
     return Decoded(text, "utf_8") if is_many and is_plausible else None
 

@@ -23,8 +23,14 @@ _SMALL_LETTERS = re.compile("[а-яё]{2}")
 """A text in KOI8 read as cp1251, or the other way round, has its capitals and small letters exchanged."""
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
 """Characters that mean something to their sender alone."""
+_ASCII_TEXT = b" abcdefghijklmnopqrstuvwxyz"
 _SURE = 0.12
 """The detector's confidence above which it is believed against the Western reading of a text."""
+
+
+def is_ascii_mostly(octets: bytes) -> bool:
+    """Whether most octets are small letters and spaces of ASCII: text that no charset of wide characters looks like."""
+    return len(octets.translate(None, _ASCII_TEXT)) * 2 < len(octets)
 
 
 def is_misread(text: str, codec: str) -> bool:

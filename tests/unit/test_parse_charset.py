@@ -363,6 +363,19 @@ def test_capitals_in_cyrillic_are_no_wrong_charset() -> None:
     assert decode("НЕ МОГУ ВОЙТИ".encode("cp1251"), "windows-1251").repair == ""
 
 
+@pytest.mark.parametrize("label", ["utf-16", "utf-16be", "utf-32", "ibm037", "unicode"])
+@pytest.mark.parametrize("codec", ["utf_8", "cp1252"])
+def test_a_label_of_wide_characters_does_not_garble_a_text_that_has_none(label: str, codec: str) -> None:
+    for text in ("Merci beaucoup, à demain mes amis", "Merci beaucoup, à demain, mes amis"):
+        found = decode(text.encode(codec), label)
+        assert found.text == text
+        assert found.repair
+
+
+def test_a_byte_order_mark_of_another_width_is_not_believed() -> None:
+    assert "plain words" in decode(b"\xff\xfeplain words in ascii", "us-ascii").text
+
+
 def test_half_a_character_of_utf_16_costs_no_others() -> None:
     assert decode("Größe ".encode() + b"\xed\xa0\xbd!", "utf-8").text == "Größe \ufffd!"
 
