@@ -14,7 +14,7 @@ from ingest.parse.unwrap import is_smime, is_tnef
 _PLAIN_TYPES = frozenset({"text/plain", "text/markdown", "text/x-markdown", "text/enriched", "text/richtext"})
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "text/x-html"})
 _DUPLICATES = frozenset({"text/x-amp-html", "text/watch-html"})
-"""Further forms of the body for programs that can show them; never the only ones."""
+"""Further forms of the body for programs that can show them: left out where there is another."""
 _SIGNATURE_TYPES = frozenset(
     {"application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"}
 )
@@ -41,6 +41,7 @@ class _Reading:
     has_text: bool = False
     unnamed: list[Part] = field(default_factory=list)
     """Text parts marked as attachments, without a name: the body after all, where there is no other."""
+    duplicates: list[Part] = field(default_factory=list)
     from_tnef: Pieces = field(default_factory=list)
 
 
@@ -55,6 +56,8 @@ def read(root: Part, hints: tuple[str, ...], defects: Defects) -> Body:
         reading.attachments.remove(part)
         pieces.append(_read_text(part, reading))
         defects.note(BODY, "the only text is marked as an attachment; read as the body")
+    if not reading.has_text:
+        reading.attachments += reading.duplicates
     text, markup = compose(pieces)
     if text is not None and markup is not None and texts.is_stub(text, markup):
         defects.note(BODY, "the text part only says to look at the HTML part")
@@ -70,7 +73,9 @@ def _read(part: Part, reading: _Reading) -> Pieces:
         return _read_leaf(part, reading)
     if part.content_type == "application/pgp-encrypted":
         _note_encrypted("OpenPGP", reading)
-    if not _is_empty(part):
+    if part.content_type in _DUPLICATES:
+        reading.duplicates.append(part)
+    elif not _is_empty(part):
         reading.attachments.append(part)
     if part.disposition == "attachment" and not part.filename and part.content_type in _PLAIN_TYPES | _HTML_TYPES:
         reading.unnamed.append(part)
@@ -79,9 +84,9 @@ def _read(part: Part, reading: _Reading) -> Pieces:
 
 
 def _is_empty(part: Part) -> bool:
-    """Whether a part repeats what others say: another form of the body, or TNEF with nothing but formatting in it."""
+    """Whether a part is TNEF with nothing but formatting in it."""
     if not is_tnef(part):
-        return part.content_type in _DUPLICATES
+        return False
     octets = part.decoded().octets
     return tnef.read(octets) == () and tnef.is_whole(octets)
 

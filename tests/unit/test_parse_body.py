@@ -57,6 +57,12 @@ def test_html_between_texts_leaves_the_text_form_out_rather_than_incomplete() ->
         assert said in (message.html or "")
 
 
+def test_a_further_form_is_attached_where_it_is_the_only_one() -> None:
+    amp = entity("text/x-amp-html; charset=utf-8", "<html amp4email><p>Hello</p></html>")
+    message = parse(mail(multipart("alternative", plain(" "), amp)))
+    assert (message.text, message.html, only(message).content_type) == (None, None, "text/x-amp-html")
+
+
 def test_a_footer_after_an_alternative_is_in_both_forms() -> None:
     message = parse(
         mail(multipart("mixed", multipart("alternative", plain("Hi"), html("<p>Hi</p>")), plain("-- list")))
