@@ -21,7 +21,8 @@ _PARAMETER = re.compile(
         |;|[^;]+""",
     re.VERBOSE | re.DOTALL,
 )
-_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
+_QUOTED_PAIR = re.compile(r"\\([\"\\])")
+"""Only what needs it: programs of Windows write their paths without."""
 _SECTION = re.compile(r"(.+?)(?:\*(\d{1,3}))?(\*)?", re.DOTALL)
 _COMMENT = re.compile(r"\([^()]*\)")
 
@@ -45,10 +46,11 @@ def read(octets: bytes, hints: Iterable[str] = ()) -> Value:
     value, semicolon, rest = text.partition(";")
     if "(" in value:
         value = _COMMENT.sub("", value)
-    if "=" in value and "/" not in value:
+    first = value.split(" ")[0] if value else ""
+    if "=" in first and "/" not in first:
         value, rest = "", text
-    elif not semicolon and " " in value.strip():
-        value, _, rest = value.strip().partition(" ")
+    elif " " in value and (not semicolon or "=" in value):
+        value, _, rest = text.partition(" ")
     return Value(value.strip(" \t\"'").lower(), _parameters(rest) if rest else {})
 
 
