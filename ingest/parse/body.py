@@ -152,12 +152,15 @@ def _read_related(part: Part, reading: _Reading) -> Pieces:
 
 def _read_signed(part: Part, reading: _Reading) -> Pieces:
     """RFC 1847: what was signed, and the signature, which is no file that a person sent."""
-    for child in part.children[1:]:
+    signed = next((child for child in part.children if child.content_type not in _SIGNATURE_TYPES), part.children[0])
+    for child in part.children:
+        if child is signed:
+            continue
         if child.content_type in _SIGNATURE_TYPES and child.end - child.start <= _MAX_SIGNATURE_OCTETS:
             reading.defects.note(SIGNATURE, f"{child.content_type} is left out, and not checked")
         else:
             reading.attachments.append(child)
-    return _read(part.children[0], reading)
+    return _read(signed, reading)
 
 
 def _read_encrypted(part: Part, reading: _Reading) -> Pieces:

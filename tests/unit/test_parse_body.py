@@ -351,6 +351,12 @@ def test_parts_after_the_closing_boundary_are_read() -> None:
     assert only(parse(content)).filename == "a.pdf"
 
 
+def test_what_was_signed_is_read_though_the_signature_stands_first() -> None:
+    signature = entity("application/pgp-signature", "-----BEGIN PGP SIGNATURE-----")
+    message = parse(mail(multipart("signed", signature, plain("Hello"))))
+    assert (message.text, message.attachments, words(message)) == ("Hello", (), {SIGNATURE})
+
+
 def test_pgp_mime_whose_type_a_server_changed_is_still_named_as_encrypted() -> None:
     version = entity('application/pgp-encrypted; name="PGPMIME Versions Identification"', "Version: 1")
     data = in_base64('application/octet-stream; name="encrypted.asc"', b"-----BEGIN PGP MESSAGE-----\n")
