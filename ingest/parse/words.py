@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from ingest.parse.charset import decode as decode_charset
 
-_PREFIX = re.compile(r"=\?([!->@-~]{1,60})\?([bBqQ])\?")
+_PREFIX = re.compile(r"=\?([^?]*)\?([bBqQ])\?")
+"""As wide as the standard library's, which fails on a word that we would leave to it."""
 _FOLD = re.compile(r"(?:\r\n|\r|\n)[ \t]*")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _SPACES = re.compile(r"[ \t\r\n]*")
@@ -96,7 +97,7 @@ def _words(text: str) -> Iterator[_Run]:
             break
         if prefix.start() > start:
             yield _Run(text[start : prefix.start()])
-        charset = prefix[1].partition("*")[0].lower()
+        charset = prefix[1].partition("*")[0].strip().lower() or "none"
         yield _Run("", charset, _octets(prefix[2], text[prefix.end() : end]))
         start = end + 2
     if start < len(text):

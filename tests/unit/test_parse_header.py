@@ -4,7 +4,7 @@ import pytest
 
 from ingest.message import Address
 from ingest.parse import parse
-from ingest.parse.defects import ADDRESS, CUT, DATE, DUPLICATE, EMPTY, HEADER, NOT_MAIL
+from ingest.parse.defects import ADDRESS, CUT, DATE, DUPLICATE, EMPTY, HEADER, INTERNAL, NOT_MAIL
 from ingest.parse.limits import MAX_FIELD_OCTETS
 from tests.parsing import FROM_ALICE, mail, words
 
@@ -101,6 +101,8 @@ def test_octets_that_are_no_mail_are_called_so(junk: bytes, trace: bytes) -> Non
         (b"=?utf-8?b?R3LDvA==w59l?=", "Grüße"),
         (b"Re: =?utf-8?b?R3LDvMOfZQ", "Re: Grüße"),
         (b"=?utf-8?q?Gr=C3=BC=C3=9Fe_aus_R", "Grüße aus R"),
+        (b"=??q?Gr=C3=BC=C3=9Fe?=", "Grüße"),
+        (b"=? utf-8 ?q?Gr=C3=BC=C3=9Fe?=", "Grüße"),
         (b"=?utf-8?q?is how a word begins", "=?utf-8?q?is how a word begins"),
     ],
 )
@@ -120,6 +122,8 @@ def test_a_raw_subject_is_read_in_the_charset_of_the_body() -> None:
     ("raw", "name", "addr_spec"),
     [
         (b"=?utf-8?B?w?= <a@b.example>", "", "a@b.example"),
+        (b"=?utf-\xb8?B?w?= <a@b.example>", "", "a@b.example"),
+        (b"=?" + b"x" * 200 + b"?B?w?= <a@b.example>", "", "a@b.example"),
         (b"=?utf-8?q?Erik_M=C3=BCller?= <erik@Kunde.Example>", "Erik Müller", "erik@kunde.example"),
         (b'"=?utf-8?q?M=C3=BCller=2C_Erik?=" <erik@kunde.example>', "Müller, Erik", "erik@kunde.example"),
         (b"=?gb2312?b?1cXI/Q==?= <zhang@kehu.example>", "张三", "zhang@kehu.example"),
@@ -141,8 +145,9 @@ def test_a_raw_subject_is_read_in_the_charset_of_the_body() -> None:
     ],
 )
 def test_a_sender_is_read_whatever_was_done_to_it(raw: bytes, name: str, addr_spec: str) -> None:
-    (author,) = parse(b"From: " + raw + b"\r\n\r\nhi").from_
-    assert (author.display_name, author.addr_spec) == (name, addr_spec)
+    message = parse(b"From: " + raw + b"\r\n\r\nhi")
+    assert [(author.display_name, author.addr_spec) for author in message.from_] == [(name, addr_spec)]
+    assert INTERNAL not in words(message)
 
 
 def test_all_from_fields_count_and_several_are_a_defect() -> None:
