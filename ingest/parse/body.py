@@ -41,7 +41,6 @@ class _Reading:
     has_text: bool = False
     unnamed: list[Part] = field(default_factory=list)
     """Text parts marked as attachments, without a name: the body after all, where there is no other."""
-    duplicates: list[Part] = field(default_factory=list)
     from_tnef: Pieces = field(default_factory=list)
 
 
@@ -56,8 +55,6 @@ def read(root: Part, hints: tuple[str, ...], defects: Defects) -> Body:
         reading.attachments.remove(part)
         pieces.append(_read_text(part, reading))
         defects.note(BODY, "the only text is marked as an attachment; read as the body")
-    if not reading.has_text:
-        reading.attachments += reading.duplicates
     text, markup = compose(pieces)
     if text is not None and markup is not None and texts.is_stub(text, markup):
         defects.note(BODY, "the text part only says to look at the HTML part")
@@ -73,9 +70,7 @@ def _read(part: Part, reading: _Reading) -> Pieces:
         return _read_leaf(part, reading)
     if part.content_type == "application/pgp-encrypted":
         _note_encrypted("OpenPGP", reading)
-    if part.content_type in _DUPLICATES:
-        reading.duplicates.append(part)
-    elif not _is_empty(part):
+    if not _is_empty(part):
         reading.attachments.append(part)
     if part.disposition == "attachment" and not part.filename and part.content_type in _PLAIN_TYPES | _HTML_TYPES:
         reading.unnamed.append(part)
@@ -109,14 +104,9 @@ def _read_mixed(part: Part, reading: _Reading) -> Pieces:
 
 def _read_alternative(part: Part, reading: _Reading) -> Pieces:
     """The same in several forms: the first text and the last HTML are taken, and whatever says something else."""
-    had_text = reading.has_text
-    branches: list[Pieces] = []
-    for child in part.children:
-        reading.has_text = had_text
-        branches.append(_read(child, reading))
-    forms = [form for form in (Piece(*compose(branch)) for branch in branches) if form.says_something]
-    reading.has_text = had_text or bool(forms)
+    forms = _read_forms(part, reading)
     if not forms:
+        reading.attachments += [child for child in part.children if child.content_type in _DUPLICATES]
         return []
     plain = next((form for form in forms if form.html is None), None)
     rich = _best_html([form for form in forms if form.html is not None], plain)
@@ -124,6 +114,19 @@ def _read_alternative(part: Part, reading: _Reading) -> Pieces:
     others = [form for form in forms if form is not plain and form is not rich]
     said = words(chosen) if others else frozenset[str]()
     return [chosen, *(form for form in others if not says_all(said, words(form)))]
+
+
+def _read_forms(part: Part, reading: _Reading) -> Pieces:
+    """Each form of an alternative as one piece; none has text before it that another form has."""
+    had_text = reading.has_text
+    branches: list[Pieces] = []
+    for child in part.children:
+        if child.content_type not in _DUPLICATES:
+            reading.has_text = had_text
+            branches.append(_read(child, reading))
+    forms = [form for form in (Piece(*compose(branch)) for branch in branches) if form.says_something]
+    reading.has_text = had_text or bool(forms)
+    return forms
 
 
 def _best_html(forms: Pieces, plain: Piece | None) -> Piece:

@@ -57,10 +57,10 @@ def test_html_between_texts_leaves_the_text_form_out_rather_than_incomplete() ->
         assert said in (message.html or "")
 
 
-def test_a_further_form_is_attached_where_it_is_the_only_one() -> None:
+def test_a_further_form_is_attached_where_it_is_the_only_one_or_stands_in_no_alternative() -> None:
     amp = entity("text/x-amp-html; charset=utf-8", "<html amp4email><p>Hello</p></html>")
-    message = parse(mail(multipart("alternative", plain(" "), amp)))
-    assert (message.text, message.html, only(message).content_type) == (None, None, "text/x-amp-html")
+    for kind, text in (("alternative", plain(" ")), ("mixed", plain("Hi"))):
+        assert only(parse(mail(multipart(kind, text, amp)))).content_type == "text/x-amp-html"
 
 
 def test_a_footer_after_an_alternative_is_in_both_forms() -> None:
