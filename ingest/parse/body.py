@@ -48,8 +48,9 @@ def read(root: Part, hints: tuple[str, ...], defects: Defects) -> Body:
     """Read the tree of parts of a message."""
     reading = _Reading(defects, hints)
     pieces = _read(root, reading)
-    if not reading.has_text and reading.from_tnef:
-        pieces += reading.from_tnef
+    if reading.from_tnef:
+        said = words(Piece(*compose(pieces)))
+        pieces += [body for body in reading.from_tnef if not says_all(said, words(body))]
     elif not reading.has_text and reading.unnamed:
         part = reading.unnamed[0]
         reading.attachments.remove(part)
@@ -178,22 +179,31 @@ def _note_encrypted(kind: str, reading: _Reading) -> None:
 
 
 def _read_tnef(part: Part, reading: _Reading) -> Pieces:
-    """The body in a TNEF container repeats the one beside it; it counts where there is no other."""
-    pieces: Pieces = []
-    if not tnef.is_whole(part.decoded().octets):
-        reading.attachments.append(part)
-    for child in part.children:
-        if child.disposition == "attachment" and not child.children:
-            reading.attachments.append(child)
-        elif child.content_type in _PLAIN_TYPES | _HTML_TYPES:
-            pieces.append(_read_text(child, reading))
-        else:
-            _read(child, reading)
+    """The body in a TNEF container repeats the one beside it; it counts where there is no other, or only a footer."""
+    pieces = [_read_text(body, reading) for body in _bodies_in_tnef(part, reading)]
     forms = {("html" if piece.html is not None else "text"): piece for piece in reversed(pieces)}
     joined = Piece(forms["text"].text if "text" in forms else None, forms["html"].html if "html" in forms else None)
     if joined.says_something:
         reading.from_tnef.append(joined)
     return []
+
+
+def _bodies_in_tnef(part: Part, reading: _Reading) -> list[Part]:
+    """The bodies in a container, the best first. Its files are attachments, and so is the body of a mail that is
+    attached in it."""
+    bodies: list[Part] = []
+    if not tnef.is_whole(part.decoded().octets):
+        reading.attachments.append(part)
+    for child in part.children:
+        if is_tnef(child) and child.children:
+            reading.attachments += _bodies_in_tnef(child, reading)[:1]
+        elif child.disposition == "attachment" and not child.children:
+            reading.attachments.append(child)
+        elif child.content_type in _PLAIN_TYPES | _HTML_TYPES:
+            bodies.append(child)
+        else:
+            _read(child, reading)
+    return bodies
 
 
 def _read_broken(part: Part, reading: _Reading) -> Pieces:

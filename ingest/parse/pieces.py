@@ -15,7 +15,8 @@ from ingest.parse.part import Part
 _DOCUMENT_END = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
 _SAME = 10
 """One word in so many may differ between two forms of the same text."""
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"\w+|[\u2190-\U0010ffff]")
+"""Of letters and digits, or one pictograph."""
 
 
 class Piece(NamedTuple):

@@ -182,8 +182,8 @@ def test_the_body_in_a_winmail_dat_is_read_where_there_is_no_other(
 ) -> None:
     alone = parse(mail(winmail(tnef(*attributes))))
     assert (alone.text, alone.html, alone.attachments) == (text, markup, ())
-    beside = parse(mail(multipart("mixed", plain("Hello"), winmail(tnef(*attributes)))))
-    assert (beside.text, beside.html) == ("Hello", None)
+    beside = parse(mail(multipart("mixed", plain("Größe, Привет"), winmail(tnef(*attributes)))))
+    assert (beside.text, beside.html) == ("Größe, Привет", None)
 
 
 RTF_FROM_HTML = (
@@ -238,15 +238,33 @@ def test_a_winmail_dat_that_is_none_stays_a_file(damage: bytes) -> None:
     assert ATTACHMENT in words(message)
 
 
-def test_a_mail_inside_a_winmail_dat_gives_its_files() -> None:
-    inner = bytes.fromhex("0703020000000000c000000000000046") + tnef(*file("inner.pdf", b"%PDF"))
+@pytest.mark.parametrize("beside", [plain("Hello"), plain("")], ids=["a text", "no text"])
+def test_a_mail_inside_a_winmail_dat_gives_its_text_and_its_files_as_files(beside: bytes) -> None:
+    inner_mail = tnef(attribute(1, 0x800C, b"What I was told\0"), *file("inner.pdf", b"%PDF"))
+    inner = bytes.fromhex("0703020000000000c000000000000046") + inner_mail
     embedded = attribute(2, 0x9005, props(prop(0x0D, 0x3701, inner)))
-    message = parse(mail(multipart("mixed", plain("Hello"), winmail(tnef(attribute(2, 0x9002, bytes(14)), embedded)))))
-    assert only(message).filename == "inner.pdf"
+    content = mail(multipart("mixed", beside, winmail(tnef(attribute(2, 0x9002, bytes(14)), embedded))))
+    *_, text, pdf = parse(content).attachments
+    assert "told" not in (parse(content).text or "")
+    assert (attachment(content, text.part), text.content_type) == (b"What I was told", "text/plain")
+    assert pdf.filename == "inner.pdf"
+
+
+def test_a_body_in_a_winmail_dat_is_read_beside_a_text_that_says_something_else() -> None:
+    container = winmail(tnef(attribute(1, 0x800C, b"Still broken\0")))
+    message = parse(mail(multipart("mixed", plain("This mail is confidential."), container)))
+    assert message.text == "This mail is confidential.\nStill broken"
+
+
+@pytest.mark.parametrize("text", ["Still broken", "👍"])
+def test_a_body_in_a_winmail_dat_that_repeats_the_text_is_there_once(text: str) -> None:
+    body = attribute(1, 0x9003, props(prop(0x1F, 0x1000, f"{text}\0".encode("utf-16-le"))))
+    assert parse(mail(multipart("mixed", plain(text), winmail(tnef(body))))).text == text
+    assert parse(mail(multipart("mixed", plain(" "), winmail(tnef(body))))).text == text
 
 
 def test_an_html_body_counts_more_than_a_winmail_dat_beside_it() -> None:
-    body = tnef(attribute(1, 0x800C, b"plain copy\0"))
+    body = tnef(attribute(1, 0x800C, b"Hello\0"))
     message = parse(mail(multipart("mixed", html("<p>Hello</p>"), winmail(body))))
     assert (message.text, message.html) == (None, "<p>Hello</p>")
 
