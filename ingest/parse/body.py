@@ -114,7 +114,10 @@ def _read_alternative(part: Part, reading: _Reading) -> Pieces:
     chosen = Piece(plain.text if plain else rich.text, rich.html)
     others = [form for form in forms if form is not plain and form is not rich]
     said = words(chosen) if others else frozenset[str]()
-    return [chosen, *(form for form in others if not says_all(said, words(form)))]
+    further = [form for form in others if not says_all(said, words(form))]
+    if plain and any(form.text is None for form in further) and not says_all(words(rich), words(plain)):
+        further.insert(0, plain)  # the text form will be given up, and the HTML has to say it all
+    return [chosen, *further]
 
 
 def _read_forms(part: Part, reading: _Reading) -> Pieces:

@@ -163,6 +163,12 @@ def test_two_different_html_parts_of_an_alternative_are_both_kept_and_the_text_f
     assert ["Hello" in f"{message.html}", "confidential" in f"{message.html}"] == [True, True]
 
 
+def test_nothing_of_an_alternative_whose_forms_all_differ_is_lost() -> None:
+    parts = plain("one two three"), html("<p>four five six</p>"), html("<p>seven eight nine</p>")
+    message = parse(mail(multipart("alternative", *parts)))
+    assert [said in f"{message.html}" for said in ("one two", "four five", "seven eight")] == [True] * 3
+
+
 def test_the_same_words_in_further_forms_of_an_alternative_are_there_once() -> None:
     enriched = entity("text/enriched", "<bold>Hello</bold> Sam")
     marked = entity("text/markdown", "**Hello** Sam")
