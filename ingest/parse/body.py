@@ -275,7 +275,7 @@ def _from_rtf(markup: str) -> Piece:
 def _decode(part: Part, reading: _Reading) -> str:
     """The characters of a text part. What is over the limit is cut, and the whole is then an attachment as well."""
     decoded = part.decoded()
-    octets = uuencode.split(decoded.octets).text if part.children else decoded.octets
+    octets = uuencode.split(decoded.text).text if part.children else decoded.text
     if decoded.repair:
         reading.defects.note(ENCODING, decoded.repair)
     limit = min(MAX_BODY_OCTETS, reading.octets_left)

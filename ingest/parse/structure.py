@@ -97,7 +97,7 @@ class Builder:
 
     def _unencoded(self, part: Part, boundary: bytes) -> tuple[Part, list[tuple[int, int]]]:
         """A multipart in base64 or quoted-printable, which RFC 2045 section 6.4 forbids."""
-        octets = part.decoded().octets
+        octets = part.decoded().text
         spans = list(self._spans(octets, 0, len(octets), boundary))
         if not spans:
             return part, []

@@ -41,10 +41,16 @@ _SAMPLE = 4096
 
 
 class Decoded(NamedTuple):
-    """Octets, and what was wrong with their encoding (``""``: nothing)."""
+    """Octets, what was wrong with their encoding (``""``: nothing), and the text that a server set below them."""
 
     octets: bytes
     repair: str = ""
+    footer: bytes = b""
+
+    @property
+    def text(self) -> bytes:
+        """The octets of a text, with the footer; a file is without it."""
+        return self.octets + b"\n" + self.footer if self.footer else self.octets
 
 
 def decode(octets: bytes, name: str) -> Decoded:
@@ -73,11 +79,12 @@ def changes(name: str) -> bool:
 
 
 def _decode_base64(octets: bytes) -> Decoded:
-    if _is_prose(octets[:_SAMPLE]):
-        return Decoded(octets, "declared base64 and is not; read as it stands")
     start = _start_of_words(octets)
+    data = _decode_block(octets[:start]).octets
+    if _is_prose(octets[:_SAMPLE]) and not _is_text(data):
+        return Decoded(octets, "declared base64 and is not; read as it stands")
     if start:
-        return Decoded(_decode_block(octets[:start]).octets + b"\n" + octets[start:], _TEXT_AFTER)
+        return Decoded(data, _TEXT_AFTER, octets[start:])
     padding = _AFTER_PADDING.search(octets)
     if padding is not None and padding.end() < len(octets):
         return _decode_blocks(octets, padding)
@@ -88,6 +95,15 @@ def _is_prose(sample: bytes) -> bool:
     """Whether it reads as words rather than as base64: spaces between them, or many characters that base64 lacks."""
     data = b"".join(sample.split())
     return sample.count(b" ") * 12 > len(sample) or len(_NOT_BASE64.sub(b"", data)) < 0.8 * len(data)
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether what a few lines of base64 gave is text, as words that were taken for base64 never give."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return False
+    return bool(text) and all(character.isprintable() or character.isspace() for character in text)
 
 
 def _start_of_words(octets: bytes) -> int:
@@ -114,7 +130,7 @@ def _decode_blocks(octets: bytes, padding: re.Match[bytes]) -> Decoded:
         pieces = _AFTER_PADDING.split(rest, MAX_BASE64_BLOCKS)
         blocks = [_decode_block(block).octets for block in pieces if block.strip()]
         return Decoded(b"".join((first, *blocks)), "base64 in several blocks")
-    return Decoded(first + b"\n" + rest, _TEXT_AFTER)
+    return Decoded(first, _TEXT_AFTER, rest)
 
 
 def _decode_block(octets: bytes) -> Decoded:

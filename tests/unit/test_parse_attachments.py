@@ -7,9 +7,10 @@ from quopri import encodestring
 import pytest
 
 from ingest.parse import attachment, parse
+from ingest.parse.defects import ENCODING
 from ingest.parse.filename import safe
 from ingest.parse.limits import MAX_FILENAME_CHARACTERS
-from tests.parsing import entity, in_base64, mail, multipart, only, plain
+from tests.parsing import entity, in_base64, mail, multipart, only, plain, words
 
 ALL_OCTETS = bytes(range(256)) * 3
 
@@ -90,6 +91,15 @@ def test_a_made_up_name_is_the_same_each_time() -> None:
 def test_a_name_is_read_in_every_form_and_made_safe(field: str, name: str) -> None:
     part = in_base64("application/pdf", b"%PDF", f"Content-Disposition: {field}")
     assert only(parse(mail(multipart("mixed", plain("hi"), part)))).filename == name
+
+
+@pytest.mark.parametrize("file", [b"%PDF-1.7", b"%PDF-1.7\n"], ids=["with padding", "without padding"])
+def test_a_footer_below_the_base64_of_a_file_is_no_part_of_it_and_is_told(file: bytes) -> None:
+    part = in_base64('application/pdf; name="a.pdf"', file) + b"\r\n-- \r\nChecked by a gateway!\r\n"
+    content = mail(multipart("mixed", plain("hi"), part))
+    message = parse(content)
+    assert attachment(content, only(message).part) == file
+    assert ENCODING in words(message)
 
 
 @pytest.mark.parametrize("raw", ["Größe.pdf".encode(), "Größe.pdf".encode("cp1252")], ids=["utf-8", "cp1252"])

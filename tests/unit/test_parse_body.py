@@ -398,6 +398,12 @@ def test_a_multipart_in_base64_is_opened() -> None:
             "Hello there\n-- \nSee https://a.example/?b=1 here\n",
         ),
         ("base64", "SGVsbG8h\r\n" * 9 + "Sent with care by Us\r\n", "Hello!" * 9 + "\nSent with care by Us\n"),
+        (
+            "base64",
+            "T0ssIHRoYW5rcyE=\r\n_____\r\nThe list of all who print\r\n",
+            "OK, thanks!\n_____\nThe list of all who print\n",
+        ),
+        ("base64", "Test\r\n\r\nThis is no base64 at all.", "Test\n\nThis is no base64 at all."),
         ("base64", "SGVsbG8hSGVs bG8hSGVsbG8h\r\n" * 2, "Hello!" * 6),
         ("base64", "This is not base64 at all, it is text.", "This is not base64 at all, it is text."),
         ("x-uuencode", "begin 644 x\r\n%2&5L;&\\\r\n`\r\nend\r\n", "Hello"),
