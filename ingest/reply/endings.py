@@ -287,6 +287,8 @@ def _is_company(paragraph: str) -> bool:
 
 def _opens_footer(paragraph: str) -> bool:
     text = paragraph.lstrip("_-=* ")
+    if not text.startswith(_OPENINGS):
+        return False
     return text.startswith(_FOOTERS) or (sum(stem in text for stem in _LEGAL) >= 2 and _is_notice(text))
 
 

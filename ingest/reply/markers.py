@@ -9,14 +9,16 @@ _LENGTH = 200
 _BESIDE = 40
 """Characters that a marker has beside its phrase, where no signs set it off; a sentence about the line has more."""
 _ABOVE = tuple(every(lambda language: language.above))
+_LONGEST = max(map(len, _ABOVE)) + _BESIDE
 _PERSONS = frozenset(every(lambda language: language.i))
+_SIGNS = "##-"
 _ZENDESK = re.compile(r"##- .{3,150} -##")
 
 
 def is_marker(line: Line, *, alone: bool) -> bool:
     """Whether a line asks to write above it; ``alone`` says that no line of text stands directly above it."""
     text = line.plain
-    if len(text) > _LENGTH:
+    if len(text) > _LENGTH or not (_is_set_off(text) or (alone and len(text) <= _LONGEST) or _SIGNS in line.text):
         return False
     lowered = text.lower()
     phrase = next(filter(lowered.__contains__, _ABOVE), None)
@@ -27,7 +29,7 @@ def is_marker(line: Line, *, alone: bool) -> bool:
 
 def _is_set_off(text: str) -> bool:
     """By dashes or the like, before and behind."""
-    return not text[0].isalnum() and not text[-1].isalnum() and text[-1] not in ".!?"
+    return text != "" and not text[0].isalnum() and not text[-1].isalnum() and text[-1] not in ".!?"
 
 
 def _first(text: str) -> str:
