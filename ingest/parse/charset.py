@@ -305,9 +305,15 @@ def _as_damaged(octets: bytes, declared: str | None) -> Decoded | None:
     """The declared charset of two octets a character, with few of them broken."""
     if declared not in _MULTI_BYTE:
         return None
-    text = octets.decode(declared, "ingest.euc_jp" if declared == "euc_jp" else "replace")
-    is_near = text.count("\ufffd") * 10 <= len(text)
-    return Decoded(text, declared, f"{declared} with damaged characters") if is_near else None
+    errors = "ingest.euc_jp" if declared == "euc_jp" else "replace"
+    if not _is_near(octets[:MAX_DETECT_OCTETS].decode(declared, errors)):
+        return None
+    text = octets.decode(declared, errors)
+    return Decoded(text, declared, f"{declared} with damaged characters") if _is_near(text) else None
+
+
+def _is_near(text: str) -> bool:
+    return text.count("\ufffd") * 10 <= len(text)
 
 
 def _as_near_as_possible(octets: bytes, declared: str | None) -> Decoded:

@@ -8,6 +8,7 @@ of Big5 does the rest. Planes 3 and up hold characters that Big5 never had; they
 
 import codecs
 import re
+from collections.abc import Iterator
 from functools import cache
 
 GB18030_2005 = str.maketrans(
@@ -84,9 +85,9 @@ def _characters(plane: int, octets: bytes) -> str:
     return text + _MISSING * (len(octets) % 2)
 
 
-def decode_euc_tw(octets: bytes) -> str:
-    """EUC-TW. Never fails: what the table has not becomes U+FFFD."""
-    return "".join(_euc_tw(token) for token in _EUC_TW.findall(octets))
+def _pieces_of_euc_tw(octets: bytes) -> Iterator[str]:
+    """What the table has not becomes U+FFFD."""
+    return (_euc_tw(token[0]) for token in _EUC_TW.finditer(octets))
 
 
 def _euc_tw(token: bytes) -> str:
@@ -98,23 +99,27 @@ def _euc_tw(token: bytes) -> str:
 
 
 def decode_iso2022_cn(octets: bytes) -> str:
-    """ISO-2022-CN. Never fails. A line end ends what an escape before it has set up."""
-    text: list[str] = []
+    """ISO-2022-CN. Never fails: what the table has not becomes U+FFFD."""
+    return "".join(_pieces_of_iso2022_cn(octets))
+
+
+def _pieces_of_iso2022_cn(octets: bytes) -> Iterator[str]:
+    """A line end ends what an escape before it has set up."""
     sets: dict[bytes, bytes] = {}
     shifted = False
-    for token in _ISO_2022_CN.findall(octets):
+    for found in _ISO_2022_CN.finditer(octets):
+        token = found[0]
         if token.startswith(b"\x1b$"):
             sets[token[2:3]] = token[3:]
         elif token.startswith(b"\x1b"):
-            text.append(_pairs(token[2:], sets.get(b"*" if token[1:2] == b"N" else b"+", b"")))
+            yield _pairs(token[2:], sets.get(b"*" if token[1:2] == b"N" else b"+", b""))
         elif token in (b"\x0e", b"\x0f"):
             shifted = token == b"\x0e"
         elif token[:1] in b"\r\n":
             sets, shifted = {}, False
-            text.append(token.decode("ascii"))
+            yield token.decode("ascii")
         else:
-            text.append(_pairs(token, sets.get(b")", b"")) if shifted else token.decode("ascii", "replace"))
-    return "".join(text)
+            yield _pairs(token, sets.get(b")", b"")) if shifted else token.decode("ascii", "replace")
 
 
 def _pairs(octets: bytes, final: bytes) -> str:
@@ -127,7 +132,7 @@ def _pairs(octets: bytes, final: bytes) -> str:
 
 EUC_TW, ISO_2022_CN = "euc_tw", "iso2022_cn"
 """Names under which ``bytes.decode`` knows them."""
-_READERS = {EUC_TW: decode_euc_tw, ISO_2022_CN: decode_iso2022_cn}
+_READERS = {EUC_TW: _pieces_of_euc_tw, ISO_2022_CN: _pieces_of_iso2022_cn}
 
 
 def _find(name: str) -> codecs.CodecInfo | None:
@@ -136,10 +141,12 @@ def _find(name: str) -> codecs.CodecInfo | None:
         return None
 
     def decode(octets: bytes, errors: str = "strict") -> tuple[str, int]:
-        text = read(bytes(octets))
-        if errors == "strict" and _MISSING in text:
-            raise UnicodeDecodeError(name, bytes(octets), 0, len(octets), "characters that the table has not")
-        return text, len(octets)
+        pieces = []
+        for piece in read(bytes(octets)):
+            if errors == "strict" and _MISSING in piece:  # at the first: most of what is tried is of another charset
+                raise UnicodeDecodeError(name, bytes(octets), 0, len(octets), "characters that the table has not")
+            pieces.append(piece)
+        return "".join(pieces), len(octets)
 
     return codecs.CodecInfo(encode=_refuse, decode=decode, name=name)  # type: ignore[arg-type] # only bytes are decoded here
 
