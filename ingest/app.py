@@ -97,18 +97,22 @@ def _limits(settings: Settings) -> attach.Limits:
     )
 
 
-def _wire(
-    settings: Settings, database: Database, api: TicketApi, children: ParseChildren, clock: Callable[[], float]
-) -> Engine:
-    store = Store(database)
-    carrier = Carrier(
+def _carrier(settings: Settings, store: Store, uploads: Uploads, api: TicketApi, children: ParseChildren) -> Carrier:
+    return Carrier(
         octets=store,
         extractor=children,
-        books=Uploads(database),
+        books=uploads,
         shelf=api.attachments,
         limits=_limits(settings),
         seconds=settings.lease * UPLOADS_SHARE,
     )
+
+
+def _wire(
+    settings: Settings, database: Database, api: TicketApi, children: ParseChildren, clock: Callable[[], float]
+) -> Engine:
+    store = Store(database)
+    carrier = _carrier(settings, store, Uploads(database), api, children)
     pipeline = Pipeline(facts=store, desk=api, reader=children, carrier=carrier, rules=rules(settings), clock=clock)
     worker = Worker(
         store,
