@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 
 from ingest import log
-from ingest.config import Settings
+from ingest.config.settings import Settings
 from ingest.receive import Receiver
 from ingest.sources.smtp import SmtpSource
 from ingest.store.opening import open_store

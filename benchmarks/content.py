@@ -25,7 +25,7 @@ from mailparser_reply import EmailReplyParser as MailReplyParser
 from mailparser_reply.constants import MAIL_LANGUAGES
 
 from benchmarks.content_parts import check_parts
-from ingest.message import ParsedMessage
+from ingest.model.message import ParsedMessage
 from ingest.parse import parse
 from ingest.reply import extract
 

@@ -12,7 +12,7 @@ from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
 
-from ingest.message import ParsedMessage
+from ingest.model.message import ParsedMessage
 from ingest.parse import attachment, parse
 
 _SHOWN = 40

@@ -25,14 +25,14 @@ import uvloop
 from benchmarks.mails import make
 from benchmarks.processes import resident_bytes
 from ingest import log
-from ingest.accounts import ImapAccount
-from ingest.envelope import ReceivedMessage
+from ingest.config.imap_accounts import ImapAccount
+from ingest.model.envelope import ReceivedMessage
 from ingest.receive import Receiver
 from ingest.sources.imap import ImapSource
 from ingest.store.imap import ImapStore
 from ingest.store.messages import Store
 from ingest.store.sqlite import SqliteDatabase
-from tests.dovecot import PASSWORD, Dovecot, dovecot
+from tests.support.dovecot import PASSWORD, Dovecot, dovecot
 
 MAILS = 2_000
 RUNS = 3

@@ -18,7 +18,7 @@ from os import environ
 
 from benchmarks import mails
 from benchmarks.processes import free_port, resident_bytes, started
-from ingest.config import MiB, Settings
+from ingest.config.settings import MiB, Settings
 
 PIECE = b"x" * (64 * 1024)
 

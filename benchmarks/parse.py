@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping
 
 import mailparser
 
-from ingest.children import ParseChildren
 from ingest.parse import parse
+from ingest.parse_pool import ParseChildren
 
 _SENTENCE = "the printer on second floor still shows an error after restart and I have tried both trays again"
 _WORDS = _SENTENCE.split()

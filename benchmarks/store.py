@@ -24,8 +24,8 @@ import uvloop
 
 from benchmarks import mails
 from benchmarks.processes import resident_bytes
-from ingest.envelope import Envelope, QueuedMessage, ReceivedMessage, SourceRef
-from ingest.outcome import Delivered
+from ingest.model.envelope import Envelope, QueuedMessage, ReceivedMessage, SourceRef
+from ingest.model.outcome import Delivered
 from ingest.store.messages import Store
 from ingest.store.sqlite import WRITER_PRAGMAS, SqliteDatabase
 

@@ -23,7 +23,7 @@ import httpx
 import uvloop
 from httpx_aiohttp import AiohttpTransport
 
-from ingest.config import SANDBOX_TOKEN
+from ingest.config.settings import SANDBOX_TOKEN
 from ingest.sandbox import run
 
 DATA = Path(__file__).parent.parent / "fixtures" / "sandbox.json"

@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ingest import attach, log
+from ingest import attachments, log
 from ingest.api import TicketApi
-from ingest.attach import Carrier
-from ingest.children import ParseChildren
-from ingest.config import Settings
+from ingest.attachments import Carrier
+from ingest.config.settings import Settings
 from ingest.housekeeping import Housekeeping
+from ingest.parse_pool import ParseChildren
 from ingest.pipeline import Pipeline, Rules
 from ingest.policy import House
 from ingest.receive import Receiver
@@ -89,8 +89,8 @@ def rules(settings: Settings) -> Rules:
     )
 
 
-def _limits(settings: Settings) -> attach.Limits:
-    return attach.Limits(
+def _limits(settings: Settings) -> attachments.Limits:
+    return attachments.Limits(
         enabled=settings.attachments,
         max_bytes=settings.max_attachment_bytes,
         refused_types=settings.refused_attachments,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingest.message import Address, Attachment, DeliveryReport, ParsedMessage, Reply
+from ingest.model.message import Address, Attachment, DeliveryReport, ParsedMessage, Reply
 
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~-])")
 MAX_REPORTED = 10

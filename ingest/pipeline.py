@@ -20,13 +20,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from ingest import attach, compose, policy, tickets
+from ingest import attachments, compose, policy, tickets
 from ingest.api import Draft, PostedMessage, Ticket, Unavailable, User, imprint
-from ingest.attach import Carrier, endure
-from ingest.children import Poisoned
-from ingest.envelope import QueuedMessage
-from ingest.message import ParsedMessage, Reply
-from ingest.outcome import (
+from ingest.attachments import Carrier, endure
+from ingest.model.envelope import QueuedMessage
+from ingest.model.message import ParsedMessage, Reply
+from ingest.model.outcome import (
     Deferred,
     Delivered,
     Discarded,
@@ -36,6 +35,7 @@ from ingest.outcome import (
     Resolution,
     Waiting,
 )
+from ingest.parse_pool import Poisoned
 from ingest.store import Standing
 
 SUBJECT_CHARACTERS = 200
@@ -305,7 +305,7 @@ class Pipeline:
     ) -> Outcome:
         """The one effect that leaves us, with the attachments before and behind it."""
         try:
-            if self._carrier is None or not attach.applies(draft, message):
+            if self._carrier is None or not attachments.applies(draft, message):
                 return await self._post(queued, draft, imprints)
             brought = await self._carrier.bring(queued, message, draft.ticket_id, now=self._clock())
         except Unavailable as error:

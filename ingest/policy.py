@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from ingest.envelope import Envelope
-from ingest.message import ParsedMessage
-from ingest.outcome import Discarded, Quarantined, Resolution
+from ingest.model.envelope import Envelope
+from ingest.model.message import ParsedMessage
+from ingest.model.outcome import Discarded, Quarantined, Resolution
 
 
 class Action(Enum):

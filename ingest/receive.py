@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ingest import metrics
-from ingest.envelope import ReceivedMessage
+from ingest.model.envelope import ReceivedMessage
 
 HASH_ON_THREAD_ABOVE = 256 * 1024
 REFUSAL_SECONDS = 1.0

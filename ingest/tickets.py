@@ -20,9 +20,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from ingest.envelope import Envelope
-from ingest.message import ParsedMessage
-from ingest.outcome import Evidence, Resolution
+from ingest.model.envelope import Envelope
+from ingest.model.message import ParsedMessage
+from ingest.model.outcome import Evidence, Resolution
 
 STRENGTHS = ("proof", "strong", "medium", "weak")
 MAX_RELATED = 60

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from ingest.kinds import split_host_port
+from ingest.config.types import split_host_port
 
 CHECK_SECONDS = 5.0
 """What does not answer within this time is not ready."""

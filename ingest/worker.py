@@ -16,8 +16,8 @@ import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from ingest import log, metrics
-from ingest.envelope import QueuedMessage
-from ingest.outcome import Deferred, Delivered, Failed, Outcome, Quarantined
+from ingest.model.envelope import QueuedMessage
+from ingest.model.outcome import Deferred, Delivered, Failed, Outcome, Quarantined
 from ingest.retry import Schedule
 from ingest.store import StoreUnavailable
 

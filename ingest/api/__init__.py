@@ -6,7 +6,7 @@ Read ``client.py`` for what can be asked, ``verdict.py`` for what an answer mean
 from ingest.api.attachments import Attachments, Place, Refused
 from ingest.api.client import Owned, TicketApi
 from ingest.api.records import Draft, PostedMessage, Ticket, User, imprint
-from ingest.api.verdict import Unavailable
+from ingest.api.responses import Unavailable
 
 __all__ = [
     "Attachments",

@@ -10,7 +10,7 @@ from typing import Any
 
 from ingest.api.http import Http, Request
 from ingest.api.line import Line
-from ingest.api.verdict import Answer, Meaning, Unavailable, deferred
+from ingest.api.responses import Answer, Meaning, Unavailable, deferred
 from ingest.log import printable
 
 UNWANTED = frozenset({405, 411, 413, 414, 415, 422})

@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 from ingest.api import records
 from ingest.api.attachments import Attachments
 from ingest.api.cache import Cache
-from ingest.api.gate import Gate
+from ingest.api.circuit_breaker import Gate
 from ingest.api.http import Http, Request
 from ingest.api.line import Line
 from ingest.api.records import Draft, PostedMessage, Ticket, Unreadable, User
-from ingest.api.verdict import Answer, Meaning, Unavailable, deferred, outcome
-from ingest.config import Settings
+from ingest.api.responses import Answer, Meaning, Unavailable, deferred, outcome
+from ingest.config.settings import Settings
 from ingest.log import get, redact_address
-from ingest.outcome import Deferred, Delivered, Failed
+from ingest.model.outcome import Deferred, Delivered, Failed
 
 CLOCK_SKEW = 300.0
 """Seconds by which the API's clock may be behind ours."""

@@ -17,8 +17,8 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from ingest import __version__
-from ingest.api.verdict import Answer, judge_error, judge_response, raised_by_aiohttp
-from ingest.config import ConfigError, Settings
+from ingest.api.responses import Answer, judge_error, judge_response, raised_by_aiohttp
+from ingest.config.settings import ConfigError, Settings
 from ingest.metrics import API_REQUESTS, API_SECONDS
 
 MAX_ANSWER = 16 * 1024 * 1024

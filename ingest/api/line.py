@@ -8,9 +8,9 @@ from collections.abc import Callable
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, stop_after_delay
 from tenacity.wait import wait_random_exponential
 
-from ingest.api.gate import Gate
+from ingest.api.circuit_breaker import Gate
 from ingest.api.http import Http, Request
-from ingest.api.verdict import Answer, Meaning
+from ingest.api.responses import Answer, Meaning
 
 TRIES = 3
 BURST_SECONDS = 2.0

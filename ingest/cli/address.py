@@ -8,7 +8,7 @@ import typer
 
 from ingest.cli import output
 from ingest.cli.exits import Exit, Problem
-from ingest.config import Settings, load
+from ingest.config.settings import Settings, load
 from ingest.tickets import sign_address, sign_message_id
 
 

@@ -13,7 +13,7 @@ import typer
 from ingest.api import TicketApi, Unavailable
 from ingest.cli import output
 from ingest.cli.exits import Exit
-from ingest.config import REQUIRED_TO_SERVE, MiB, Settings, load, unknown_names
+from ingest.config.settings import REQUIRED_TO_SERVE, MiB, Settings, load, unknown_names
 from ingest.sources.imap.check import check as check_account
 from ingest.sources.smtp.tls import Certificate
 from ingest.store import Database, StoreUnavailable

@@ -3,7 +3,7 @@
 from enum import IntEnum
 from types import MappingProxyType
 
-from ingest.config import ConfigError
+from ingest.config.settings import ConfigError
 from ingest.sources import SourceError
 from ingest.sources.replay import ReplayError
 from ingest.store import StoreUnavailable

@@ -12,12 +12,12 @@ from typing import Annotated, Any
 import typer
 
 from ingest.cli import output
-from ingest.cli.deciding import Explanation, decider
+from ingest.cli.dry_run import Explanation, decider
 from ingest.cli.exits import Exit
 from ingest.cli.page import page
-from ingest.config import Settings, load
-from ingest.message import Attachment, ParsedMessage
-from ingest.outcome import Delivered, Outcome, Waiting
+from ingest.config.settings import Settings, load
+from ingest.model.message import Attachment, ParsedMessage
+from ingest.model.outcome import Delivered, Outcome, Waiting
 from ingest.pipeline import Decision
 from ingest.sources import replay
 

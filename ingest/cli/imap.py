@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from ingest.accounts import CredentialUnreadable, ImapAccount
 from ingest.cli import output
 from ingest.cli.exits import Exit, Problem
-from ingest.config import load
-from ingest.sources.imap.first_token import LoginImpossible
-from ingest.sources.imap.first_token import login as get_first_token
-from ingest.sources.imap.oauth import TokenRefused, TokenThrottled, TokenUnavailable
+from ingest.config.imap_accounts import CredentialUnreadable, ImapAccount
+from ingest.config.settings import load
+from ingest.sources.imap.auth.authorize import LoginImpossible
+from ingest.sources.imap.auth.authorize import login as get_first_token
+from ingest.sources.imap.auth.oauth import TokenRefused, TokenThrottled, TokenUnavailable
 from ingest.store.imap import ImapStore
 from ingest.store.opening import open_database
 

@@ -9,7 +9,7 @@ import typer
 from ingest.cli import output
 from ingest.cli.exits import Exit
 from ingest.cli.operator import existing_database
-from ingest.mailbox import Folder
+from ingest.model.imap_folder import Folder
 from ingest.store import Ledger
 from ingest.store.imap import ImapStore
 from ingest.store.messages import Store

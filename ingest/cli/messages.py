@@ -13,7 +13,7 @@ import typer
 from ingest.cli import output
 from ingest.cli.exits import Exit, Problem
 from ingest.cli.operator import By, Json, existing_database, existing_store, user_name
-from ingest.outcome import State
+from ingest.model.outcome import State
 from ingest.store import MessageRecord
 from ingest.store.messages import Store
 from ingest.store.operator import NotPossible

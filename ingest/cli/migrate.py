@@ -6,7 +6,7 @@ import os
 import typer
 
 from ingest.cli import output
-from ingest.config import load
+from ingest.config.settings import load
 from ingest.store.opening import file_of
 from ingest.store.sqlite import SqliteDatabase
 

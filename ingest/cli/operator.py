@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ingest.cli.exits import Exit, Problem
-from ingest.config import load
+from ingest.config.settings import load
 from ingest.store import Database
 from ingest.store.messages import Store
 from ingest.store.opening import file_of, open_database

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from ingest.message import Segment
+from ingest.model.message import Segment
 
 _HEAD = """<!doctype html>
 <html lang="en">

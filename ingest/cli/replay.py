@@ -15,12 +15,12 @@ import typer
 from ingest import log
 from ingest.app import Engine, start_engine
 from ingest.cli import output
-from ingest.cli.deciding import Explanation, decider
+from ingest.cli.dry_run import Explanation, decider
 from ingest.cli.exits import Exit
 from ingest.cli.explain import Paths, outcome
-from ingest.cli.replaying import Taken, feed, watch
-from ingest.config import REQUIRED_TO_SERVE, Settings, load
-from ingest.outcome import State
+from ingest.cli.replay_feed import Taken, feed, watch
+from ingest.config.settings import REQUIRED_TO_SERVE, Settings, load
+from ingest.model.outcome import State
 from ingest.receive import Receiver
 from ingest.sources import replay as files
 from ingest.sources.replay import Unread

@@ -9,8 +9,8 @@ import typer
 from ingest import sandbox as stand_in
 from ingest.cli import output
 from ingest.cli.exits import Exit, Problem
-from ingest.config import SANDBOX_TOKEN, load
-from ingest.kinds import split_host_port
+from ingest.config.settings import SANDBOX_TOKEN, load
+from ingest.config.types import split_host_port
 
 START_DATA = Path("fixtures/sandbox.json")
 

@@ -14,7 +14,7 @@ from ingest.app import App, Died
 from ingest.app import serve as run_worker
 from ingest.cli.exits import Exit, Problem
 from ingest.cli.sandbox import START_DATA, check_start_data, parse_listener
-from ingest.config import REQUIRED_TO_SERVE, SANDBOX_TOKEN, Settings, load, unknown_names
+from ingest.config.settings import REQUIRED_TO_SERVE, SANDBOX_TOKEN, Settings, load, unknown_names
 from ingest.sandbox import Sandbox
 from ingest.store.opening import file_of
 

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from ingest.cli import output
-from ingest.config import Settings, load, unknown_names
-from ingest.kinds import Computed, Unit
+from ingest.config.settings import Settings, load, unknown_names
+from ingest.config.types import Computed, Unit
 
 _TYPES = MappingProxyType(
     {

@@ -7,11 +7,11 @@ text on mail that people really send; ``docs/decisions/parse-own-walk.md`` has t
 
 from collections.abc import Sequence
 
-from ingest.message import ParsedMessage
+from ingest.model.message import ParsedMessage
 from ingest.parse.assembly import assemble
 from ingest.parse.defects import Defects
-from ingest.parse.header import Header, read_message, with_line_feeds
-from ingest.parse.part import Part
+from ingest.parse.mime.header import Header, read_message, with_line_feeds
+from ingest.parse.mime.part import Part
 from ingest.parse.structure import Builder, walk
 
 __all__ = ["attachment", "attachments", "parse"]

@@ -7,14 +7,16 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from ingest.message import Attachment, Calendar, DeliveryReport, ParsedMessage
-from ingest.parse import addresses, attachments, body, bounce, calendar, ids, report, words
+from ingest.model.message import Attachment, Calendar, DeliveryReport, ParsedMessage
+from ingest.parse import attachments, body, calendar
 from ingest.parse.body import Body
-from ingest.parse.charset import decode as decode_charset
+from ingest.parse.charsets.decode import decode as decode_charset
 from ingest.parse.defects import DUPLICATE, EMPTY, NOT_MAIL, Defects
-from ingest.parse.header import TRACE, WRITTEN, Header
-from ingest.parse.part import Part
-from ingest.parse.texts import visible
+from ingest.parse.mime import addresses, encoded_words, message_ids
+from ingest.parse.mime.header import TRACE, WRITTEN, Header
+from ingest.parse.mime.part import Part
+from ingest.parse.reports import bounce, dsn
+from ingest.parse.text_forms import visible
 
 Texts = tuple[tuple[str, str], ...]
 Values = dict[str, list[str]]
@@ -51,16 +53,16 @@ def assemble(header: Header, parts: list[Part], defects: Defects) -> ParsedMessa
 
 def _read_header(header: Header, hints: tuple[str, ...], defects: Defects) -> ParsedMessage:
     """A message with the facts of its header alone."""
-    raw = tuple((field.name, words.raw_text(field.value, hints)) for field in header.fields)
-    texts = tuple((name, words.decode(text)) for name, text in raw)
+    raw = tuple((field.name, encoded_words.raw_text(field.value, hints)) for field in header.fields)
+    texts = tuple((name, encoded_words.decode(text)) for name, text in raw)
     values = _by_name(texts)
     people = defects.guard(lambda: addresses.read(_by_name(raw), defects), addresses.Originators({}, None))
-    message_ids = ids.read(" ".join(values.get("message-id", ())))
+    own_ids = message_ids.read(" ".join(values.get("message-id", ())))
     return ParsedMessage(
-        message_id=message_ids[0] if message_ids else None,
-        message_ids=message_ids,
-        in_reply_to=ids.read(" ".join(values.get("in-reply-to", ()))),
-        references=ids.read(" ".join(values.get("references", ()))),
+        message_id=own_ids[0] if own_ids else None,
+        message_ids=own_ids,
+        in_reply_to=message_ids.read(" ".join(values.get("in-reply-to", ()))),
+        references=message_ids.read(" ".join(values.get("references", ()))),
         date=people.date,
         from_=people.addresses.get("from", ()),
         sender=next(iter(addresses.read_leniently(values.get("sender", [""])[0])), None),
@@ -107,7 +109,7 @@ def _return_path(values: Mapping[str, list[str]]) -> str | None:
 
 
 def _read_report(values: Values, content: Body, parts: list[Part]) -> DeliveryReport | None:
-    found = report.read(parts)
+    found = dsn.read(parts)
     if found is not None or not bounce.is_from_system(values):
         return found
     return bounce.read(values, content.text or visible(content.html or ""), parts)

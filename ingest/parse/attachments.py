@@ -4,10 +4,11 @@ import hashlib
 import re
 from urllib.parse import unquote
 
-from ingest.message import Attachment
-from ingest.parse import filename, report
+from ingest.model.message import Attachment
 from ingest.parse.defects import ENCODING, Defects
-from ingest.parse.part import Part
+from ingest.parse.mime import filename
+from ingest.parse.mime.part import Part
+from ingest.parse.reports import dsn
 
 _CID = re.compile(r"cid:([^\"'<>\s)]+)", re.IGNORECASE)
 _MESSAGE_TYPES = frozenset({"message/rfc822", "message/global"})
@@ -47,6 +48,6 @@ def _name(part: Part, octets: bytes) -> str:
     if name and part.content_type == "application/applefile":
         name += _APPLE_EXTENSION
     if not name and part.content_type in _MESSAGE_TYPES:
-        subject = report.read_fields(octets[:_HEADER_WINDOW]).get("subject", "")
+        subject = dsn.read_fields(octets[:_HEADER_WINDOW]).get("subject", "")
         name = f"{subject.replace('/', '-')}.eml" if subject else ""
     return filename.safe(name, part.content_type, part.number)

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ingest.parse import charset, flowed, pgp, rtf, texts, tnef, uuencode
+from ingest.parse import text_forms
+from ingest.parse.charsets import decode
+from ingest.parse.containers import pgp, rtf, tnef
+from ingest.parse.containers.unwrap import is_smime, is_tnef
 from ingest.parse.defects import BODY, CHARSET, CUT, ENCODING, ENCRYPTED, SIGNATURE, Defects
 from ingest.parse.limits import MAX_BODY_OCTETS
-from ingest.parse.part import Part
+from ingest.parse.mime import format_flowed, uuencode
+from ingest.parse.mime.part import Part
 from ingest.parse.pieces import Piece, Pieces, as_one_document, compose, says_all, words
-from ingest.parse.unwrap import is_smime, is_tnef
 
 _PLAIN_TYPES = frozenset({"text/plain", "text/markdown", "text/x-markdown", "text/enriched", "text/richtext"})
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "text/x-html"})
@@ -57,7 +60,7 @@ def read(root: Part, hints: tuple[str, ...], defects: Defects) -> Body:
         pieces.append(_read_text(part, reading))
         defects.note(BODY, "the only text is marked as an attachment; read as the body")
     text, markup = compose(pieces)
-    if text is not None and markup is not None and texts.is_stub(text, markup):
+    if text is not None and markup is not None and text_forms.is_stub(text, markup):
         defects.note(BODY, "the text part only says to look at the HTML part")
         text = None
     return Body(text, markup and as_one_document(markup), tuple(reading.attachments))
@@ -248,28 +251,28 @@ def _read_text(part: Part, reading: _Reading) -> Piece:
     """A text part as a piece; blank ones say nothing."""
     text = _decode(part, reading)
     if part.content_type in _HTML_TYPES or (part.main_type == "multipart" and "<html" in text[:1000].lower()):
-        return Piece() if texts.is_blank_html(text) else Piece(html=text)
+        return Piece() if text_forms.is_blank_html(text) else Piece(html=text)
     if part.content_type == "text/rtf" and text.startswith("{\\rtf"):
         return _from_rtf(text)
     if part.content_type in ("text/enriched", "text/richtext"):
-        text = texts.from_enriched(text)
+        text = text_forms.from_enriched(text)
     elif part.parameter("format").lower() == "flowed":
-        text = flowed.unflow(text, delete_space=part.parameter("delsp").lower() == "yes")
+        text = format_flowed.unflow(text, delete_space=part.parameter("delsp").lower() == "yes")
     if pgp.is_encrypted(text):
         reading.defects.note(ENCRYPTED, "OpenPGP in the text; only the recipient's key opens it")
     signed = pgp.without_armour(text)
     if signed is not None:
         reading.defects.note(BODY, "the text is signed with OpenPGP in line; read without checking")
         text = signed
-    return Piece() if texts.is_blank(text) else Piece(text=text)
+    return Piece() if text_forms.is_blank(text) else Piece(text=text)
 
 
 def _from_rtf(markup: str) -> Piece:
     """RTF as the body itself, which old programs send."""
     found = rtf.read(markup.encode("cp1252", "replace"))
     if found.subtype == "html":
-        return Piece() if texts.is_blank_html(found.text) else Piece(html=found.text)
-    return Piece() if texts.is_blank(found.text) else Piece(text=found.text)
+        return Piece() if text_forms.is_blank_html(found.text) else Piece(html=found.text)
+    return Piece() if text_forms.is_blank(found.text) else Piece(text=found.text)
 
 
 def _decode(part: Part, reading: _Reading) -> str:
@@ -284,8 +287,8 @@ def _decode(part: Part, reading: _Reading) -> str:
         reading.attachments.append(part)
         octets = octets[:limit]
     reading.octets_left -= len(octets)
-    inside = texts.declared_in_html(octets) if part.content_type in _HTML_TYPES else ""
-    found = charset.decode(octets, part.charset or inside, (inside, *reading.hints))
+    inside = text_forms.declared_in_html(octets) if part.content_type in _HTML_TYPES else ""
+    found = decode.decode(octets, part.charset or inside, (inside, *reading.hints))
     if found.repair:
         reading.defects.note(CHARSET, f"text {found.repair}")
-    return texts.normalise_lines(found.text)
+    return text_forms.normalise_lines(found.text)

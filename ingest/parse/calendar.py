@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
-from ingest.message import Calendar
-from ingest.parse import parameters
+from ingest.model.message import Calendar
 from ingest.parse.limits import MAX_EVENTS
+from ingest.parse.mime import parameters
 
 _FOLD = re.compile(r"\r?\n[ \t]")
 _PROPERTY = re.compile(r'([A-Za-z0-9-]{1,60})((?:;[^;:"]*(?:"[^"]*"[^;:"]*)*)*):')

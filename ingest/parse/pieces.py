@@ -9,8 +9,9 @@ from html import escape
 from typing import NamedTuple
 from urllib.parse import quote
 
-from ingest.parse import filename, texts
-from ingest.parse.part import Part
+from ingest.parse import text_forms
+from ingest.parse.mime import filename
+from ingest.parse.mime.part import Part
 
 _DOCUMENT_END = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
 _SAME = 10
@@ -79,12 +80,12 @@ def _piece_html(piece: Piece) -> str:
     if piece.picture is not None:
         source = quote(piece.picture.place, safe="@.$+-_")
         return f'<div><img src="cid:{source}" alt="{escape(_name(piece.picture))}"></div>\n'
-    return texts.to_html(piece.text or "")
+    return text_forms.to_html(piece.text or "")
 
 
 def words(piece: Piece) -> frozenset[str]:
     """The words of a piece, in both its forms."""
-    shown = f"{piece.text or ''} {texts.visible(piece.html or '')}"
+    shown = f"{piece.text or ''} {text_forms.visible(piece.html or '')}"
     return frozenset(_WORD.findall(shown.lower()))
 
 

@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ingest.parse import header as headers
-from ingest.parse import unwrap
+from ingest.parse.containers import unwrap
 from ingest.parse.defects import CUT, NESTED, STRUCTURE, Defects
-from ingest.parse.header import Header
 from ingest.parse.limits import MAX_DEPTH, MAX_EXPANDED_OCTETS, MAX_PARTS, MAX_SCANS, MIN_SCANNED_OCTETS
-from ingest.parse.part import Part
+from ingest.parse.mime import header as headers
+from ingest.parse.mime.header import Header
+from ingest.parse.mime.part import Part
 
 _GUESS = re.compile(rb"(?:\A|\n)--([!-~][^\r\n]{0,198})\r?\n(?=Content-[A-Za-z-]{1,40}[ \t]*:)", re.IGNORECASE)
 _TAIL = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")

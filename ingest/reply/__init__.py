@@ -12,11 +12,11 @@ well; a reply that says ``open`` is worth a second reading beside it. Start at `
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ingest.message import ParsedMessage, Reply
-from ingest.reply import attribution
-from ingest.reply.arrange import arrange, whole
-from ingest.reply.sent import Known
-from ingest.reply.source import bare, choose
+from ingest.model.message import ParsedMessage, Reply
+from ingest.reply.body import bare, choose
+from ingest.reply.recognise import attribution
+from ingest.reply.recognise.ticket_text import Known
+from ingest.reply.select import arrange, whole
 
 _MANY_WORDS = 20
 """A mail that answers another and is this long may quote it without any mark."""

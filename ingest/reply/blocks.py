@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ingest.message import SegmentKind
+from ingest.model.message import SegmentKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ It answers what the API's documentation says and no more, keeps what was posted 
 """
 
 from ingest.sandbox.app import create_app
-from ingest.sandbox.desk import Desk
 from ingest.sandbox.schema import Fault
 from ingest.sandbox.server import Sandbox, run
+from ingest.sandbox.state import Desk
 
 __all__ = ["Desk", "Fault", "Sandbox", "create_app", "run"]

@@ -14,11 +14,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest.sandbox import records
-from ingest.sandbox.desk import Desk, Refused
 from ingest.sandbox.faults import FaultLayer, Faults, error
 from ingest.sandbox.page import page
 from ingest.sandbox.records import Record
 from ingest.sandbox.schema import Archive, Body, Connection, Fault, NewAttachment, NewMessage, NewMessageWithEmailIds
+from ingest.sandbox.state import Desk, Refused
 
 MAX_BODY = 64 * 1024 * 1024
 B = TypeVar("B", bound=Body)

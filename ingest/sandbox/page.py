@@ -8,8 +8,8 @@ from string import Template
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from ingest.sandbox.desk import Desk, Refused
 from ingest.sandbox.records import Record
+from ingest.sandbox.state import Desk, Refused
 
 MAX_SHOWN = 200
 """Tickets and messages on one page; the newest are shown."""

@@ -10,10 +10,10 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from ingest.config import SANDBOX_TOKEN
+from ingest.config.settings import SANDBOX_TOKEN
 from ingest.sandbox.app import create_app
-from ingest.sandbox.desk import Desk
 from ingest.sandbox.faults import CUT
+from ingest.sandbox.state import Desk
 
 
 class CuttableProtocol(HttpToolsProtocol):

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from ingest.envelope import ReceivedMessage
+from ingest.model.envelope import ReceivedMessage
 
 Receive = Callable[[ReceivedMessage], Awaitable[str]]
 """Stores a message durably and returns its queue id (of the row that it already has, if it has it already).

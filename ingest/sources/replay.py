@@ -15,9 +15,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
-from ingest.envelope import Envelope, ReceivedMessage, SourceRef
-from ingest.parse import header
+from ingest.model.envelope import Envelope, ReceivedMessage, SourceRef
 from ingest.parse.defects import Defects
+from ingest.parse.mime import header
 
 SOURCE_NAME = "replay"
 MAX_HEADER_BYTES = 256 * 1024

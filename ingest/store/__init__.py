@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from ingest.outcome import State
+from ingest.model.outcome import State
 
 T = TypeVar("T")
 Row = tuple[Any, ...]

@@ -5,7 +5,7 @@ All methods raise ``StoreUnavailable`` when the database cannot do it now; nothi
 
 from dataclasses import asdict
 
-from ingest.mailbox import Folder, SavedToken, Taken
+from ingest.model.imap_folder import Folder, SavedToken, Taken
 from ingest.store import Database, Transaction
 
 _TAKEN = """

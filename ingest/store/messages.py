@@ -10,9 +10,9 @@ made or not made, never half.
 from collections.abc import Sequence
 from secrets import token_hex
 
-from ingest.envelope import QueuedMessage, ReceivedMessage
-from ingest.outcome import Evidence, Outcome, State
-from ingest.store import Database, Ledger, MessageRecord, Standing, Thread, contents, life, operator, threads
+from ingest.model.envelope import QueuedMessage, ReceivedMessage
+from ingest.model.outcome import Evidence, Outcome, State
+from ingest.store import Database, Ledger, MessageRecord, Standing, Thread, contents, lifecycle, operator, threads
 
 _BACKLOG = "SELECT count(*) FROM messages WHERE state = 'queued'"
 _OLDEST = "SELECT received_at FROM messages WHERE state = 'queued' ORDER BY seq LIMIT 1"
@@ -30,19 +30,19 @@ class Store:
         """Store a message durably, and its source's position with it.
 
         Returns ``queue_id``, or that of the row which has this ``dedupe_key`` already."""
-        return await self._write(lambda tx: life.receive(tx, message, queue_id, dedupe_key))
+        return await self._write(lambda tx: lifecycle.receive(tx, message, queue_id, dedupe_key))
 
     async def claim(self, *, limit: int, now: float, lease: float) -> tuple[QueuedMessage, ...]:
         """Lease up to ``limit`` messages for ``lease`` seconds, in order of arrival: queued, due, leased by nobody, and
         without an older unfinished message of the same known ticket. Each counts as an attempt from here on."""
         token, lock = token_hex(8), self._database.claim_lock
         return await self._write(
-            lambda tx: life.claim(tx, token=token, limit=limit, now=now, lease=lease, claim_lock=lock)
+            lambda tx: lifecycle.claim(tx, token=token, limit=limit, now=now, lease=lease, claim_lock=lock)
         )
 
     async def next_due(self, *, now: float) -> float | None:
         """The earliest time at which a message becomes claimable (not before ``now``); ``None``: none is queued."""
-        due = await self._read(life.next_due)
+        due = await self._read(lifecycle.next_due)
         return None if due is None else max(due, now)
 
     async def content(self, queue_id: str) -> bytes:
@@ -77,7 +77,7 @@ class Store:
             "sender": sender,
             "imprint": f"{imprint}\n" if imprint else "",
         }
-        return await self._write(lambda tx: life.identify(tx, queue_id, lease_token, evidence, facts))
+        return await self._write(lambda tx: lifecycle.identify(tx, queue_id, lease_token, evidence, facts))
 
     async def settle(
         self, queue_id: str, lease_token: str, outcome: Outcome, *, now: float, next_attempt_at: float | None = None
@@ -85,21 +85,21 @@ class Store:
         """Write what became of a message and everything that follows from it. ``next_attempt_at`` is for Deferred
         (``None``: at once). False: the lease was lost, and nothing is written."""
         return await self._write(
-            lambda tx: life.settle(tx, queue_id, lease_token, outcome, now=now, next_attempt_at=next_attempt_at)
+            lambda tx: lifecycle.settle(tx, queue_id, lease_token, outcome, now=now, next_attempt_at=next_attempt_at)
         )
 
     async def extend(self, queue_id: str, lease_token: str, *, until: float) -> bool:
         """Hold a lease until ``until``. False: it is lost."""
-        return await self._write(lambda tx: life.extend(tx, queue_id, lease_token, until))
+        return await self._write(lambda tx: lifecycle.extend(tx, queue_id, lease_token, until))
 
     async def release_leases(self) -> int:
         """Free every lease, at the start of the only worker process: what a dead one held is claimable at once."""
-        return await self._write(life.release_leases)
+        return await self._write(lifecycle.release_leases)
 
     async def expire_waiting(self, *, now: float, limit: float) -> int:
         """Quarantine what has been waiting for its parent for longer than ``limit``; how many."""
         expired = 0
-        while batch := await self._write(lambda tx: life.expire_waiting(tx, now, limit)):
+        while batch := await self._write(lambda tx: lifecycle.expire_waiting(tx, now, limit)):
             expired += batch
         return expired
 
@@ -146,7 +146,7 @@ class Store:
 
     async def set_position(self, source: str, position: str) -> None:
         """Note the place from which a source goes on, where no message was stored with it."""
-        await self._write(lambda tx: life.set_position(tx, source, position))
+        await self._write(lambda tx: lifecycle.set_position(tx, source, position))
 
     async def backlog(self) -> int:
         """How many messages are queued."""

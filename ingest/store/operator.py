@@ -3,8 +3,8 @@
 import json
 from collections.abc import Sequence
 
-from ingest.outcome import State
-from ingest.store import Attempt, Ledger, MessageRecord, Row, Transaction, rows
+from ingest.model.outcome import State
+from ingest.store import Attempt, Ledger, MessageRecord, Row, Transaction, transitions
 
 _COLUMNS = """
     queue_id, source, mail_from, rcpt_tos, received_at, size, state, rule, reason, attempts, due_at, lease_token,
@@ -135,8 +135,8 @@ def _start_again(tx: Transaction, queue_id: str, act: str, detail: str, now: flo
     if not has_content:
         raise NotPossible(f"{queue_id}: its content was deleted after the retention time; it cannot be sent again")
     tx.execute(_FRESH_START, {"seq": seq, "now": now})
-    rows.requeue(tx, seq, now, f"{act} {detail}")
-    rows.add_line(tx, seq, now, act, detail)
+    transitions.requeue(tx, seq, now, f"{act} {detail}")
+    transitions.add_line(tx, seq, now, act, detail)
     return seq
 
 
@@ -152,9 +152,9 @@ def discard(tx: Transaction, queue_id: str, by: str, reason: str, now: float) ->
     if state not in DISCARDABLE:
         raise NotPossible(f"{queue_id} is {state}; there is nothing to discard")
     tx.execute(_DISCARD, {"seq": seq, "reason": reason, "now": now})
-    rows.stop_waiting(tx, seq)
-    rows.add_line(tx, seq, now, "discard", f"by {by}: {reason}")
-    rows.let_follow(tx, queue_id, now)
+    transitions.stop_waiting(tx, seq)
+    transitions.add_line(tx, seq, now, "discard", f"by {by}: {reason}")
+    transitions.let_follow(tx, queue_id, now)
 
 
 def _standing(tx: Transaction, queue_id: str, now: float) -> tuple[int, State, bool, bool]:

@@ -14,8 +14,8 @@ from time import monotonic
 from typing import TypeVar
 
 from ingest.store import StoreUnavailable, Transaction
-from ingest.store._connection import DatabaseFile, NotBegun, SqliteConnection
-from ingest.store.units import Inbox, Unit, answer
+from ingest.store.sqlite_connection import DatabaseFile, NotBegun, SqliteConnection
+from ingest.store.work_queue import Inbox, Unit, answer
 
 T = TypeVar("T")
 

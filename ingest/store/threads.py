@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ingest.store import Thread, Transaction, rows
+from ingest.store import Thread, Transaction, transitions
 
 MAX_ALIASES = 8
 """Aliases followed from one id; more would be a ring."""
@@ -88,7 +88,7 @@ def learn(
     )
     if learned:
         for (seq,) in tx.execute(_WAITERS, {"message_id": message_id}):
-            rows.requeue(tx, seq, now, f"{message_id} is known now")
+            transitions.requeue(tx, seq, now, f"{message_id} is known now")
     return bool(learned)
 
 
@@ -99,7 +99,7 @@ def wait_for(tx: Transaction, seq: int, message_ids: Sequence[str], now: float) 
         tx.execute(_ADD_WAIT, {"message_id": message_id, "seq": seq})
     known = [message_id for message_id, ticket_id in tickets_of(tx, message_ids).items() if ticket_id]
     if known:
-        rows.requeue(tx, seq, now, f"{known[0]} is known now")
+        transitions.requeue(tx, seq, now, f"{known[0]} is known now")
 
 
 def waiting_for(tx: Transaction, queue_id: str) -> tuple[str, ...]:

@@ -21,10 +21,10 @@ from ingest.cli.serve import line_to_try
 from ingest.sandbox import Fault
 from ingest.store import Ledger
 from ingest.store.opening import WorkerLock, open_store
-from tests.commands import ROOT, run
-from tests.engines import started
-from tests.smtp import Inbox, listening
-from tests.world import World, eventually, free_port, new_world, reply
+from tests.support.commands import ROOT, run
+from tests.support.engine import started
+from tests.support.sandbox_worker import World, eventually, free_port, new_world, reply
+from tests.support.smtp import Inbox, listening
 
 READY = "and look at"
 SLOW_POST = Fault(method="POST", path="/api/ticket-messages", delay=3600, effect=True, cut=True)

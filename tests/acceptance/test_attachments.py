@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ingest.sandbox import Fault
-from tests.attaching import mail, part
-from tests.world import TICKET, World, eventually, new_world
+from tests.support.attachments import mail, part
+from tests.support.sandbox_worker import TICKET, World, eventually, new_world
 
 PDF = b"%PDF-1.4\r\n\x00\xff binary \n.\r\n" * 500
 LOGO = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4

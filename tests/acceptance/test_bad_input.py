@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from ingest.outcome import State
+from ingest.model.outcome import State
 from ingest.parse import parse
 from ingest.store import Ledger, MessageRecord
 from ingest.store.opening import open_store
-from tests.world import DOMAIN, TICKET, World, eventually, new_world, reply
+from tests.support.sandbox_worker import DOMAIN, TICKET, World, eventually, new_world, reply
 
 pytestmark = pytest.mark.xdist_group("bad-input")
 

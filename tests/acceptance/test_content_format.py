@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.world import DOMAIN, TICKET, eventually, new_world
+from tests.support.sandbox_worker import DOMAIN, TICKET, eventually, new_world
 
 HTML = "<p>It <b>still</b> says <a href='https://a.example/e'>error 3</a> &lt;now&gt;.</p>"
 MAIL = f"""From: <alice@customer.example>\r

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from ingest.app import Engine
-from ingest.cli.deciding import Explanation
+from ingest.cli.dry_run import Explanation
 from ingest.cli.explain import facts
-from ingest.envelope import ReceivedMessage, SourceRef
-from ingest.message import Reply
+from ingest.model.envelope import ReceivedMessage, SourceRef
+from ingest.model.message import Reply
 from ingest.pipeline import Decision
 from ingest.sandbox import Sandbox
 from ingest.sources.smtp.trace import received_field
 from ingest.store import MessageRecord
-from tests.engines import environment, started, told_by
-from tests.fixture_mails import SANDBOX, FixtureMail, Told, differences, load
-from tests.making import queued
+from tests.support.engine import environment, started, told_by
+from tests.support.factories import queued
+from tests.support.fixture_mails import SANDBOX, FixtureMail, Told, differences, load
 
 pytestmark = pytest.mark.xdist_group("fixtures")
 

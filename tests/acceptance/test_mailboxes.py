@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from ingest.outcome import State
+from ingest.model.outcome import State
 from ingest.sandbox import Sandbox
 from ingest.store import Ledger, MessageRecord
 from ingest.store.opening import open_store
-from tests.engines import environment, told_by
-from tests.fixture_mails import FIXTURES, SANDBOX
+from tests.support.engine import environment, told_by
+from tests.support.fixture_mails import FIXTURES, SANDBOX
 
 pytestmark = pytest.mark.xdist_group("mailboxes")
 

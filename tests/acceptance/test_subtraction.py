@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from ingest.api import TicketApi
-from ingest.config import Settings
+from ingest.config.settings import Settings
 from ingest.sandbox import Fault
-from tests.world import DOMAIN, TICKET, World, eventually, new_world
+from tests.support.sandbox_worker import DOMAIN, TICKET, World, eventually, new_world
 
 AGENT = "sam.okafor@support.example"
 QUESTION = "Which model is the printer, and how old is it, roughly?"

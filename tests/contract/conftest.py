@@ -7,7 +7,7 @@ import pytest
 
 from ingest.store import Database
 from ingest.store.messages import Store
-from tests.contract.drivers import DRIVERS, Driver
+from tests.support.databases import DRIVERS, Driver
 
 
 @pytest.fixture(params=DRIVERS)

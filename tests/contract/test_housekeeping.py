@@ -8,9 +8,9 @@ import apsw
 import pytest
 from prometheus_client import REGISTRY
 
-from ingest.envelope import Envelope, ReceivedMessage, SourceRef
 from ingest.housekeeping import DAY, FIGURES_SECONDS, Housekeeping
-from ingest.outcome import Delivered, Outcome, State, Waiting
+from ingest.model.envelope import Envelope, ReceivedMessage, SourceRef
+from ingest.model.outcome import Delivered, Outcome, State, Waiting
 from ingest.store import StoreUnavailable
 from ingest.store.messages import Store
 from ingest.store.opening import open_store

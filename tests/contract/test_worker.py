@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from ingest.envelope import QueuedMessage, ReceivedMessage, SourceRef
-from ingest.outcome import Deferred, Delivered, Discarded, Failed, Outcome, State, Waiting
+from ingest.model.envelope import QueuedMessage, ReceivedMessage, SourceRef
+from ingest.model.outcome import Deferred, Delivered, Discarded, Failed, Outcome, State, Waiting
 from ingest.receive import Receiver
 from ingest.retry import DAY, Schedule
 from ingest.store import StoreUnavailable
 from ingest.store.messages import Store
 from ingest.store.sqlite import SqliteDatabase
 from ingest.worker import Worker
-from tests.making import envelope
+from tests.support.factories import envelope
 
 START = 1_000_000.0
 DELIVERED = Delivered(ticket_id="T1", ticket_message_id="M1")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from ingest.sandbox import Fault
-from tests.attaching import mail, part
-from tests.crash.victim import POINTS
-from tests.world import World, eventually, new_world, reply
+from tests.support.attachments import mail, part
+from tests.support.crash_victim import POINTS
+from tests.support.sandbox_worker import World, eventually, new_world, reply
 
 MAILS = 120
 KILLS = 6
@@ -27,7 +27,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 @pytest.mark.parametrize("point", POINTS)
 async def test_a_worker_killed_at_a_crash_point_neither_loses_nor_doubles_the_mail(world: World, point: str) -> None:
-    world.start([sys.executable, "-m", "tests.crash.victim", point])
+    world.start([sys.executable, "-m", "tests.support.crash_victim", point])
     sending = asyncio.create_task(world.deliver(reply("a mail that must survive")))
     assert await world.died() == -signal.SIGKILL
     world.start()

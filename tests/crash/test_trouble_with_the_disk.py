@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from tests.world import World, eventually, new_world, reply
+from tests.support.sandbox_worker import World, eventually, new_world, reply
 
 BIG = "x" * 70 + "\r\n"
 

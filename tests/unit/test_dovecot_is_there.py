@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.dovecot import executable
+from tests.support.dovecot import executable
 
 
 @pytest.fixture(autouse=True)

@@ -5,13 +5,13 @@ from contextlib import nullcontext
 from typing import Any
 
 from ingest.api import Draft, PostedMessage, Ticket, Unavailable, User
-from ingest.attach import PATIENCE_SECONDS
-from ingest.message import ParsedMessage, Reply
-from ingest.outcome import Deferred, Delivered, Outcome
+from ingest.attachments import PATIENCE_SECONDS
+from ingest.model.message import ParsedMessage, Reply
+from ingest.model.outcome import Deferred, Delivered, Outcome
 from ingest.pipeline import Pipeline, Rules
 from ingest.policy import House
 from ingest.store import Standing
-from tests.making import ALICE, DOMAIN, envelope, parsed, queued
+from tests.support.factories import ALICE, DOMAIN, envelope, parsed, queued
 
 
 class Around:

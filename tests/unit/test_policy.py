@@ -3,10 +3,10 @@
 import pytest
 
 from ingest import policy
-from ingest.message import DeliveryReport, ParsedMessage, ReportedRecipient
-from ingest.outcome import Evidence, Resolution
+from ingest.model.message import DeliveryReport, ParsedMessage, ReportedRecipient
+from ingest.model.outcome import Evidence, Resolution
 from ingest.policy import Action
-from tests.making import ALICE, DOMAIN, address, envelope, parsed
+from tests.support.factories import ALICE, DOMAIN, address, envelope, parsed
 
 HOUSE = policy.House(domains=frozenset({DOMAIN}), recipients=frozenset({"*"}), max_received=50)
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from ingest.envelope import ReceivedMessage, SourceRef
+from ingest.model.envelope import ReceivedMessage, SourceRef
 from ingest.receive import Receiver, dedupe_key, new_queue_id
-from tests.making import envelope
+from tests.support.factories import envelope
 
 MAIL = ReceivedMessage(
     envelope=envelope("help@mail.ravenna.example", "ops@mail.ravenna.example"),

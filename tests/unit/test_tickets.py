@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from ingest import tickets
-from ingest.message import DeliveryReport, ParsedMessage
-from ingest.outcome import Resolution
-from tests.making import DOMAIN, address, envelope, parsed
+from ingest.model.message import DeliveryReport, ParsedMessage
+from ingest.model.outcome import Resolution
+from tests.support.factories import DOMAIN, address, envelope, parsed
 
 KEY = b"a key of the tests"
 TICKET = "cm7y0q4kt000q5gneqf0tbspg"

@@ -12,17 +12,17 @@ from collections.abc import Awaitable, Callable, Sequence
 import httpx
 
 from ingest import log
-from ingest.accounts import ImapAccount
+from ingest.config.imap_accounts import ImapAccount
 from ingest.sources import Receive
+from ingest.sources.imap.alarms import Watch
+from ingest.sources.imap.auth.credentials import credential
 from ingest.sources.imap.budget import Budget
-from ingest.sources.imap.credentials import credential
-from ingest.sources.imap.keeper import Keeper
+from ingest.sources.imap.fetch_retries import Trials
 from ingest.sources.imap.leases import Leases
-from ingest.sources.imap.pace import MiB, Pace
 from ingest.sources.imap.reading import House, Reading, Refusal
 from ingest.sources.imap.state import Memory
-from ingest.sources.imap.trials import Trials
-from ingest.sources.imap.watch import Watch
+from ingest.sources.imap.supervisor import Keeper
+from ingest.sources.imap.timing import MiB, Pace
 
 __all__ = ["ImapSource", "Pace"]
 

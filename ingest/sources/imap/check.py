@@ -7,14 +7,14 @@ from typing import Literal
 
 import httpx
 
-from ingest.accounts import ImapAccount
-from ingest.sources.imap.client import Connection, Refused
-from ingest.sources.imap.credentials import Credential, credential
-from ingest.sources.imap.keeper import connect
-from ingest.sources.imap.pace import MiB, Pace
+from ingest.config.imap_accounts import ImapAccount
+from ingest.sources.imap.alarms import DAY, day_of
+from ingest.sources.imap.auth.credentials import Credential, credential
+from ingest.sources.imap.diagnosis import PROVEN_AFTER, diagnose
+from ingest.sources.imap.protocol.client import Connection, Refused
 from ingest.sources.imap.state import TokenMemory
-from ingest.sources.imap.trouble import PROVEN_AFTER, diagnose
-from ingest.sources.imap.watch import DAY, day_of
+from ingest.sources.imap.supervisor import connect
+from ingest.sources.imap.timing import MiB, Pace
 
 PATIENCE = 15.0
 

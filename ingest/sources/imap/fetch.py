@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ingest import log
-from ingest.mailbox import Folder
-from ingest.sources.imap.client import UIDS_A_COMMAND, Connection, Message, Refused
+from ingest.model.imap_folder import Folder
+from ingest.sources.imap.diagnosis import status_kind
 from ingest.sources.imap.mail import date_of, received, what_is_known
+from ingest.sources.imap.protocol.client import UIDS_A_COMMAND, Connection, Message, Refused
+from ingest.sources.imap.protocol.uids import position, ranges
+from ingest.sources.imap.protocol.wire import ConnectionLost, Literal
 from ingest.sources.imap.reading import LeaseLost, Reading
-from ingest.sources.imap.trouble import status_kind
-from ingest.sources.imap.uids import position, ranges
-from ingest.sources.imap.wire import ConnectionLost, Literal
 
 NOOP_EVERY = 60.0
 HEADER_OCTETS = 256 * 1024

@@ -12,13 +12,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ingest import log
-from ingest.mailbox import Folder
-from ingest.sources.imap.client import Connection, NotImap, Refused
-from ingest.sources.imap.courtesy import Courtesy
+from ingest.model.imap_folder import Folder
+from ingest.sources.imap.after_actions import Courtesy
+from ingest.sources.imap.diagnosis import FolderMissing, status_kind
 from ingest.sources.imap.fetch import Fetcher
+from ingest.sources.imap.protocol.client import Connection, NotImap, Refused
+from ingest.sources.imap.protocol.wire import ConnectionLost
 from ingest.sources.imap.reading import LeaseLost, Reading
-from ingest.sources.imap.trouble import FolderMissing, status_kind
-from ingest.sources.imap.wire import ConnectionLost
 
 DAY = 86_400.0
 CLOCKS_DIFFER = 3_600.0

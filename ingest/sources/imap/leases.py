@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Callable
 
 from ingest import log
-from ingest.sources.imap.pace import Pace
 from ingest.sources.imap.state import LeaseMemory
+from ingest.sources.imap.timing import Pace
 
 _log = log.get("imap")
 

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable
 from email.utils import parseaddr, parsedate_to_datetime
 
-from ingest.accounts import ImapAccount
-from ingest.envelope import Envelope, ReceivedMessage, SourceRef
-from ingest.sources.imap.uids import position
+from ingest.config.imap_accounts import ImapAccount
+from ingest.model.envelope import Envelope, ReceivedMessage, SourceRef
+from ingest.sources.imap.protocol.uids import position
 
 HEADERS_SEARCHED = 64 * 1024
 

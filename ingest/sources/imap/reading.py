@@ -3,13 +3,13 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from ingest.accounts import ImapAccount
-from ingest.mailbox import Folder
+from ingest.config.imap_accounts import ImapAccount
+from ingest.model.imap_folder import Folder
 from ingest.sources import Receive
 from ingest.sources.imap.budget import Budget
-from ingest.sources.imap.pace import Pace
+from ingest.sources.imap.fetch_retries import Trials
 from ingest.sources.imap.state import Memory
-from ingest.sources.imap.trials import Trials
+from ingest.sources.imap.timing import Pace
 
 Refusal = Callable[[], Awaitable[str | None]]
 """Why no mail can be taken now; ``None`` when it can. Raises ``StoreUnavailable``."""

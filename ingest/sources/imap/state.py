@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from ingest.mailbox import Folder, SavedToken, Taken
+from ingest.model.imap_folder import Folder, SavedToken, Taken
 
 
 class TokenMemory(Protocol):

@@ -5,8 +5,8 @@ import logging
 import ssl
 from collections.abc import Callable
 
-from ingest.config import Settings
-from ingest.kinds import split_host_port
+from ingest.config.settings import Settings
+from ingest.config.types import split_host_port
 from ingest.sources import Receive, SourceError
 from ingest.sources.smtp.connection import Connection
 from ingest.sources.smtp.limits import Limits

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
-from ingest.config import MiB, Settings
+from ingest.config.settings import MiB, Settings
 
 OCTETS_IN_FLIGHT = 512 * MiB
 """Octets of messages that are being received or stored at the same time, over all connections."""

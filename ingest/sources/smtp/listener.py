@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ingest.config import Settings
+from ingest.config.settings import Settings
 from ingest.sources import Receive
 from ingest.sources.smtp import replies
 from ingest.sources.smtp.limits import Limits

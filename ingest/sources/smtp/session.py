@@ -12,7 +12,7 @@ from typing import Any
 from aiosmtpd.smtp import MISSING
 
 from ingest import log
-from ingest.envelope import Envelope, ReceivedMessage, SourceRef
+from ingest.model.envelope import Envelope, ReceivedMessage, SourceRef
 from ingest.sources.smtp import replies
 from ingest.sources.smtp.connection import Connection
 from ingest.sources.smtp.data import MessageData

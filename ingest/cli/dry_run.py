@@ -1,0 +1,180 @@
+"""What would happen to a mail: the story of ``pipeline.py`` up to its one effect, without that effect.
+
+Needs neither database nor API. Where they are configured they are asked, and only asked."""
+
+import asyncio
+import tempfile
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+from ingest.api import PostedMessage, Ticket, TicketApi, User
+from ingest.app import rules
+from ingest.config.settings import Settings
+from ingest.model.envelope import Envelope, QueuedMessage
+from ingest.model.message import Reply
+from ingest.model.outcome import Evidence, Resolution
+from ingest.parse_pool import ParseChildren
+from ingest.pipeline import Decision, Desk, Pipeline, Rules
+from ingest.sources.replay import StoredMail, Unread, received
+from ingest.store.messages import Store
+from ingest.store.opening import SQLITE, file_of, open_store
+
+NOT_ASKED = "not looked up: RAVENNA_API_TOKEN is not set"
+
+UNREADABLE = Reply(content="", elided="", confidence=0.0, how="nothing could be read")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What would become of one mail, and why."""
+
+    place: str
+    size: int
+    """Octets."""
+    decision: Decision
+    reply: Reply
+    """Also where nothing would be posted; empty where the mail cannot be read at all."""
+
+
+class Decider:
+    """Decides about mails, several at a time."""
+
+    def __init__(self, store: Store, desk: Desk, children: ParseChildren, settings: Settings) -> None:
+        self._store = store
+        self._desk = desk
+        self._children = children
+        self._settings = settings
+        self._rules = rules(settings)
+
+    async def explain_all(self, mails: Iterable[StoredMail | Unread]) -> AsyncGenerator[Explanation | Unread, None]:
+        """Each mail in its order; those after it are worked on meanwhile. Close it, so that nothing is left behind."""
+        width = self._settings.parse_children + 1
+        running: deque[asyncio.Task[Explanation | Unread]] = deque()
+        source = iter(mails)
+        try:
+            while True:
+                while len(running) < width and (mail := await asyncio.to_thread(next, source, None)) is not None:
+                    running.append(asyncio.create_task(self._explain(mail)))
+                if not running:
+                    return
+                yield await running.popleft()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _explain(self, mail: StoredMail | Unread) -> Explanation | Unread:
+        if isinstance(mail, Unread):
+            return mail
+        queued = _as_if_queued(mail)
+        pipeline = Pipeline(
+            facts=self._store,
+            desk=self._desk,
+            reader=self._children,
+            rules=self._rules_for(queued.envelope),
+            clock=time.time,
+        )
+        decision = await pipeline.decide(queued, mail.content)
+        if isinstance(self._desk, NoDesk):
+            decision = replace(decision, resolution=_without_desk(decision.resolution))
+        reply = decision.reply or UNREADABLE
+        return Explanation(place=mail.place, size=len(mail.content), decision=decision, reply=reply)
+
+    def _rules_for(self, envelope: Envelope) -> Rules:
+        """The settings' rules; where no domain is configured, every recipient counts as ours."""
+        if self._settings.domains:
+            return self._rules
+        pairs = [address.rpartition("@")[::2] for address in envelope.rcpt_tos]
+        house = replace(
+            self._rules.house,
+            domains=frozenset(domain.lower() for _, domain in pairs),
+            recipients=frozenset(local.partition("+")[0].lower() for local, _ in pairs),
+        )
+        return replace(self._rules, house=house)
+
+
+@asynccontextmanager
+async def decider(settings: Settings) -> AsyncIterator[Decider]:
+    """A decider with the database and the API of the settings, as far as they are there.
+
+    Raises:
+        StoreUnavailable: there is a database, and it cannot be used.
+    """
+    children = ParseChildren(
+        children=settings.parse_children, seconds=settings.parse_seconds, memory_bytes=settings.parse_memory_bytes
+    )
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(_store(settings))
+        desk = NoDesk() if settings.api_token is None else await stack.enter_async_context(TicketApi(settings))
+        await children.start()
+        stack.push_async_callback(children.stop)
+        yield Decider(store, desk, children, settings)
+
+
+@asynccontextmanager
+async def _store(settings: Settings) -> AsyncIterator[Store]:
+    """The configured store if there is one, else an empty one that is gone afterwards."""
+    if file_of(settings.database_url).exists():
+        async with open_store(settings.database_url) as store:
+            yield store
+        return
+    with tempfile.TemporaryDirectory(prefix="ingest-") as folder:
+        async with open_store(f"{SQLITE}{Path(folder, 'empty.db')}") as store:
+            yield store
+
+
+class NoDesk:
+    """Stands in for the ticket API where none is configured. It takes every author for known and every ticket id at
+    its word, and knows no code such as ``TAI-42``."""
+
+    async def find_user(self, email: str) -> User | None:
+        return User(id="an author who was not looked up", email=email, name="")
+
+    async def find_ticket(self, identifier: str) -> Ticket | None:
+        is_code = identifier.rpartition("-")[2].isdigit()
+        return None if is_code else Ticket(id=identifier, code="")
+
+    async def list_messages(self, _ticket_id: str) -> AsyncIterator[PostedMessage]:
+        nothing: tuple[PostedMessage, ...] = ()
+        for message in nothing:
+            yield message
+
+    async def conversation(self, _ticket_id: str) -> tuple[PostedMessage, ...]:
+        return ()
+
+    async def post_message(self, *_draft: object, **_options: object) -> NoReturn:
+        raise AssertionError("deciding posts nothing")
+
+    async def find_posted(self, *_draft: object, **_options: object) -> NoReturn:
+        raise AssertionError("deciding posts nothing")
+
+
+def _without_desk(resolution: Resolution) -> Resolution:
+    return replace(resolution, evidence=tuple(map(_not_asked, resolution.evidence)))
+
+
+def _not_asked(evidence: Evidence) -> Evidence:
+    return replace(evidence, note=NOT_ASKED) if evidence.note.startswith("the API has no") else evidence
+
+
+def _as_if_queued(mail: StoredMail) -> QueuedMessage:
+    now = time.time()
+    message = received(mail, received_at=now)
+    return QueuedMessage(
+        queue_id="",
+        envelope=message.envelope,
+        source_ref=message.source_ref,
+        size=len(mail.content),
+        received_at=now,
+        patient_since=now,
+        attempts=1,
+        unfinished_attempts=0,
+        first_attempt_at=now,
+        lease_token="",
+        unconfirmed=False,
+    )

@@ -1,0 +1,294 @@
+"""Settings: each with a name, a type, a unit, a default and one sentence.
+
+They come from the environment, or from a TOML file with the same names (``INGEST_CONFIG`` names it); a secret also
+from a file (``RAVENNA_API_TOKEN_FILE``), as containers do. Every problem is reported at once, one line each. Secrets
+are never printed.
+"""
+
+import difflib
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from ingest.config.imap_accounts import ImapAccount, names_are_unique
+from ingest.config.types import (
+    ApiUrl,
+    Computed,
+    Count,
+    DatabaseUrl,
+    Days,
+    DaysOrZero,
+    Listener,
+    Listeners,
+    LowerWords,
+    Networks,
+    Octets,
+    Seconds,
+    SecondsOrZero,
+)
+
+MiB = 1024 * 1024
+SECRETS = ("RAVENNA_API_TOKEN", "INGEST_SIGNING_KEY")
+SANDBOX_TOKEN = "sandbox-token"  # noqa: S105 - it opens nothing but the sandbox
+
+REQUIRED_TO_SERVE = MappingProxyType(
+    {
+        "RAVENNA_API_TOKEN": "set it (or RAVENNA_API_TOKEN_FILE) to a token of the ticket API; "
+        "to try without one: ingest serve --sandbox",
+        "INGEST_DOMAINS": "set it to the mail domains that are yours, such as mail.example.com",
+    }
+)
+"""What a worker cannot start without, and what to do about it."""
+
+_OTHER_NAMES = frozenset({"INGEST_CONFIG", *(f"{name}_FILE" for name in SECRETS)})
+
+
+class ConfigError(Exception):
+    """The settings cannot be used. The text has one line for each problem, each saying what to do."""
+
+
+_OWN_NAMES = MappingProxyType({"api_url": "RAVENNA_API_URL", "api_token": "RAVENNA_API_TOKEN", "imap": "imap"})
+
+
+def _name(field: str) -> str:
+    """The name of a setting in the environment and in the TOML file."""
+    return _OWN_NAMES.get(field, f"INGEST_{field.upper()}")
+
+
+class Settings(BaseModel):
+    """All settings. The name of ``lease`` in the environment and in the TOML file is ``INGEST_LEASE``."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=_name,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+    )
+
+    # The ticket API
+    api_url: ApiUrl = "https://core.api.ravennahq.com/api"
+    """Base address of the ticket API."""
+    api_token: SecretStr | None = None
+    """Token sent as x-ravenna-api-token; required, except with --sandbox."""
+    api_bearer: bool = False
+    """Send the token as Authorization: Bearer instead, as some versions of the API want it."""
+    api_timeout: Annotated[Seconds, Field(le=600)] = 30.0
+    """Time that one API request may take in all."""
+    api_can_list: bool = True
+    """The token may list a ticket's messages. Without, a POST in doubt is repeated blindly, and an unmarked quote goes
+    with the answers in it."""
+    send_author: bool = True
+    """Send authorId; off where the API takes the token's own user for the author."""
+    send_undocumented: bool = False
+    """Also send emailMessageId and emailInReplyTo, which the API's request does not document."""
+    deliveries: Annotated[Count, Field(le=2000)] = 128
+    """Messages worked on at the same time."""
+    user_cache: SecondsOrZero = 300.0
+    """Time for which a user look-up is remembered, found or not."""
+
+    # The store
+    database_url: DatabaseUrl = "sqlite:///var/ingest.db"
+    """Where mail is kept: sqlite:///PATH."""
+    retention_days: DaysOrZero = 30.0
+    """Time for which the octets of a delivered or discarded mail are kept; the facts stay."""
+    min_free_bytes: Octets = 256 * MiB
+    """Free disk below which mail is refused for the time being (452)."""
+    max_backlog: Count = 100_000
+    """Queued messages above which mail is refused for the time being (452)."""
+
+    # Taking mail in by SMTP and LMTP
+    smtp_listen: Listeners = ("127.0.0.1:8025",)
+    """host:port to listen on for SMTP, several with commas; none for no SMTP."""
+    lmtp_listen: Listeners = ()
+    """host:port to listen on for LMTP (RFC 2033), several with commas."""
+    hostname: Annotated[str, Computed("name of the machine")] = Field(default_factory=socket.gethostname)
+    """Our name in the greeting and in Received fields."""
+    domains: LowerWords = ()
+    """Mail domains that are ours; others are refused with 550 5.7.1; required, except with --sandbox."""
+    recipients: LowerWords = ("*",)
+    """Local parts (before any +detail) that exist in our domains, * for all; others are refused with 550 5.1.1."""
+    smtp_relays: Networks = ()
+    """Networks that may connect, such as 10.0.0.0/8; empty for all."""
+    smtp_proxies: Networks = ()
+    """Networks of load balancers that speak the PROXY protocol to us."""
+    tls_certificate: Path | None = None
+    """PEM file with our certificate chain; with it STARTTLS is offered."""
+    tls_key: Path | None = None
+    """PEM file with the certificate's private key."""
+    max_message_bytes: Annotated[Octets, Field(ge=64 * 1024)] = 35 * MiB
+    """Size of the largest mail taken (552 5.3.4 above)."""
+    max_recipients: Count = 100
+    """Recipients taken in one transaction (452 4.5.3 above)."""
+    max_connections: Count = 500
+    """SMTP connections at the same time (421 4.7.0 above)."""
+    max_connections_per_client: Count = 100
+    """SMTP connections at the same time from one address."""
+    max_messages_per_minute: NonNegativeInt = 0
+    """Mails a minute from one address (450 4.7.1 above); 0 for no limit."""
+    smtp_idle: Seconds = 300.0
+    """Time without an octet after which a connection is closed."""
+    smtp_session: Seconds = 3600.0
+    """Time that one connection may last in all."""
+
+    # Taking mail in by IMAP
+    imap: Annotated[tuple[ImapAccount, ...], AfterValidator(names_are_unique)] = ()
+    """Mailboxes to read: tables [[imap]] of the TOML file."""
+
+    # Reading mail
+    parse_children: Annotated[Count, Field(le=64), Computed("number of processors")] = Field(
+        default_factory=lambda: min(64, os.cpu_count() or 1)
+    )
+    """Processes that parse mail."""
+    parse_seconds: Seconds = 20.0
+    """Time that parsing one mail may take."""
+    parse_memory_bytes: Annotated[Octets, Field(ge=256 * MiB)] = 1024 * MiB
+    """Memory that a parsing process may use."""
+    content_format: Literal["markdown", "plain"] = "markdown"
+    """Form of what is posted from HTML mail: Markdown, or the words without the signs. Text mail is posted as it is."""
+
+    # Attachments
+    attachments: bool = True
+    """Bring attachments to the ticket; off, the message names them and the octets stay with the mail."""
+    max_attachment_bytes: Octets = 25 * MiB
+    """Size of the largest attachment brought."""
+    refused_attachments: LowerWords = ()
+    """Content types and file names that are not brought, such as application/x-msdownload *.exe; none for none."""
+
+    # Deciding
+    signing_key: SecretStr | None = None
+    """Secret for signed reply addresses and Message-IDs."""
+    fallback_author_id: str | None = None
+    """API user under whom mail of unknown senders is posted; without it such mail is quarantined."""
+    max_received: Annotated[int, Field(ge=5)] = 50
+    """Received fields above which a mail is a loop."""
+    sync_interval: SecondsOrZero = 0.0
+    """Time between looks for new Message-IDs in recently updated tickets; 0 for never."""
+    waiting_limit: Seconds = 86_400.0
+    """Time that a mail waits for its unknown parent before it is quarantined."""
+
+    # Trying again
+    lease: Annotated[Seconds, Field(ge=1)] = 300.0
+    """Time after which a message that a dead worker held is tried again."""
+    retry_first: Seconds = 5.0
+    """Time before the second attempt; each further one waits twice as long."""
+    retry_cap: Seconds = 1800.0
+    """Time that the wait grows to at most."""
+    retry_max_days: Days = 5.0
+    """Age at which a message that cannot be delivered is failed."""
+    max_unfinished: Count = 10
+    """Attempts that ended in a crash after which a message is failed."""
+
+    # Operation
+    http_listen: Listener = "127.0.0.1:8080"
+    """host:port for /healthz, /readyz and /metrics; none for no HTTP."""
+    sandbox_listen: Listener = "127.0.0.1:8026"
+    """host:port of the stand-in for the ticket API, where --sandbox asks for it."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe log line that is written."""
+    log_format: Literal["console", "json"] = "console"
+    """console for people, json for collectors."""
+    drain: Seconds = 25.0
+    """Time that a stop waits for work in progress."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Settings":
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("INGEST_TLS_CERTIFICATE and INGEST_TLS_KEY: set both or neither")
+        return self
+
+
+NAMES = frozenset(_name(field) for field in Settings.model_fields) - {"imap"}
+"""The settings that can come from the environment."""
+
+
+def load(
+    environment: Mapping[str, str],
+    *,
+    required: Mapping[str, str] = MappingProxyType({}),
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+    **overrides: Any,
+) -> Settings:
+    """Settings by name: ``defaults``, above them the TOML file, then ``environment``, then ``overrides``.
+
+    An empty variable counts as not set. ``required`` maps names that must have a value to what the operator should
+    do where they have none.
+
+    Raises:
+        ConfigError: with one line for each problem.
+    """
+    problems: list[str] = []
+    values = dict(defaults) | _from_file(environment.get("INGEST_CONFIG"), problems)
+    values |= {name: value for name, value in environment.items() if name in NAMES and value != ""}
+    values |= _secrets_from_files(environment, problems) | overrides
+    problems += [f"{name} is not set: {advice}" for name, advice in required.items() if not values.get(name)]
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        problems += [_explain(item) for item in error.errors()]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return settings
+
+
+def unknown_names(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """One line for each variable that looks like a setting and is none: most often a slip of the pen.
+
+    They are no errors: orchestrators set variables after their services (``INGEST_SERVICE_HOST``)."""
+    ours = (name for name in sorted(environment) if name.startswith("INGEST_"))
+    return tuple(f"{name}: {_no_such(name)}" for name in ours if name not in NAMES | _OTHER_NAMES)
+
+
+def _from_file(path: str | None, problems: list[str]) -> dict[str, Any]:
+    if not path:
+        return {}
+    try:
+        return tomllib.loads(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        problems.append(f"INGEST_CONFIG: cannot read {path}: {_why(error)}")
+        return {}
+
+
+def _secrets_from_files(environment: Mapping[str, str], problems: list[str]) -> dict[str, str]:
+    secrets = {}
+    for name in SECRETS:
+        path = environment.get(f"{name}_FILE")
+        try:
+            if path:
+                secrets[name] = Path(path).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(f"{name}_FILE: cannot read {path}: {_why(error)}")
+    return secrets
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _explain(item: Any) -> str:
+    name = ".".join(str(part) for part in item["loc"])
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        message = _no_such(name)
+    return f"{name}: {message}" if name else message
+
+
+def _no_such(name: str) -> str:
+    near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.75)
+    return f"there is no such setting; did you mean {near[0]}?" if near else "there is no such setting"

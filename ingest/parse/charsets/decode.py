@@ -1,0 +1,355 @@
+"""Octets to text, whatever the sender called them.
+
+The order: a byte order mark; the declared charset under its real meaning (``charset_labels``); UTF-8, which hardly any
+other text looks like; the charsets that other places of the same mail use; a detector. The first that fits every octet
+wins. Where none fits, the one that fits best is used, so that no letter is lost for one bad octet beside it.
+"""
+
+import codecs
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import chardet
+
+from ingest.parse.charsets import emoji
+from ingest.parse.charsets.chinese import EUC_TW, GB18030_2005, ISO_2022_CN, decode_iso2022_cn
+from ingest.parse.charsets.japanese import decode_iso2022_jp, jis_character
+from ingest.parse.charsets.labels import FALLBACKS, STATEFUL, WIDE, codec_for
+from ingest.parse.charsets.plausibility import is_ascii_mostly, is_misread, is_rare, is_rather_western, mixes_scripts
+from ingest.parse.limits import MAX_DETECT_OCTETS
+
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf_8"),
+    (codecs.BOM_UTF32_LE, "utf_32_le"),
+    (codecs.BOM_UTF32_BE, "utf_32_be"),
+    (codecs.BOM_UTF16_LE, "utf_16_le"),
+    (codecs.BOM_UTF16_BE, "utf_16_be"),
+)
+_SENT_UNDECLARED = """
+    windows-1252 windows-1250 windows-1251 windows-1253 windows-1254 windows-1255 windows-1256 windows-1257
+    windows-1258 windows-874 tis-620 iso-8859-2 iso-8859-5 iso-8859-6 iso-8859-7 koi8-r koi8-u cp866 cp850 macroman
+    cp932 euc-jp gb18030 big5 cp949
+"""
+_DETECTABLE = _SENT_UNDECLARED.split()
+"""What mail without a declared charset is written in. The detector knows more, and mistakes short texts for them."""
+_DETECTABLE_LATIN = ["windows-1252", "windows-1250", "windows-1254", "windows-1257", "windows-1258", "iso-8859-2"]
+_MANY = 4
+"""As many valid sequences of UTF-8 are no chance."""
+_MULTI_BYTE = frozenset(
+    {"gb18030", "cp949", "cp950", "big5hkscs", "cp932", "euc_jp", "johab", "shift_jis_2004", EUC_TW}
+)
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_HZ = re.compile(rb"~\{(?:[!-w][!-~])+~\}")
+_ASCII_LABELS = frozenset({"us-ascii", "ascii", "ansi_x3.4-1968", "7bit", "8bit", "us"})
+_PLAIN = frozenset({None, "utf_8", "cp1252"})
+"""Charsets under which most ASCII text comes: a short cut."""
+_CNS_OR_GB = re.compile(rb"\x1b\$[)*+][AEGHIJKLM]")
+"""The escapes of ISO-2022-CN."""
+_STRAY = re.compile(rb"(?<![A-Za-z\x80-\xff])[\x81\x8d\x8f\x90\x9d](?![A-Za-z\x80-\xff])")
+_PRIVATE = re.compile("[\ue000-\uf8ff]")
+_CONTROLS = re.compile("[\x80-\x9f]")
+_AS_CP1252 = {code: bytes((code,)).decode("cp1252", "ignore") or chr(code) for code in range(0x80, 0xA0)}
+"""Control characters that nobody types: what was meant is what Windows has in their places."""
+_GETA = "〓"
+"""What printers set where they lack a letter."""
+
+
+class Decoded(NamedTuple):
+    """Text, the codec that read it, and what had to be repaired (``""``: nothing)."""
+
+    text: str
+    codec: str
+    repair: str = ""
+
+
+def decode(octets: bytes, label: str = "", hints: Iterable[str] = ()) -> Decoded:
+    """Read ``octets``. Never fails.
+
+    Args:
+        octets: the text as sent, transfer encoding undone.
+        label: the declared charset, ``""`` where none is declared.
+        hints: labels of charsets that the same mail uses elsewhere, tried before detection.
+    """
+    declared = codec_for(label) if label else None
+    if label.lower() in _ASCII_LABELS and not octets.isascii():
+        declared = None  # that it is wrong is all that the label tells
+    found = _by_mark(octets) or _decode(octets, declared, hints)
+    if found.codec != declared and not found.repair and not octets.isascii():
+        found = found._replace(repair=_describe(label, found.codec))
+    if label and declared is None and not found.repair:
+        found = found._replace(repair=f"{label[:40]!r} is no known charset; read as {found.codec}")
+    if found.codec == "cp932":
+        found = _with_pictographs(found)
+    elif found.codec == "gb18030" and _PRIVATE.search(found.text):
+        found = found._replace(text=found.text.translate(GB18030_2005))
+    if found.codec not in ("utf_8", "ascii") and _SURROGATES.search(found.text):
+        found = found._replace(text=_SURROGATES.sub("\ufffd", found.text))
+    return found if found.codec == "ascii" else _without_controls(found)
+
+
+def _without_controls(found: Decoded) -> Decoded:
+    """The quotes and dashes of cp1252, where a program took its octets for ISO 8859 or for numbers of Unicode."""
+    shown = found.text.translate(_AS_CP1252) if _CONTROLS.search(found.text) else found.text
+    if shown == found.text:
+        return found
+    return found._replace(text=shown, repair=found.repair or f"{found.codec} with characters of cp1252")
+
+
+def _describe(label: str, codec: str) -> str:
+    return f"declared {label[:40]!r} but written in {codec}" if label else f"none declared; written in {codec}"
+
+
+def _by_mark(octets: bytes) -> Decoded | None:
+    """A byte order mark says it all (and is no part of the text)."""
+    for mark, codec in _BYTE_ORDER_MARKS:
+        if octets.startswith(mark) and (codec == "utf_8" or not is_ascii_mostly(octets)):
+            text = _strict(octets[len(mark) :], codec)
+            return Decoded(text, codec) if text is not None else None
+    return None
+
+
+def _decode(octets: bytes, declared: str | None, hints: Iterable[str]) -> Decoded:
+    if declared in WIDE:
+        wide = _decode_wide(octets, declared)
+        if wide is not None:
+            return wide
+    if octets.isascii():
+        return _decode_seven_bit(octets, declared)
+    if declared in WIDE:
+        declared = None
+    return (
+        _as_utf_8(octets, declared)
+        or _as_declared(octets, declared)
+        or _as_hinted(octets, hints)
+        or _as_patched_utf_8(octets)
+        or (_as_damaged(octets, declared) if declared == EUC_TW else None)  # which the detector does not know
+        or _as_detected(octets)
+        or _as_near_as_possible(octets, declared)
+    )
+
+
+def _decode_wide(octets: bytes, codec: str) -> Decoded | None:
+    """UTF-16 and UTF-32 without a mark: the half in which the zeros are tells the order of octets."""
+    if codec == "utf_16":
+        codec = "utf_16_be" if octets[0:200:2].count(0) > octets[1:200:2].count(0) else "utf_16_le"
+    elif codec == "utf_32":
+        codec = "utf_32_be" if octets[:1] == b"\0" else "utf_32_le"
+    is_narrow = is_ascii_mostly(octets) or (b"\0" not in octets and _strict(octets, "utf_8") is not None)
+    text = None if is_narrow else _strict(octets, codec)
+    return Decoded(text, codec) if text is not None else None
+
+
+def _decode_seven_bit(octets: bytes, declared: str | None) -> Decoded:
+    """ASCII, or a charset that hides in it behind escape sequences."""
+    if declared in _PLAIN and b"\x1b" not in octets:
+        return Decoded(octets.decode("ascii"), "ascii")
+    if b"\x1b$)C" in octets:
+        text, codec = _strict(octets, "iso2022_kr"), "iso2022_kr"
+    elif _CNS_OR_GB.search(octets):
+        return _decode_iso2022_cn(octets, declared)
+    elif b"\x1b$" in octets or b"\x1b(" in octets or (declared == "iso2022_jp" and b"\x0e" in octets):
+        return _decode_japanese(octets, declared)
+    elif declared == "utf_7" and b"+" in octets:
+        text, codec = _strict(octets, "utf_7"), "utf_7"
+    elif declared in ("hz", "gb18030") and _HZ.search(octets):
+        text, codec = _strict(octets, "hz"), "hz"
+    else:
+        return Decoded(octets.decode("ascii"), "ascii", f"declared {declared} but ASCII" if declared in WIDE else "")
+    if text is None:
+        return Decoded(octets.decode("ascii"), "ascii", f"damaged {codec}")
+    return Decoded(text, codec, "" if codec == declared else _describe(declared or "", codec))
+
+
+def _decode_japanese(octets: bytes, declared: str | None) -> Decoded:
+    """ISO-2022-JP. What no table has becomes a geta mark, as printers set it."""
+    text = decode_iso2022_jp(octets)
+    if "\ufffd" in text:
+        shown = text.replace("\ufffd", _GETA)
+        return Decoded(shown, "iso2022_jp", f"iso2022_jp with characters of one vendor, shown as {_GETA}")
+    return Decoded(text, "iso2022_jp", "" if declared == "iso2022_jp" else _describe(declared or "", "iso2022_jp"))
+
+
+def _decode_iso2022_cn(octets: bytes, declared: str | None) -> Decoded:
+    text = decode_iso2022_cn(octets)
+    if "\ufffd" in text:
+        return Decoded(
+            text.replace("\ufffd", _GETA), ISO_2022_CN, f"iso-2022-cn with rare characters, shown as {_GETA}"
+        )
+    return Decoded(text, ISO_2022_CN, "" if declared == ISO_2022_CN else _describe(declared or "", "iso-2022-cn"))
+
+
+def _with_pictographs(found: Decoded) -> Decoded:
+    """The codes in Shift_JIS that three carriers filled, each in its own way: which was meant is a guess."""
+    text, carrier = emoji.replace_private(found.text)
+    if not carrier:
+        return found
+    return Decoded(text.replace("\ufffd", _GETA), found.codec, f"cp932 with pictographs of {carrier}")
+
+
+def _as_utf_8(octets: bytes, declared: str | None) -> Decoded | None:
+    """Valid UTF-8, unless the declared charset makes more sense of the same octets."""
+    text = _strict(octets, "utf_8")
+    if text is None:
+        return _as_cesu_8(octets)
+    if declared == "utf_8":
+        return Decoded(text, "utf_8")
+    is_many = sum(octets.count(lead) for lead in _LEADS) >= _MANY
+    is_plausible = not is_rare(text)
+    if declared in (None, "cp1252"):
+        return Decoded(text, "utf_8") if is_many or is_plausible else None
+    return Decoded(text, "utf_8") if is_many and is_plausible else None
+
+
+def _as_cesu_8(octets: bytes) -> Decoded | None:
+    """UTF-8 with halves of UTF-16 in it, as Java and databases write emoji: no other charset looks like that."""
+    if not _HALF.search(octets):
+        return None
+    try:
+        wide = octets.decode("utf_8", "surrogatepass").encode("utf_16_le", "surrogatepass")
+    except UnicodeError:
+        return None
+    return Decoded(wide.decode("utf_16_le", "replace"), "utf_8", "UTF-8 with halves of UTF-16 in it")
+
+
+_HALF = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+_LEADS = tuple(bytes((lead,)) for lead in range(0xC2, 0xF5))
+
+
+def _as_declared(octets: bytes, declared: str | None) -> Decoded | None:
+    if declared is None or declared == "utf_8":
+        return None
+    if declared == "iso2022_jp":
+        return _decode_japanese(octets, declared) if b"\x1b" in octets else None
+    for codec in _alike(declared, octets):
+        text = _LENIENT[codec](octets) if codec in _LENIENT else _strict(octets, codec)
+        if text is not None and not is_misread(text, codec):
+            return Decoded(text, codec)
+    return None
+
+
+def _alike(declared: str, octets: bytes) -> tuple[str, ...]:
+    """The declared charset and those that are sent under its name: of Windows first, where ISO 8859 lacks an octet."""
+    others = FALLBACKS.get(declared, ())
+    is_windows = declared.startswith("iso8859") and _OF_WINDOWS.search(octets)
+    return (*others, declared) if is_windows else (declared, *others)
+
+
+_OF_WINDOWS = re.compile(rb"[\x80-\x9f]")
+
+
+def _cp1252(octets: bytes) -> str | None:
+    """cp1252; the five octets that it has not are dropped where they stand alone, as stray control characters do."""
+    return _strict(_STRAY.sub(b"", octets), "cp1252")
+
+
+def _euc_jp(octets: bytes) -> str | None:
+    """EUC-JP with the kanji of NEC and IBM, which its label never tells."""
+    text = octets.decode("euc_jp", "ingest.euc_jp")
+    return None if "\ufffd" in text else text
+
+
+_LENIENT = {"cp1252": _cp1252, "euc_jp": _euc_jp}
+
+
+def _as_hinted(octets: bytes, hints: Iterable[str]) -> Decoded | None:
+    for hint in hints:
+        codec = codec_for(hint)
+        if codec and codec not in STATEFUL and codec not in WIDE and codec != "utf_8":
+            text = _strict(octets, codec)
+            if text is not None and not is_misread(text, codec):
+                return Decoded(text, codec)
+    return None
+
+
+def _as_patched_utf_8(octets: bytes) -> Decoded | None:
+    """UTF-8 with some octets of another charset in it (a quoted line, a cut character): each is read as cp1252."""
+    shown = octets.decode("utf_8", "replace")
+    bad = shown.count("\ufffd")
+    good = sum(not c.isascii() for c in shown) - bad
+    if good < bad or 0 in (good, bad):
+        return None
+    text = octets.decode("utf_8", "ingest.cp1252")
+    if good < _MANY * bad and is_rare(text):
+        return None
+    return Decoded(text, "utf_8", "UTF-8 with octets of another charset in it")
+
+
+def _as_detected(octets: bytes) -> Decoded | None:
+    """The detector's answer, or the Western reading where that is the more likely one."""
+    sample = octets[:MAX_DETECT_OCTETS]
+    guess = chardet.detect(sample, include_encodings=_DETECTABLE)
+    codec = codec_for(str(guess["encoding"] or ""))
+    western = _strict(sample, "cp1252")
+    if codec is not None and western is not None and is_rather_western(western, codec, guess["confidence"]):
+        codec = "cp1252"
+    text = _strict(octets, codec) if codec is not None else None
+    if codec is None or text is None:
+        return None
+    if mixes_scripts(text):
+        return _as_latin(octets, western)
+    return Decoded(text, codec)
+
+
+def _as_latin(octets: bytes, western: str | None) -> Decoded | None:
+    """Latin letters, where the detector gave letters of another script among them."""
+    if western is not None:
+        return Decoded(octets.decode("cp1252", "ingest.cp1252"), "cp1252")
+    guess = chardet.detect(octets[:MAX_DETECT_OCTETS], include_encodings=_DETECTABLE_LATIN)
+    codec = codec_for(str(guess["encoding"] or ""))
+    text = _strict(octets, codec) if codec is not None else None
+    return Decoded(text, codec) if codec is not None and text is not None else None
+
+
+def _as_damaged(octets: bytes, declared: str | None) -> Decoded | None:
+    """The declared charset of two octets a character, with few of them broken."""
+    if declared not in _MULTI_BYTE:
+        return None
+    errors = "ingest.euc_jp" if declared == "euc_jp" else "replace"
+    if not _is_near(octets[:MAX_DETECT_OCTETS].decode(declared, errors)):
+        return None
+    text = octets.decode(declared, errors)
+    return Decoded(text, declared, f"{declared} with damaged characters") if _is_near(text) else None
+
+
+def _is_near(text: str) -> bool:
+    return text.count("\ufffd") * 10 <= len(text)
+
+
+def _as_near_as_possible(octets: bytes, declared: str | None) -> Decoded:
+    damaged = _as_damaged(octets, declared)
+    if damaged is not None:
+        return damaged
+    if declared is not None and declared not in _MULTI_BYTE | STATEFUL | WIDE and declared != "utf_8":
+        return Decoded(
+            octets.decode(declared, "ingest.cp1252"), declared, f"{declared} with octets that it does not have"
+        )
+    return Decoded(octets.decode("cp1252", "ingest.cp1252"), "cp1252", "no charset fits; read as cp1252")
+
+
+def _strict(octets: bytes, codec: str) -> str | None:
+    try:
+        return octets.decode(codec)
+    except (UnicodeError, ValueError):
+        return None
+
+
+def _patch_cp1252(error: UnicodeError) -> tuple[str, int]:
+    """Error handler: one octet as cp1252 has it; the five that it has not are dropped."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.start + 1].decode("cp1252", "ignore"), error.start + 1
+
+
+def _patch_euc_jp(error: UnicodeError) -> tuple[str, int]:
+    """Error handler: a pair of octets by the vendors' rows of JIS X 0208."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    pair = error.object[error.start : error.start + 2]
+    if len(pair) == 2 and min(pair) >= 0xA1:
+        return jis_character(pair), error.start + 2
+    return "\ufffd", error.start + 1
+
+
+codecs.register_error("ingest.cp1252", _patch_cp1252)
+codecs.register_error("ingest.euc_jp", _patch_euc_jp)

@@ -1,0 +1,126 @@
+"""Header text: unfolding, encoded words (RFC 2047), raw 8-bit octets, control characters.
+
+Encoded words are read as widely as they are written: with spaces in them, without space between them, inside quoted
+strings, a character split over two of them, broken base64. Everything is linear in the length of the field.
+"""
+
+import binascii
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from ingest.parse.charsets.decode import decode as decode_charset
+
+_PREFIX = re.compile(r"=\?([^?]*)\?([bBqQ])\?")
+"""As wide as the standard library's, which fails on a word that we would leave to it."""
+_FOLD = re.compile(r"(?:\r\n|\r|\n)[ \t]*")
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_SPACES = re.compile(r"[ \t\r\n]*")
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
+_CUT_OFF = re.compile(r"[^\s<>@\"]+\Z")
+"""What is left of an encoded word where its field was cut to some length."""
+
+
+class _Run(NamedTuple):
+    """Encoded words that belong together, or (``charset`` empty) the text between them."""
+
+    text: str
+    charset: str = ""
+    octets: bytes = b""
+
+
+def raw_text(octets: bytes, hints: Iterable[str] = ()) -> str:
+    """A field's value as text, encoded words as they are. 8-bit octets are UTF-8 (RFC 6532) or of ``hints``."""
+    if octets.isascii() and b"\x1b" not in octets:
+        return octets.decode("ascii")
+    return decode_charset(octets, "", hints).text
+
+
+def unfold(text: str) -> str:
+    """One line: each fold becomes one space (RFC 5322 section 2.2.3), control characters go."""
+    if text.isprintable():
+        return text.strip()
+    return _CONTROLS.sub(_visible, _FOLD.sub(" ", text)).strip()
+
+
+def _visible(controls: re.Match[str]) -> str:
+    return " " if "\t" in controls[0] else ""
+
+
+def decode(text: str) -> str:
+    """Header text with its encoded words decoded, on one line, without control characters."""
+    if "=?" not in text:
+        return unfold(text)
+    return unfold("".join(_decode_run(run) if run.charset else run.text for run in _runs(text)))
+
+
+def canonical(text: str) -> str:
+    """Header text with each encoded word written anew as base64 of UTF-8, so that any reader can read it."""
+    if "=?" not in text:
+        return text
+    return "".join(_encode(unfold(_decode_run(run))) if run.charset else run.text for run in _runs(text))
+
+
+def _encode(text: str) -> str:
+    return f"=?utf-8?b?{b64encode(text.encode()).decode()}?=" if text else ""
+
+
+def _decode_run(run: _Run) -> str:
+    return decode_charset(run.octets, run.charset).text
+
+
+def _runs(text: str) -> Iterator[_Run]:
+    """Split into plain text and encoded words; neighbours of one charset are joined before they are decoded, since
+    senders split characters between them. White space between neighbours is no text (RFC 2047 section 6.2)."""
+    pending: _Run | None = None
+    for run in _words(text):
+        if pending is None or (pending.charset and not run.charset and run.text.isspace()):
+            if pending is None:
+                pending = run
+            continue
+        if pending.charset and run.charset == pending.charset:
+            pending = _Run("", pending.charset, pending.octets + run.octets)
+            continue
+        yield pending
+        pending = run
+    if pending is not None:
+        yield pending
+
+
+def _words(text: str) -> Iterator[_Run]:
+    start = 0
+    while True:
+        prefix = _PREFIX.search(text, start)
+        end = _end_of_word(text, prefix.end()) if prefix else -1
+        if prefix is None or end < 0:
+            break
+        if prefix.start() > start:
+            yield _Run(text[start : prefix.start()])
+        charset = prefix[1].partition("*")[0].strip().lower() or "none"
+        yield _Run("", charset, _octets(prefix[2], text[prefix.end() : end]))
+        start = end + 2
+    if start < len(text):
+        yield _Run(text[start:])
+
+
+def _end_of_word(text: str, start: int) -> int:
+    """Where an encoded word's text ends: at its mark, or with the field; -1 where it is no word."""
+    end = text.find("?=", start)
+    return len(text) if end < 0 and _CUT_OFF.match(text, start) else end
+
+
+def _octets(encoding: str, encoded: str) -> bytes:
+    octets = encoded.encode("utf-8", "replace")
+    if encoding in "qQ":
+        return binascii.a2b_qp(_FOLD_IN_WORD.sub(b" ", octets), header=True)
+    return b"".join(_from_base64(block) for block in _NOT_BASE64.sub(b"", octets).split(b"="))
+
+
+def _from_base64(data: bytes) -> bytes:
+    """One block, its padding taken off; some programs write several into a word."""
+    data = data[:-1] if len(data) % 4 == 1 else data
+    return binascii.a2b_base64(data + b"=" * (-len(data) % 4))
+
+
+_FOLD_IN_WORD = re.compile(rb"[\r\n]+[ \t]*")

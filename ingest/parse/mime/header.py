@@ -1,0 +1,182 @@
+"""The header block of a message or part: octets to fields, with the repairs that real mail needs.
+
+A fault in one line must not cost the fields below it, as it does in the standard library: a byte order mark or an mbox
+``From `` line on top, a line without a colon, a space before the colon, a missing blank line before the body.
+"""
+
+import re
+from typing import NamedTuple
+
+from ingest.parse.defects import CUT, HEADER, Defects
+from ingest.parse.limits import MAX_FIELD_OCTETS, MAX_FIELDS, MAX_HEADER_OCTETS
+from ingest.parse.mime import encoded_words
+
+_END = re.compile(rb"\n\r?\n")
+_NAME = re.compile(rb"[!-9;-~]{1,200}")
+_BOM = b"\xef\xbb\xbf"
+_BLANK_TOP = re.compile(rb"[ \t\r\n]*")
+_FIRST_FIELD = re.compile(rb"(?:\xef\xbb\xbf)?(?:From |>From )?[^\n]{0,200}?[!-9;-~]{1,76}[ \t]*:")
+_TRACE_FIELDS = re.compile(rb"(?:(?:Received|Return-Path|Delivered-To):[^\n]*\n(?:[ \t][^\n]*\n)*)*", re.IGNORECASE)
+_LINE_END_WINDOW = 4096
+_LOOK_AHEAD = 3
+
+_ON_THE_WAY = """
+    received return-path delivered-to x-original-to envelope-to x-delivered-to received-spf authentication-results
+    x-received arc-seal arc-message-signature arc-authentication-results dkim-signature
+"""
+TRACE = frozenset(_ON_THE_WAY.split())
+"""Fields that servers put on top of a mail on its way."""
+_BY_PROGRAMS = """
+    from sender reply-to to cc subject date message-id in-reply-to references mime-version content-type
+"""
+WRITTEN = frozenset(_BY_PROGRAMS.split())
+"""Fields that a mail program writes: a mail has at least one of them."""
+_OTHERS = """
+    bcc comments keywords resent-from resent-to resent-date resent-message-id content-transfer-encoding
+    content-disposition content-id content-description content-language content-length content-location content-class
+    list-id list-unsubscribe list-post list-help auto-submitted precedence importance priority sensitivity organization
+    user-agent errors-to thread-topic thread-index status lines newsgroups disposition-notification-to
+"""
+_KNOWN = TRACE | WRITTEN | frozenset(_OTHERS.split())
+
+
+class Field(NamedTuple):
+    """One header field: its name in lower case, its value as sent (folded, encoded)."""
+
+    name: str
+    value: bytes
+
+
+class Header(NamedTuple):
+    """The fields of a block, and where what follows it begins."""
+
+    fields: tuple[Field, ...]
+    body_start: int
+
+    def get(self, name: str) -> bytes:
+        """The value of the first field with this name; ``b""`` where there is none."""
+        return next((field.value for field in self.fields if field.name == name), b"")
+
+
+def with_line_feeds(content: bytes) -> bytes:
+    """Lines that end with CR alone (old Macintosh) get LF instead; trace fields may stand above. Lines that end with
+    CR CR LF, as a program leaves them that adds a CR to each line end blindly, get CR LF."""
+    top = content[:_LINE_END_WINDOW]
+    if top.count(b"\r\r\n") * 2 > top.count(b"\n"):
+        content = content.replace(b"\r\r\n", b"\r\n")
+    last_feed = content.rfind(b"\n") + 1
+    if content.find(b"\r", last_feed) < 0 or not _TRACE_FIELDS.fullmatch(content, 0, last_feed):
+        return content
+    return content[:last_feed] + content[last_feed:].replace(b"\r", b"\n")
+
+
+def read_message(content: bytes, defects: Defects) -> Header:
+    """The header block of a whole message, past whatever stands before its first field, with any line ends."""
+    content = with_line_feeds(content)
+    start = _skip_top(content, defects)
+    header = read(content, start, len(content), defects)
+    if header.fields and all(field.name in TRACE for field in header.fields):
+        again = _skip_top(content[header.body_start : header.body_start + 4096], Defects())
+        start = header.body_start + again
+        below = read(content, start, len(content), Defects())
+        if sum(field.name in WRITTEN for field in below.fields) > 1:
+            defects.note(HEADER, "a blank line stands between the trace fields and the other fields")
+            return Header(header.fields + read(content, start, len(content), defects).fields, below.body_start)
+    return header
+
+
+def _skip_top(content: bytes, defects: Defects) -> int:
+    """Past blank lines and a byte order mark, where a field follows them."""
+    blank = _BLANK_TOP.match(content)
+    start = blank.end() if blank else 0
+    if start and not _FIRST_FIELD.match(content, start):
+        return 0
+    if start:
+        defects.note(HEADER, "white space stands before the first field")
+    return start
+
+
+def read(content: bytes, start: int, end: int, defects: Defects) -> Header:
+    """The header block that begins at ``start`` and ends at a blank line, at ``end``, or where no field can be."""
+    if content[start : start + 1] == b"\n" or content[start : start + 2] == b"\r\n":
+        return Header((), min(end, content.index(b"\n", start) + 1))
+    blank = _END.search(content, start, end)
+    body_start = blank.end() if blank else end
+    block_end = blank.start() if blank else end
+    if block_end - start > MAX_HEADER_OCTETS:
+        defects.note(CUT, f"the header block has {block_end - start} octets; {MAX_HEADER_OCTETS} were read")
+        limit = start + MAX_HEADER_OCTETS
+        block_end = max(content.rfind(b"\n", start, limit), start) or limit
+    lines = content[start:block_end].split(b"\n")
+    fields, used = _read_lines(lines, defects)
+    if used < len(lines):
+        body_start = start + sum(len(line) + 1 for line in lines[:used])
+        defects.note(HEADER, "no blank line stands between the header and the body")
+    return Header(tuple(fields), body_start)
+
+
+def _read_lines(lines: list[bytes], defects: Defects) -> tuple[list[Field], int]:
+    """Fields, and how many lines they took: fewer than all where the body begins without a blank line."""
+    fields: list[Field] = []
+    folded: list[bytes] = []
+    name = ""
+    for index, marked in enumerate(lines):
+        if marked[:1] in (b" ", b"\t") and name:
+            folded.append(marked)
+            continue
+        line = _without_mark(marked, defects)
+        field = _split(line)
+        if field is None and not _is_stray(line, lines, index, defects):
+            return _closed(fields, name, folded, defects), index
+        if field is not None:
+            _closed(fields, name, folded, defects)
+            name, folded = field.name, [field.value]
+    return _closed(fields, name, folded, defects), len(lines)
+
+
+def _without_mark(line: bytes, defects: Defects) -> bytes:
+    if line.startswith(_BOM):
+        defects.note(HEADER, "a byte order mark stands before a field")
+        return line[len(_BOM) :]
+    return line
+
+
+def _split(line: bytes) -> Field | None:
+    """A line as name and value; ``None`` where it is no field."""
+    name, colon, value = line.partition(b":")
+    name = name.rstrip(b" \t")
+    if not colon or not _NAME.fullmatch(name):
+        return None
+    return Field(name.decode("ascii").lower(), value)
+
+
+def _is_stray(line: bytes, lines: list[bytes], index: int, defects: Defects) -> bool:
+    """Whether a line that is no field stands among fields, to be passed over, rather than at the start of the body."""
+    if line.startswith((b"From ", b">From ")):
+        defects.note(HEADER, "an mbox From line stands in the header")
+        return True
+    ahead = (_split(later) for later in lines[index + 1 : index + 1 + _LOOK_AHEAD])
+    if any(field is not None and (field.name in _KNOWN or field.name.startswith("x-")) for field in ahead):
+        defects.note(HEADER, "a line that is no field stands in the header")
+        return True
+    return not line.strip()
+
+
+def _closed(fields: list[Field], name: str, folded: list[bytes], defects: Defects) -> list[Field]:
+    """Add the field that has been collected, cut to the limits."""
+    if not name:
+        return fields
+    if len(fields) >= MAX_FIELDS:
+        defects.note(CUT, f"the header has more than {MAX_FIELDS} fields")
+        return fields
+    value = folded[0] if len(folded) == 1 else b"\n".join(folded)
+    if len(value) > MAX_FIELD_OCTETS:
+        defects.note(CUT, f"the field {name[:40]} has {len(value)} octets; {MAX_FIELD_OCTETS} were read")
+        value = value[-MAX_FIELD_OCTETS:] if name == "references" else value[:MAX_FIELD_OCTETS]
+    fields.append(Field(name, value.strip()))
+    return fields
+
+
+def texts(header: Header, hints: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """All fields as (name, text): decoded, on one line each, without control characters."""
+    return tuple((name, encoded_words.decode(encoded_words.raw_text(value, hints))) for name, value in header.fields)

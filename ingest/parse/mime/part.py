@@ -1,0 +1,97 @@
+"""One part of a message: what its own header says about it, and its octets."""
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from ingest.parse.mime import encoded_words, parameters, transfer_encoding
+from ingest.parse.mime.header import Header
+
+_TYPE = re.compile(r"[!#-'*+.0-9^-z|~-]+/[!#-'*+.0-9^-z|~-]+")
+_KINDS_OF_TEXT = {"text": "text/plain", "text/": "text/plain", "plain": "text/plain", "html": "text/html"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A node of the tree of parts."""
+
+    number: int
+    """Its place in the walk, depth first, from 0."""
+    header: Header
+    source: bytes
+    """The octets that hold the part, with ``start`` and ``end`` of its body in them."""
+    start: int
+    end: int
+    default_type: str = "text/plain"
+    children: list["Part"] = field(default_factory=list)
+    is_cut: bool = False
+    """A multipart that a limit kept from being looked into."""
+
+    @cached_property
+    def _type(self) -> parameters.Value:
+        return parameters.read(self.header.get("content-type"))
+
+    @cached_property
+    def _disposition(self) -> parameters.Value:
+        return parameters.read(self.header.get("content-disposition"))
+
+    @cached_property
+    def content_type(self) -> str:
+        """``type/subtype`` in lower case; the default where the field is missing or no type (RFC 2045 section 5.2)."""
+        declared = _KINDS_OF_TEXT.get(self._type.value, self._type.value)
+        return declared if _TYPE.fullmatch(declared) else self.default_type
+
+    @property
+    def main_type(self) -> str:
+        """The type before the slash."""
+        return self.content_type.partition("/")[0]
+
+    @property
+    def disposition(self) -> str:
+        """``inline``, ``attachment``, another word, or ``""``."""
+        return self._disposition.value
+
+    def parameter(self, name: str) -> str:
+        """A parameter of Content-Type; ``""`` where it is missing."""
+        return self._type.parameters.get(name, "")
+
+    @property
+    def charset(self) -> str:
+        """The declared charset's label; ``""`` where none is declared."""
+        return (self.parameter("charset").split() or [""])[0]
+
+    @property
+    def filename(self) -> str:
+        """The name that the sender gave the file, as written; ``""`` where there is none."""
+        return self._disposition.parameters.get("filename", "") or self.parameter("name")
+
+    @property
+    def content_id(self) -> str:
+        """Content-ID without its brackets."""
+        return encoded_words.decode(encoded_words.raw_text(self.header.get("content-id"))).strip(" <>")
+
+    @property
+    def place(self) -> str:
+        """What HTML calls the part by: its Content-ID, or a name of ours where the sender gave none."""
+        return self.content_id or f"part{self.number}"
+
+    @property
+    def content_location(self) -> str:
+        """Content-Location: another way in which HTML refers to its pictures (RFC 2557)."""
+        return encoded_words.decode(encoded_words.raw_text(self.header.get("content-location"))).replace(" ", "")
+
+    @property
+    def encoding(self) -> str:
+        """The transfer encoding's name as written: of several fields, the first that means something."""
+        fields = (field.value for field in self.header.fields if field.name == "content-transfer-encoding")
+        names = [value.decode("ascii", "replace") for value in fields]
+        return next((name for name in names if transfer_encoding.changes(name)), names[0] if names else "")
+
+    @property
+    def raw(self) -> bytes:
+        """The body as sent."""
+        return self.source[self.start : self.end]
+
+    def decoded(self) -> transfer_encoding.Decoded:
+        """The body with its transfer encoding undone. Not kept: it may be large."""
+        return transfer_encoding.decode(self.raw, self.encoding)

@@ -1,0 +1,142 @@
+"""Content-Transfer-Encoding undone (RFC 2045 section 6), under all the names and with all the faults that mail has."""
+
+import binascii
+import re
+from typing import Literal, NamedTuple
+
+from ingest.parse.limits import MAX_BASE64_BLOCKS
+from ingest.parse.mime.uuencode import decode_lines
+
+Encoding = Literal["identity", "base64", "quoted-printable", "uuencode"]
+
+_NAMES: dict[str, Encoding] = {
+    "base64": "base64",
+    "base-64": "base64",
+    "b64": "base64",
+    "b": "base64",
+    "quoted-printable": "quoted-printable",
+    "quotedprintable": "quoted-printable",
+    "quoted": "quoted-printable",
+    "qp": "quoted-printable",
+    "q": "quoted-printable",
+    "uuencode": "uuencode",
+    "x-uuencode": "uuencode",
+    "uue": "uuencode",
+    "x-uue": "uuencode",
+}
+_IDENTITY = re.compile(r"|(?:7|8)-?bits?|binary|none|plain|ascii|us-ascii|utf-?8|text/.*|iso-8859-\d+|(?:7|8)")
+_BASE64_DATA = re.compile(rb"[A-Za-z0-9+/]*")
+_WHITE_SPACE_AND_PADDING = b" \t\r\n="
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
+_BASE64_LINES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n"
+_SIGN = re.compile(rb"[^A-Za-z0-9+/=\s]")
+_GAP = re.compile(rb"(?<=\S)[ \t]+\S")
+_NO_DATA = re.compile(_SIGN.pattern + b"|" + _GAP.pattern)
+"""What no line of base64 has: another character, or a space in its middle."""
+_TEXT_AFTER = "text after the end of the base64 data"
+_AFTER_PADDING = re.compile(rb"=[=\s]*")
+_SOFT_SPACE = re.compile(rb"=[ \t]+(?=\r?\n)")
+_AROUND = " \t\r\n\"';,:."
+_SAMPLE = 4096
+
+
+class Decoded(NamedTuple):
+    """Octets, what was wrong with their encoding (``""``: nothing), and the text that a server set below them."""
+
+    octets: bytes
+    repair: str = ""
+    footer: bytes = b""
+
+    @property
+    def text(self) -> bytes:
+        """The octets of a text, with the footer; a file is without it."""
+        return self.octets + b"\n" + self.footer if self.footer else self.octets
+
+
+def decode(octets: bytes, name: str) -> Decoded:
+    """Undo the encoding that the field names. Never fails: what cannot be undone is given as it is, or in part."""
+    label = _label(name)
+    encoding = _NAMES.get(label)
+    if encoding == "base64":
+        return _decode_base64(octets)
+    if encoding == "quoted-printable":
+        return Decoded(binascii.a2b_qp(_SOFT_SPACE.sub(b"=", octets)))
+    if encoding == "uuencode":
+        return Decoded(decode_lines(octets))
+    known = _IDENTITY.fullmatch(label) is not None
+    return Decoded(octets, "" if known else f"{label[:40]!r} is no known transfer encoding; read as it stands")
+
+
+def _label(name: str) -> str:
+    """The name without what senders put around it: quotes, punctuation, a comment, a parameter."""
+    bare = name.strip(_AROUND).partition(";")[0].partition("(")[0]
+    return bare.strip(_AROUND).lower().replace(" ", "-").replace("_", "-")
+
+
+def changes(name: str) -> bool:
+    """Whether the encoding of that name is one that has to be undone."""
+    return _label(name) in _NAMES
+
+
+def _decode_base64(octets: bytes) -> Decoded:
+    start = _start_of_words(octets)
+    data = _decode_block(octets[:start]).octets
+    if _is_prose(octets[:_SAMPLE]) and not _is_text(data):
+        return Decoded(octets, "declared base64 and is not; read as it stands")
+    if start:
+        return Decoded(data, _TEXT_AFTER, octets[start:])
+    padding = _AFTER_PADDING.search(octets)
+    if padding is not None and padding.end() < len(octets):
+        return _decode_blocks(octets, padding)
+    return _decode_block(octets)
+
+
+def _is_prose(sample: bytes) -> bool:
+    """Whether it reads as words rather than as base64: spaces between them, or many characters that base64 lacks."""
+    data = b"".join(sample.split())
+    return sample.count(b" ") * 12 > len(sample) or len(_NOT_BASE64.sub(b"", data)) < 0.8 * len(data)
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether what a few lines of base64 gave is text, as words that were taken for base64 never give."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return False
+    return bool(text) and all(character.isprintable() or character.isspace() for character in text)
+
+
+def _start_of_words(octets: bytes) -> int:
+    """Where a footer that a list appended begins, below whole lines of base64; 0 where there is none."""
+    if not octets.translate(None, _BASE64_LINES):
+        return 0
+    found = _NO_DATA.search(octets)
+    start = octets.rfind(b"\n", 0, found.start()) + 1 if found else 0
+    is_whole = len(octets[:start].translate(None, b" \t\r\n")) % 4 == 0
+    return start if is_whole and _has_words(octets[start : start + _SAMPLE]) else 0
+
+
+def _has_words(sample: bytes) -> bool:
+    """Whether it is no damaged base64: spaces between words, and signs beside them."""
+    return _is_prose(sample) or (_SIGN.search(sample) is not None and _GAP.search(sample) is not None)
+
+
+def _decode_blocks(octets: bytes, padding: re.Match[bytes]) -> Decoded:
+    """Text after the padding: further blocks of base64 (each has its own padding), or a footer without a space."""
+    rest = octets[padding.end() :]
+    first = _decode_block(octets[: padding.end()]).octets
+    data = rest.translate(None, _WHITE_SPACE_AND_PADDING)
+    if _BASE64_DATA.fullmatch(data) and len(data) % 4 != 1:
+        pieces = _AFTER_PADDING.split(rest, MAX_BASE64_BLOCKS)
+        blocks = [_decode_block(block).octets for block in pieces if block.strip()]
+        return Decoded(b"".join((first, *blocks)), "base64 in several blocks")
+    return Decoded(first, _TEXT_AFTER, rest)
+
+
+def _decode_block(octets: bytes) -> Decoded:
+    try:
+        return Decoded(binascii.a2b_base64(octets))
+    except binascii.Error:
+        data = _NOT_BASE64.sub(b"", octets).replace(b"=", b"")
+        data = data[:-1] if len(data) % 4 == 1 else data
+        return Decoded(binascii.a2b_base64(data + b"=" * (-len(data) % 4)), "damaged base64")

@@ -1,0 +1,76 @@
+"""Delivery status notifications (RFC 3464): who did not get which mail, and why."""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from ingest.model.message import DeliveryReport, ReportedRecipient
+from ingest.parse.defects import Defects
+from ingest.parse.limits import MAX_RECIPIENTS
+from ingest.parse.mime import encoded_words, header, message_ids
+from ingest.parse.mime.part import Part
+
+STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
+RETURNED_TYPES = frozenset(
+    {"message/rfc822", "message/global", "text/rfc822-headers", "message/rfc822-headers", "message/global-headers"}
+)
+_BLANK_LINES = re.compile(rb"(?:\r?\n){2,}")
+_STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+_MAX_STATUS_OCTETS = 1024 * 1024
+
+
+def read(parts: list[Part]) -> DeliveryReport | None:
+    """The report that the parts of a message hold; ``None`` where there is no status part."""
+    status = next((part for part in parts if part.content_type in STATUS_TYPES), None)
+    if status is None:
+        return None
+    returned = next(
+        (part for part in parts if part.content_type in RETURNED_TYPES and part.number > status.number), None
+    )
+    original = read_fields(returned.decoded().octets) if returned is not None else {}
+    return DeliveryReport(
+        recipients=tuple(islice(recipients(status.decoded().octets[:_MAX_STATUS_OCTETS]), MAX_RECIPIENTS)),
+        original_message_id=next(iter(message_ids.read(original.get("message-id", ""))), None),
+        original_references=message_ids.read(original.get("in-reply-to", "") + " " + original.get("references", "")),
+    )
+
+
+def read_fields(octets: bytes) -> dict[str, str]:
+    """The header fields at the start of ``octets`` by name, the first of each."""
+    top = octets.lstrip(b"\r\n")
+    return by_name(header.read(top, 0, len(top), Defects()))
+
+
+def by_name(fields: header.Header) -> dict[str, str]:
+    """The fields of a header by name, the first of each."""
+    found: dict[str, str] = {}
+    for field in fields.fields:
+        found.setdefault(field.name, encoded_words.decode(encoded_words.raw_text(field.value)))
+    return found
+
+
+def recipients(octets: bytes) -> Iterator[ReportedRecipient]:
+    """Of a status part: one for each group of fields that names one; the first is about the mail (section 2.1)."""
+    for block in _BLANK_LINES.split(octets.strip()):
+        fields = read_fields(block)
+        recipient = (
+            fields.get("final-recipient") or fields.get("original-recipient") or fields.get("x-actual-recipient")
+        )
+        if recipient:
+            yield _recipient(recipient, fields)
+
+
+def _recipient(recipient: str, fields: dict[str, str]) -> ReportedRecipient:
+    status = _STATUS.search(fields.get("status", "")) or _STATUS.search(fields.get("diagnostic-code", ""))
+    return ReportedRecipient(
+        recipient=_without_type(recipient).strip("<>"),
+        action=(fields.get("action", "").lower().split() or [""])[0],
+        status=status[0] if status else "",
+        diagnostic=_without_type(fields.get("diagnostic-code", "")),
+    )
+
+
+def _without_type(value: str) -> str:
+    """``rfc822; alice@example`` without the word that names the kind of address or code."""
+    kind, semicolon, rest = value.partition(";")
+    return rest.strip() if semicolon and " " not in kind.strip() else value.strip()

@@ -1,0 +1,232 @@
+"""Turns the shapes that mail programs give to lines into the shapes that were meant: tables that only place things
+become blocks, and runs of ``<div>`` become lines of one paragraph."""
+
+from collections.abc import Set
+
+from lxml import etree
+
+from ingest.reply.html.tree import BLOCKS, END, Element, names
+
+_UNHOLDING = names("b i s q a code span h1 h2 h3 h4 h5 h6")
+_HANDED = names("b i s a")
+_HOLDING_TEXT = names("div p h1 h2 h3 h4 h5 h6 li td th dt dd")
+_LINED = names("html body div td th li blockquote")
+_GROUPS = names("thead tbody tfoot")
+_TABLE = names("table thead tbody tfoot tr td th")
+_HOMES = {"td": names("tr"), "th": names("tr"), "tr": _GROUPS | {"table"}} | dict.fromkeys(_GROUPS, names("table"))
+_LEVELS = names("blockquote ul ol")
+_DEEPEST = 30
+_TABLE_CELLS = 400
+_COLUMNS = 100
+"""Of the widest row; Markdown fills the others up."""
+_CELL_LENGTH = 600
+_BLANK = "\u00a0\u200b\ufeff \t\r\n"
+
+
+def shape(root: Element) -> None:
+    """Change the tree in place; it holds only what ``clean`` leaves."""
+    if sum(1 for _ in root.iter(*_LEVELS)) > _DEEPEST:
+        _flatten(root)
+    elements = list(root.iter())
+    _sort_out(elements)
+    holders = _holders(elements)
+    _hand_down(root, holders)
+    for element in elements:
+        if element.tag in _UNHOLDING and element in holders:
+            element.tag = "div"
+    for element in elements:
+        if element in holders and element.tag in _LINED:
+            _lists(element)
+            _lines(element, holders)
+
+
+def _sort_out(elements: list[Element]) -> None:
+    """Tables and lists are what they seem, or blocks; so are their parts."""
+    for element in elements:
+        parent = element.getparent()
+        if parent is not None and element.tag in _HOMES and parent.tag not in _HOMES[element.tag]:
+            element.tag = "div"
+        elif element.tag == "table" and not is_data(element):
+            _place(element)
+        elif element.tag in ("ul", "ol"):
+            _take_in(element)
+            if not _is_list(element):
+                element.tag = "div"
+
+
+def _flatten(root: Element) -> None:
+    """Each level of quotes and lists is written before each line in it: a few are meant, hundreds are an attack."""
+    stack = [(root, 0)]
+    while stack:
+        element, depth = stack.pop()
+        depth += element.tag in _LEVELS
+        if depth > _DEEPEST and element.tag in _LEVELS | {"li"}:
+            element.tag = "div"
+        stack.extend([(child, depth) for child in element])
+
+
+def _holders(elements: list[Element]) -> set[Element]:
+    """The elements with a block inside; each element is entered once, so deep trees cost no more than wide ones."""
+    holders: set[Element] = set()
+    for element in elements:
+        if element.tag not in BLOCKS:
+            continue
+        parent = element.getparent()
+        while parent is not None and parent not in holders:
+            holders.add(parent)
+            parent = parent.getparent()
+    return holders
+
+
+def _hand_down(root: Element, holders: Set[Element]) -> None:
+    """A link or emphasis around blocks is one inside each of them."""
+    stack: list[tuple[Element, dict[str, Element]]] = [(root, {})]
+    while stack:
+        element, outer = stack.pop()
+        if element in holders:
+            if element.tag in _HANDED:
+                outer = outer | {element.tag: element}
+            stack.extend([(child, outer) for child in element])
+        elif element.tag in _HOLDING_TEXT and END not in (element.text or ""):
+            for given in outer.values():
+                _fill(element, given)
+
+
+def _fill(block: Element, given: Element) -> None:
+    """Put all that a block holds into a copy of an element."""
+    inner = etree.Element(given.tag)
+    inner.attrib.update(given.attrib)
+    inner.text, block.text = block.text, None
+    inner.extend(list(block))
+    block.append(inner)
+
+
+def _rows(table: Element) -> list[Element]:
+    groups = [group if group.tag in _GROUPS else (group,) for group in table]
+    return [row for group in groups for row in group if row.tag == "tr"]
+
+
+def is_data(table: Element) -> bool:
+    """Rows and columns of short cells; anything else only places things on the page."""
+    rows = _rows(table)
+    cells = [cell for row in rows for cell in row]
+    if len(rows) < 2 or len(cells) < 4 or len(cells) < len(rows) * 1.5 or max(map(_width, rows)) > _COLUMNS:
+        return False
+    return not any(_is_large(cell) for cell in cells[:_TABLE_CELLS])
+
+
+def _width(row: Element) -> int:
+    spans = [cell.get("colspan", "1") for cell in row]
+    return sum(int(span) if span.isdecimal() and len(span) < 3 else 1 for span in spans)
+
+
+def _is_large(cell: Element) -> bool:
+    size = 0
+    for inner in cell.iter():
+        if inner.tag in ("table", "blockquote", "ul", "ol", "pre", "hr"):
+            return True
+        size += len(inner.text or "") + len(inner.tail or "")
+        if size > _CELL_LENGTH:
+            return True
+    return False
+
+
+def _take_in(element: Element) -> None:
+    """A list between two items belongs to the item above it: so Gmail and Outlook indent."""
+    for child in list(element):
+        above = child.getprevious()
+        if child.tag in ("ul", "ol") and above is not None and above.tag == "li":
+            above.append(child)
+
+
+def _is_list(element: Element) -> bool:
+    """Items and nothing else; what stands between them would break out of the list."""
+    texts = (element.text, *(child.tail for child in element))
+    return all(child.tag == "li" for child in element) and not any(text and text.strip() for text in texts)
+
+
+def _place(table: Element) -> None:
+    rows = _rows(table)
+    for element in (table, *table, *rows, *(cell for row in rows for cell in row)):
+        if element.tag in _TABLE:
+            element.tag = "div"
+
+
+def _lists(parent: Element) -> None:
+    """Items that stand in no list, as Word writes them, get one; their levels say which lie inside others."""
+    lists: list[tuple[str, Element]] = []
+    for child in list(parent) if parent.tag != "li" else ():
+        if child.tag != "li":
+            lists = []
+            continue
+        level = child.get("level", "1")
+        while len(lists) > 1 and lists[-1][0] > level:
+            lists.pop()
+        if not lists:
+            lists = [(level, _list_for(child))]
+            child.addprevious(lists[0][1])
+        elif lists[-1][0] < level and len(lists[-1][1]):
+            lists.append((level, _list_for(child)))
+            lists[-2][1][-1].append(lists[-1][1])
+        lists[-1][1].append(child)
+
+
+def _list_for(item: Element) -> Element:
+    """An empty list of the kind that an item of Word's belongs to."""
+    start = next((inner.get("start") for inner in item.iter("span") if inner.get("start")), None)
+    return etree.Element("ul") if start is None else etree.Element("ol", {"start": start})
+
+
+def _lines(parent: Element, holders: Set[Element]) -> None:
+    """``<div>a</div><div>b</div>`` is two lines, not two paragraphs; ``<div><br></div>`` is the blank line between."""
+    paragraph: Element | None = None
+    for child in list(parent):
+        if child.tag == "div" and child not in holders:
+            _drop_last_break(child)
+        if child.tag != "div" or child in holders or _is_empty(child):
+            paragraph = None
+        elif paragraph is not None:
+            _continue(paragraph, child)
+        else:
+            child.tag = "span" if _is_lone(child, parent) else "p"
+            paragraph = None if child.tail and child.tail.strip() else child
+
+
+def _is_lone(line: Element, parent: Element) -> bool:
+    """The first line of an item: as a paragraph, it would set all items of the list apart."""
+    return parent.tag == "li" and line.getprevious() is None and not (parent.text or "").strip()
+
+
+def _drop_last_break(line: Element) -> None:
+    """A break at the end of a line of its own says nothing."""
+    last: Element | None = line
+    while (last is not None and not (last.tail or "").strip()) or last is line:
+        inner = next(last.iterchildren(reversed=True), None)
+        if last.tag == "br":
+            parent = last.getparent()
+            if parent is not None:
+                parent.remove(last)
+            return
+        last = inner
+
+
+def _continue(paragraph: Element, line: Element) -> None:
+    """Add a line to a paragraph, and what stood behind it as another."""
+    tail, line.tail = line.tail, None
+    last = next(paragraph.iterchildren(reversed=True), None)
+    if last is None or last.tag != "br" or (last.tail or "").strip():
+        last = etree.SubElement(paragraph, "br")
+    last.tail = line.text or ""
+    paragraph.extend(list(line))
+    parent = line.getparent()
+    if parent is not None:
+        parent.remove(line)
+    if tail and tail.strip():
+        etree.SubElement(paragraph, "br").tail = tail
+
+
+def _is_empty(element: Element) -> bool:
+    if element.text and element.text.strip(_BLANK):
+        return False
+    filled = any(str(piece).strip(_BLANK) for piece in element.itertext())
+    return not filled and next(element.iter("img"), None) is None

@@ -1,0 +1,100 @@
+"""Text as Markdown that shows it as it is: what would be markup gets a backslash, and nothing else does."""
+
+import re
+
+from ingest.reply.html.tree import Element
+
+ESCAPE = "\ufdd3"
+BACKSLASH = "\ufdd4"
+_BRACKETS = {ord("["): "\ufdd5", ord("]"): "\ufdd6"}
+"""Stand for a backslash that escapes, and for one that is meant, until the Markdown is made: the conversion has rules
+of its own about real ones."""
+BLANK = "\ufdd7"
+"""A space that counts; the conversion leaves one of several."""
+VERBATIM = "verbatim"
+"""An element of our own, until the escapes are made: its text is an address or the like, and stays as it is."""
+_SPACE = re.compile(r"[ \t\r\n\f]+")
+_SUSPECT = re.compile(r"[`*_<\]~&\\|\t\r\n\f]|  ")
+_SPECIAL = re.compile(
+    r"`|\*(?! \S)|(?<!\S )\*|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?]|$)|\](?=[(\[:]|$)|~(?=~|$)|(?<=~)~"
+    r"|&(?=#?\w{1,32};)|\\(?=[`*_<\]~&\\]|$)"
+)
+_LONE = re.compile(r"(\s*\d{0,9})([-+#.)][-#]*\s*)")
+"""A line that is nothing but the sign of a list, a heading or a rule."""
+_RULES = frozenset("|:- \u00a0")
+
+
+def escape(root: Element) -> None:
+    """Collapse white space as a browser does, and escape what Markdown would take for markup, outside of code."""
+    for link in root.iter("a"):
+        _part_from_exclamation(link)
+    stack = [(root, False, _escaped)]
+    while stack:
+        element, verbatim, outside = stack.pop()
+        inside = verbatim or element.tag in ("pre", "code", VERBATIM)
+        escaped = _escaped_in_link if element.tag == "a" else outside
+        if element.text and not inside:
+            element.text = _opening(element, escaped(element.text))
+        if element.tail and not verbatim:
+            element.tail = outside(element.tail)
+        if element.tag == VERBATIM:
+            element.tag = "span"
+        if len(element):
+            stack.extend([(child, inside, escaped) for child in element])
+
+
+def _part_from_exclamation(link: Element) -> None:
+    """With the sign before it, a link would be a picture."""
+    previous, parent = link.getprevious(), link.getparent()
+    if previous is not None and (previous.tail or "").endswith("!"):
+        previous.tail = f"{(previous.tail or '')[:-1]}{ESCAPE}!"
+    elif previous is None and parent is not None and parent.tag == "code" and not parent.text:
+        _part_from_exclamation(parent)  # the conversion puts the link outside
+    elif previous is None and parent is not None and (parent.text or "").endswith("!"):
+        parent.text = f"{(parent.text or '')[:-1]}{ESCAPE}!"
+
+
+def _opening(element: Element, text: str) -> str:
+    """The first line of an element; the converter does not look at one that ends in a break."""
+    lone = _LONE.fullmatch(text) if len(element) and element[0].tag == "br" else None
+    return f"{lone.group(1)}{ESCAPE}{lone.group(2)}" if lone else text
+
+
+def is_markup(text: str) -> bool:
+    """Whether Markdown would take some of this text for more than words."""
+    return _SPECIAL.search(text) is not None
+
+
+def plain_markdown(text: str) -> str:
+    """Text as Markdown that shows it as it is."""
+    return with_backslashes(_escaped(text))
+
+
+def with_backslashes(markdown: str) -> str:
+    """Put the backslashes in, and the spaces that count."""
+    markdown = markdown.replace(ESCAPE, "\\").replace(BACKSLASH, "\\\\").replace(BLANK, "\u00a0")
+    for bracket, placeholder in _BRACKETS.items():
+        markdown = markdown.replace(placeholder, f"\\{chr(bracket)}")
+    return markdown
+
+
+def _escaped(text: str) -> str:
+    if not _SUSPECT.search(text):
+        return text
+    text = _SPECIAL.sub(_escape_one, _SPACE.sub(" ", text))
+    return text.replace("-", f"{ESCAPE}-", 1) if _divides(text) else text
+
+
+def _divides(text: str) -> bool:
+    """The line below the head of a table; the characters are enough, what they would say does not matter."""
+    return "|" in text and "-" in text and _RULES.issuperset(text)
+
+
+def _escaped_in_link(text: str) -> str:
+    """The converter puts a backslash of its own before a bracket in a link's words; with one of ours before it, the
+    two would be a backslash, and the bracket would end the words and begin another address."""
+    return _escaped(text).replace(f"{ESCAPE}]", "]").translate(_BRACKETS)
+
+
+def _escape_one(found: re.Match[str]) -> str:
+    return BACKSLASH if found.group() == "\\" else ESCAPE + found.group()

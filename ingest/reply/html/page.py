@@ -1,0 +1,143 @@
+"""An HTML mail as lines of safe Markdown, each with what the markup said about it."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from html_to_markdown import ConversionOptions, convert
+from lxml import etree
+
+from ingest.reply.html import client_markup, quoted_text
+from ingest.reply.html.blocks import is_data, shape
+from ingest.reply.html.emphasis import settle
+from ingest.reply.html.escape import escape, with_backslashes
+from ingest.reply.html.sanitize import clean
+from ingest.reply.html.tree import CLOSE, END, OPEN, Element, Unreadable, parse
+from ingest.reply.lines import Kind, Line, Mark
+
+_SENTINEL = re.compile(f"([{OPEN}{CLOSE}])([0-9]+){END}")
+_DECORATION = re.compile(r"[\s>|\-*+]*|\s*\d+\.\s*")
+_BLANK = "> \u00a0\n"
+_OPTIONS = ConversionOptions(extract_metadata=False, max_depth=1_000)
+
+
+class Page:
+    """An HTML mail. It is read once: reading takes the tree apart.
+
+    Raises :class:`ingest.reply.html.tree.Unreadable`, here and when its lines are read, where a bound is passed.
+    """
+
+    def __init__(self, html: str) -> None:
+        self._root = parse(html)
+        self._marked = list(client_markup.marks(self._root)) if self._root is not None else []
+
+    def is_better_than(self, text: str) -> bool:
+        """Whether it says what the plain text does not: which parts are quoted; more words; tables, pictures, links."""
+        if self._root is None:
+            return False
+        if self._marked:
+            return True
+        size = sum(len(str(piece).strip()) for piece in self._root.itertext())
+        return size * _POOR > len(text.strip()) or _adds(self._root, text)
+
+    def lines(self, pictures: Mapping[str, str], *, briefly: bool) -> list[Line]:
+        """The mail in Markdown; ``briefly`` gives the quoted parts as bare text."""
+        if self._root is None:
+            return []
+        taken: dict[int, list[Line]] = {}
+        for number, (element, mark) in enumerate(self._marked):
+            _enclose(element, number, mark.kind)
+            if briefly and mark.kind is Kind.QUOTE:
+                taken[number] = quoted_text.take_quote(element, mark)
+            elif briefly and mark.kind is Kind.REST:
+                taken[number] = quoted_text.take_rest(element, mark)
+        clean(self._root, pictures)
+        shape(self._root)
+        settle(self._root)
+        escape(self._root)
+        return _Unmarking([mark for _, mark in self._marked], taken).lines(_converted(self._root))
+
+
+_POOR = 0.6
+
+
+def _adds(root: Element, text: str) -> bool:
+    return (
+        any(is_data(table) for table in root.iter("table"))
+        or any(picture.get("src", "").startswith("cid:") for picture in root.iter("img"))
+        or any(link.get("href", "").startswith("http") and link.get("href", "") not in text for link in root.iter("a"))
+    )
+
+
+def _enclose(element: Element, number: int, kind: Kind) -> None:
+    """Put a paragraph before and behind an element that says which mark begins and ends here."""
+    before = _sentinel(OPEN, number)
+    after = _sentinel(CLOSE, number) if kind not in (Kind.REST, Kind.FORWARD) else None
+    if element.getparent() is None or element.tag in ("td", "th", "tr", "li", "body"):
+        before.tail, element.text = element.text, None
+        element.insert(0, before)
+        if after is not None:
+            element.append(after)
+        return
+    element.addprevious(before)
+    if after is not None:
+        after.tail, element.tail = element.tail, None
+        element.addnext(after)
+
+
+def _sentinel(sign: str, number: int) -> Element:
+    paragraph = etree.Element("p")
+    paragraph.text = f"{sign}{number}{END}"
+    return paragraph
+
+
+def _converted(root: Element) -> str:
+    result = convert(etree.tostring(root, encoding="unicode", method="html"), _OPTIONS)
+    if any("depth" in str(warning.kind).lower() for warning in result.warnings):
+        raise Unreadable("HTML nested too deeply")
+    return with_backslashes(result.content or "")
+
+
+class _Unmarking:
+    """Takes the sentinels out of Markdown, and gives the lines between them their marks; the outermost mark counts."""
+
+    def __init__(self, marks: Sequence[Mark], taken: Mapping[int, list[Line]]) -> None:
+        self._marks = marks
+        self._taken = taken
+        self._open: list[int] = []
+        self._lines: list[Line] = []
+
+    def lines(self, markdown: str) -> list[Line]:
+        fenced = False
+        for text in markdown.strip("\n").split("\n"):
+            if END in text:
+                self._split(text)
+            elif fenced or text.strip(_BLANK):
+                self._add(text)
+                fenced ^= text.lstrip("> ").startswith("```")
+            elif self._lines and self._lines[-1].text.strip(_BLANK):
+                self._lines[-1].text = self._lines[-1].text.rstrip() + "\n"
+                self._add(text.replace("\u00a0", "").rstrip())
+        return self._lines
+
+    def _split(self, text: str) -> None:
+        """A line with sentinels; what stands beside them counts if it is more than bullets and quote marks."""
+        at = 0
+        for sentinel in _SENTINEL.finditer(text):
+            self._add_beside(text[at : sentinel.start()])
+            self._turn(sentinel.group(1), int(sentinel.group(2)))
+            at = sentinel.end()
+        self._add_beside(text[at:])
+
+    def _turn(self, sign: str, number: int) -> None:
+        if sign == OPEN:
+            self._open.append(number)
+            self._lines += self._taken.get(number, ())
+        elif number in self._open:
+            self._open.remove(number)
+
+    def _add_beside(self, piece: str) -> None:
+        if not _DECORATION.fullmatch(piece):
+            self._add(piece)
+
+    def _add(self, text: str) -> None:
+        self._lines.append(Line(text + "\n", self._marks[self._open[0]] if self._open else None))

@@ -1,0 +1,59 @@
+"""Quoted parts of a page as bare lines: they are cut nearly always, and a full conversion costs ten times as much."""
+
+import re
+from collections.abc import Iterator
+
+from lxml import etree
+
+from ingest.reply.html.escape import plain_markdown
+from ingest.reply.html.tree import BLOCKS, Element
+from ingest.reply.lines import Line, Mark
+
+_SPACE = re.compile(r"\s+")
+_BREAKS = BLOCKS | {"br"}
+
+
+def take_quote(element: Element, mark: Mark) -> list[Line]:
+    """Empty an element, and return what it said."""
+    lines = _lines(_pieces(element), mark)
+    tail = element.tail
+    element.clear()
+    element.tail = tail
+    return lines
+
+
+def take_rest(element: Element, mark: Mark) -> list[Line]:
+    """Empty an element, take out all that comes after it, and return what they said."""
+    pieces = list(_pieces(element))
+    element.text = None
+    del element[:]
+    node: Element | None = element
+    while node is not None:
+        pieces += ["\n", node.tail or ""]
+        node.tail = None
+        parent = node.getparent()
+        for sibling in list(node.itersiblings()):
+            pieces += [*_pieces(sibling), sibling.tail or ""]
+            if parent is not None:
+                parent.remove(sibling)
+        node = parent
+    return _lines(iter(pieces), mark)
+
+
+def _pieces(element: Element) -> Iterator[str]:
+    """The texts inside an element in the order of the page, with a line end wherever a block or a break begins or
+    ends."""
+    for event, inner in etree.iterwalk(element, events=("start", "end")):
+        if inner.tag in _BREAKS:
+            yield "\n"
+        text = inner.text if event == "start" else inner.tail if inner is not element else None
+        if text:
+            yield _SPACE.sub(" ", text)
+
+
+def _lines(pieces: Iterator[str], mark: Mark) -> list[Line]:
+    stripped = (text.strip() for text in "".join(pieces).split("\n"))
+    lines = [Line(plain_markdown(text) + "\n", mark) for text in stripped if text]
+    for line in lines:
+        line.brief = True
+    return lines

@@ -1,0 +1,36 @@
+"""``##- Please type your reply above this line -##``: the line that a help desk puts above what it sends."""
+
+import re
+
+from ingest.reply.lines import Line
+from ingest.reply.recognise.languages import every
+
+_LENGTH = 200
+_BESIDE = 40
+"""Characters that a marker has beside its phrase, where no signs set it off; a sentence about the line has more."""
+_ABOVE = tuple(every(lambda language: language.above))
+_LONGEST = max(map(len, _ABOVE)) + _BESIDE
+_PERSONS = frozenset(every(lambda language: language.i))
+_SIGNS = "##-"
+_ZENDESK = re.compile(r"##- .{3,150} -##")
+
+
+def is_marker(line: Line, *, alone: bool) -> bool:
+    """Whether a line asks to write above it; ``alone`` says that no line of text stands directly above it."""
+    text = line.plain
+    if len(text) > _LENGTH or not (_is_set_off(text) or (alone and len(text) <= _LONGEST) or _SIGNS in line.text):
+        return False
+    lowered = text.lower()
+    phrase = next(filter(lowered.__contains__, _ABOVE), None)
+    if phrase is None:
+        return _ZENDESK.search(line.text) is not None
+    return _is_set_off(text) or (alone and len(text) - len(phrase) <= _BESIDE and _first(lowered) not in _PERSONS)
+
+
+def _is_set_off(text: str) -> bool:
+    """By dashes or the like, before and behind."""
+    return text != "" and not text[0].isalnum() and not text[-1].isalnum() and text[-1] not in ".!?"
+
+
+def _first(text: str) -> str:
+    return text.split(" ", 1)[0]

@@ -1,0 +1,299 @@
+"""What stands at the end of a text and nobody wrote for this mail: signatures behind ``-- ``, device lines,
+legal, list and virus scanner footers. A sign-off with name and title stays."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ingest.model.message import SegmentKind
+from ingest.reply.blocks import Block
+from ingest.reply.lines import Line
+from ingest.reply.recognise.languages import LANGUAGES, every
+from ingest.reply.recognise.quoted_headers import is_rule
+
+_SIGNATURE_LINES = 25
+_EXACT_SIGNATURE_LINES = 60
+_RULED_SIGNATURE_LINES = 8
+_PARAGRAPHS = 12
+_PARAGRAPH_LINES = 60
+_PARAGRAPH_LENGTH = 4_000
+_DELIMITERS = frozenset({"--", "—", "–", "‐‐", "−−"})
+
+_DEVICES = re.compile(
+    r"(?<!\w)(?:iphone|ipad|ipod|android|mobile?|mobilger|mobilen|mobiele|smartphone|handy|blackberry|galaxy|samsung"
+    r"|phone|huawei|xiaomi|redmi|oppo|vivo|honor|htc|nokia|lumia|windows|outlook|mailbox|mail\.ru|airmail|spark"
+    r"|proton|protonmail|yahoo|gmail|tablet|tablette|handheld|cell|device|surface|pixel|sony|xperia|lg|moto|motorola"
+    r"|oneplus|fairphone|superhuman|hey|thunderbird|k-9|bluemail|mailspring|newton|edison|typeapp|mymail|yandex|яндекс"
+    r"|aqua|nine|boxer|spike|canary|zoho|tuta|tutanota|fastmail|posteo|gmx|web\.de|aol|orange|libero|mailbird|em client"
+    r"|shortwave|mailbutler|mac|macbook|imac|ios|watch|portable|móvil|celular|cellulare|telemóvel|telefo\w+|teléfono|téléphone|τηλέφων\w+"
+    r"|телефон\w*|смартфон\w*|моб[иі]льн\w*|komórk\w*|mobil\w+|puhelime\w*|sími\w*|qq|foxmail)"
+    r"|iphone|ipad|android|手机|手機|携帯|スマートフォン|스마트폰|휴대폰|휴대전화|邮箱|郵箱|هاتف|جوال|טלפון|נייד"
+)
+_SYSTEM = r"(?<![a-z])(?:ios|android)"
+_OUTLOOK = re.compile(rf"outlook\b.{{0,40}}{_SYSTEM}|{_SYSTEM}.{{0,40}}outlook")
+_LINK = re.compile(r"[\w-]@[\w-]|https?://|www\.")
+_ADDRESS_ALONE = re.compile(r"[(<\[]?(?:https?://|www\.)\S{3,200}")
+_TRACES = frozenset({"ᐧ"})
+"""Lone signs that mail trackers leave behind."""
+_DEVICE_WORDS = 16
+_OWN_DEVICE_WORDS = 8
+_SHORT_WORDS = 6
+_SHORT_LENGTH = 45
+_COMPANY_LENGTH = 500
+_SENTENCE_WORDS = 6
+_SENTENCE_ENDS = ("!", "?", "。", "！", "？")
+_WRAPPED = 60
+"""Characters from which on a line may have been wrapped."""
+
+
+def _pattern(phrase: str) -> Callable[[str], bool]:
+    head, wild, tail = phrase.partition("…")
+    head = head.rstrip() if not tail else head
+    if not wild:
+        return lambda text: text.startswith(head)
+    return lambda text: text.startswith(head) and text.endswith(tail.strip()) and len(text) > len(head)
+
+
+_BY_DEVICE = tuple(_pattern(phrase) for phrase in every(lambda language: language.device))
+_BY_PHRASE = tuple(_pattern(phrase) for phrase in every(lambda language: language.device_any))
+_SHORT = tuple(_pattern(phrase) for phrase in every(lambda language: language.device_short))
+_LEGAL_OPENS = tuple(every(lambda language: language.legal_opens))
+_LEGAL = tuple(dict.fromkeys(every(lambda language: language.legal)))
+_COMPANY = tuple(every(lambda language: language.company))
+_FOOTERS = tuple(every(lambda language: language.footer))
+_OPENINGS = (*_FOOTERS, *_LEGAL_OPENS)
+_POSTSCRIPTS = tuple(every(lambda language: language.postscript))
+_LIST_FOOTERS = tuple(every(lambda language: language.list_footer))
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Text between quotes, from which endings are taken one by one, from the end."""
+
+    lines: Sequence[Line]
+    start: int
+    stop: int
+    protected: frozenset[int]
+    """Lines of fenced code: nothing in there is an ending."""
+    before_quote: bool = False
+    after_quote: bool = False
+    """The last quote is above, so this may be nothing but a signature."""
+    endings: list[Block] = field(default_factory=list)
+
+    def take(self, kind: SegmentKind, start: int, reason: str, confidence: float) -> None:
+        """All from this line on is an ending."""
+        self.endings.append(Block(kind, start, self.stop, reason, confidence))
+        self.stop = start
+
+    def blocks(self) -> list[Block]:
+        """What was written, and the endings behind it."""
+        written = [Block("new", self.start, self.stop)] if self.stop > self.start else []
+        return [*written, *reversed(self.endings)]
+
+
+def trim(stretch: Stretch) -> list[Block]:
+    """A stretch of text, parted into what was written and the endings behind it."""
+    _take_paragraphs(stretch)
+    _take_signature(stretch)
+    _take_paragraphs(stretch)
+    return stretch.blocks()
+
+
+def _take_paragraphs(stretch: Stretch) -> None:
+    for _ in range(_PARAGRAPHS):
+        stop = stretch.stop
+        _take_paragraph(stretch)
+        if stretch.stop == stop:
+            return
+
+
+def _take_signature(stretch: Stretch) -> None:
+    delimiter = _delimiter(stretch)
+    if delimiter is not None:
+        exact = _is_exact(stretch.lines[delimiter])
+        _spare_postscript(stretch, delimiter)
+        stretch.take("signature", delimiter, "signature", 0.97 if exact else 0.9)
+    elif stretch.after_quote and _is_ruled_signature(stretch):
+        stretch.take("signature", stretch.start, "signature", 0.7)
+    elif stretch.before_quote:
+        last = next(
+            (at for at in range(stretch.stop - 1, stretch.start - 1, -1) if _is_filled(stretch.lines[at])), None
+        )
+        if last is not None and is_rule(stretch.lines[last].text):
+            stretch.take("marker", last, "rule", 0.95)
+
+
+def _spare_postscript(stretch: Stretch, signature: int) -> None:
+    """``PS: …`` below a signature is new."""
+    for at in range(signature + 1, stretch.stop):
+        if stretch.lines[at].plain.lower().startswith(_POSTSCRIPTS):
+            stretch.take("new", at, "", 1.0)
+            return
+
+
+def _is_filled(line: Line) -> bool:
+    return bool(line.text.strip()) and (not line.blank or is_rule(line.text))
+
+
+def _is_ruled_signature(stretch: Stretch) -> bool:
+    """A line of underscores below the last quote, and a few short lines under it."""
+    filled = [line.text.strip() for line in stretch.lines[stretch.start : stretch.stop] if _is_filled(line)]
+    ruled = bool(filled) and len(filled[0]) >= 5 and set(filled[0]) <= {"_", "-"}
+    return ruled and len(filled) <= _RULED_SIGNATURE_LINES and all(len(text) <= 80 for text in filled)
+
+
+def _delimiter(stretch: Stretch) -> int | None:
+    """The line of two dashes with no more below it than a signature has. Without the space behind them, several are
+    rules between parts of a text, and so is one with sentences below it."""
+    exact = loose = None
+    filled = dashes = 0
+    spoken = False
+    for at in range(stretch.stop - 1, stretch.start - 1, -1):
+        line = stretch.lines[at]
+        if line.plain in _DELIMITERS and at not in stretch.protected:
+            if _is_exact(line):
+                exact = at if filled <= _EXACT_SIGNATURE_LINES else exact
+            else:
+                loose = at if filled <= _SIGNATURE_LINES and not spoken else loose
+                dashes += 1
+        filled += not line.blank
+        spoken = spoken or _is_sentence(line.plain)
+    return exact if exact is not None else loose if dashes == 1 else None
+
+
+def _is_sentence(text: str) -> bool:
+    """``Please call me back.``, which a name, a title, or ``Customer Ltd.`` is not."""
+    words = text.split()
+    if not text.endswith(".") or len(words) < 2:
+        return text.endswith(_SENTENCE_ENDS)
+    return len(words) >= _SENTENCE_WORDS or (words[-1].islower() and words[-1][:-1].isalpha() and len(words[-1]) > 4)
+
+
+def _is_exact(line: Line) -> bool:
+    """RFC 3676 section 4.3: dash, dash, space."""
+    return line.text.rstrip("\r\n") == "-- "
+
+
+def _take_paragraph(stretch: Stretch) -> None:
+    """Take the footer or the device lines that the last paragraph is, or ends in."""
+    first, last = _last_paragraph(stretch)
+    if first == last or not stretch.protected.isdisjoint(range(first, last)):
+        return
+    devices = _devices(stretch.lines, first, last)
+    if devices < last:
+        if not _is_introduced(stretch, devices):
+            stretch.take("device-line", devices, "device line", 0.95)
+        return
+    rule = next((at for at in range(first, last) if is_rule(stretch.lines[at].text)), None)
+    start = _footer_at(stretch.lines, first if rule is None else rule, last, ruled=rule is not None)
+    if start is not None and _is_introduced(stretch, start):
+        return
+    if start is not None:
+        stretch.take("footer", start, "footer", 0.85)
+    elif _heads_footer(stretch, _joined(stretch.lines[first:last])):
+        stretch.take("footer", first, "footer", 0.8)
+
+
+def _footer_at(lines: Sequence[Line], first: int, last: int, *, ruled: bool) -> int | None:
+    """Where in a paragraph a footer begins: some programs leave no blank line between a sign-off and what the company
+    has put below it."""
+    paragraph = _joined(lines[first:last])
+    if _opens_footer(paragraph) or (ruled and _is_list_footer(lines[first:last], paragraph)):
+        return first
+    if _is_company(paragraph):
+        return _company_at(lines, first, last)
+    for at in range(first + 1, last):
+        if (
+            lines[at].plain.lower().startswith(_OPENINGS)
+            and _ends_itself(lines[at - 1].plain)
+            and _opens_footer(_joined(lines[at:last]))
+        ):
+            return _company_at(lines, first, at)
+    return None
+
+
+def _is_list_footer(lines: Sequence[Line], paragraph: str) -> bool:
+    """Who asks to be taken off a list gives no address to do so."""
+    return any(phrase in paragraph for phrase in _LIST_FOOTERS) and any(_LINK.search(line.text) for line in lines)
+
+
+def _is_introduced(stretch: Stretch, at: int) -> bool:
+    """``Your mails end with:`` and the ending that the writer means; ``DISCLAIMER:`` belongs to its footer."""
+    above = next((line.plain for line in reversed(stretch.lines[stretch.start : at]) if not line.blank), "")
+    return above.endswith((":", "：")) and not above.lower().startswith(_LEGAL_OPENS)
+
+
+def _ends_itself(text: str) -> bool:
+    """Whether the line below begins something new: this one was not wrapped."""
+    return len(text) < _WRAPPED or text.endswith((".", "!", "?", "。"))
+
+
+def _company_at(lines: Sequence[Line], first: int, last: int) -> int:
+    """The line in which the data of a company begin, if they do; the name and the title above them are somebody's."""
+    if not _is_company(_joined(lines[first:last])):
+        return last
+    telling = (at for at in range(first, last) if any(phrase in lines[at].plain.lower() for phrase in _COMPANY))
+    return next(telling, first)
+
+
+def _joined(lines: Sequence[Line]) -> str:
+    return " ".join(line.plain for line in lines)[:_PARAGRAPH_LENGTH].lower()
+
+
+def _last_paragraph(stretch: Stretch) -> tuple[int, int]:
+    last = stretch.stop
+    while last > stretch.start and stretch.lines[last - 1].blank:
+        last -= 1
+    first = last
+    while first > stretch.start and not stretch.lines[first - 1].blank and last - first < _PARAGRAPH_LINES:
+        first -= 1
+    return first, last
+
+
+def _heads_footer(stretch: Stretch, paragraph: str) -> bool:
+    """``CONFIDENTIALITY NOTICE`` on a line of its own, above the notice."""
+    above = bool(stretch.endings) and stretch.endings[-1].kind == "footer"
+    return above and len(paragraph.split()) <= 4 and paragraph.startswith(_LEGAL_OPENS)
+
+
+def _devices(lines: Sequence[Line], first: int, stop: int) -> int:
+    """Where the device lines at the end of a paragraph begin."""
+    at = stop
+    if stop - first > 1 and _ADDRESS_ALONE.fullmatch(lines[stop - 1].plain) and is_device_line(lines[stop - 2].plain):
+        at -= 1  # of the program's maker
+    while at > first and is_device_line(lines[at - 1].plain):
+        at -= 1
+    return at
+
+
+def is_device_line(text: str) -> bool:
+    """Whether a phone or a mail program added this line."""
+    if text in _TRACES:
+        return True
+    lowered = text.lower().strip("()<>[]«»~-–—_ .!,")
+    count = len(lowered.split())
+    if not lowered or count > _DEVICE_WORDS or len(lowered) > 160 or lowered.endswith(("?", "？")):
+        return False
+    if count <= _OWN_DEVICE_WORDS and (_OUTLOOK.search(lowered) or any(matches(lowered) for matches in _BY_PHRASE)):
+        return True
+    short = count <= _SHORT_WORDS and len(lowered) <= _SHORT_LENGTH
+    patterns = (*_BY_DEVICE, *_SHORT) if short else _BY_DEVICE
+    return _DEVICES.search(lowered) is not None and any(matches(lowered) for matches in patterns)
+
+
+def _is_company(paragraph: str) -> bool:
+    return len(paragraph) <= _COMPANY_LENGTH and sum(phrase in paragraph for phrase in _COMPANY) >= 3
+
+
+def _opens_footer(paragraph: str) -> bool:
+    text = paragraph.lstrip("_-=* ")
+    if not text.startswith(_OPENINGS):
+        return False
+    return text.startswith(_FOOTERS) or (sum(stem in text for stem in _LEGAL) >= 2 and _is_notice(text))
+
+
+def _is_notice(text: str) -> bool:
+    """Whether it opens as a legal notice, and nobody in it says ``I`` or ``my``."""
+    languages = [language for language in LANGUAGES if text.startswith(language.legal_opens)]
+    said = frozenset(word.strip(".,;:!?()\"'") for word in text.split())
+    return bool(languages) and all(said.isdisjoint(language.me) for language in languages)

@@ -1,0 +1,303 @@
+"""The life of a message: received, claimed, identified and settled. Units of work."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from ingest.model.envelope import Envelope, QueuedMessage, ReceivedMessage, SourceRef
+from ingest.model.outcome import Deferred, Delivered, Discarded, Evidence, Failed, Outcome, Quarantined, State, Waiting
+from ingest.store import Row, Standing, Transaction, contents, threads, transitions
+
+LOOK_AGAIN = 60.0
+"""Seconds after which a message that waits behind another is looked at in any case."""
+PARK_BATCH = 256
+EXPIRE_BATCH = 500
+
+_INSERT = """
+INSERT INTO messages (queue_id, dedupe_key, source, position, mail_from, rcpt_tos, helo, client, smtputf8, size,
+    received_at, patient_since, due_at, updated_at, whole)
+VALUES (:queue_id, :dedupe_key, :source, :position, :mail_from, :rcpt_tos, :helo, :client, :smtputf8, :size,
+    :received_at, :received_at, :received_at, :received_at, :whole)
+ON CONFLICT (dedupe_key) DO NOTHING RETURNING seq
+"""
+_COUNT_ACCEPTED = "UPDATE counters SET value = value + 1 WHERE name = 'accepted'"
+_FIND_DEDUPE = "SELECT queue_id FROM messages WHERE dedupe_key = :dedupe_key"
+_SET_POSITION = """
+INSERT INTO source_positions (source, position) VALUES (:source, :position)
+ON CONFLICT (source) DO UPDATE SET position = excluded.position
+"""
+_OLDER = """
+SELECT older.queue_id FROM messages AS older
+WHERE older.due_at IS NOT NULL AND older.ticket_id = messages.ticket_id AND older.seq < messages.seq
+ORDER BY older.seq DESC LIMIT 1
+"""
+_DUE = "SELECT seq FROM messages WHERE due_at <= :now ORDER BY due_at, seq LIMIT :limit"
+_PARK = f"""
+UPDATE messages SET behind = ({_OLDER}), due_at = :later, lease_token = NULL
+WHERE seq IN ({_DUE}) AND ticket_id IS NOT NULL AND EXISTS ({_OLDER})
+RETURNING seq
+"""  # noqa: S608 - joins fixed texts; values are always parameters
+_TAKE = f"""
+UPDATE messages SET lease_token = :token, due_at = :until, behind = NULL,
+    attempts = attempts + 1, unfinished = unfinished + 1, first_attempt_at = coalesce(first_attempt_at, :now)
+WHERE seq IN ({_DUE} %s)
+RETURNING seq, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, position, size, received_at, attempts,
+    unfinished, first_attempt_at, unconfirmed, released_by, released_ticket, patient_since, lacking_since,
+    ticket_message_id, email_message_id
+"""  # noqa: S608
+_NEXT_DUE = "SELECT min(due_at) FROM messages WHERE due_at IS NOT NULL"
+_IDENTIFY = """
+UPDATE messages SET message_id = :message_id, content_digest = :content_digest, ticket_id = :ticket_id,
+    subject = :subject, sender = :sender, evidence = :evidence,
+    imprints = replace(imprints, :imprint, '') || :imprint
+WHERE queue_id = :queue_id AND lease_token = :lease_token
+RETURNING seq, imprints
+"""
+_OLDER_COPY = """
+SELECT queue_id FROM messages
+WHERE message_id = :message_id AND content_digest = :content_digest AND ticket_id IS NOT DISTINCT FROM :ticket_id
+    AND seq < :seq AND state <> 'discarded'
+ORDER BY seq LIMIT 1
+"""
+_BEHIND = f"SELECT ({_OLDER}) FROM messages WHERE seq = :seq"  # noqa: S608
+_EXTEND = """
+UPDATE messages SET due_at = :until WHERE queue_id = :queue_id AND lease_token = :lease_token RETURNING seq
+"""
+_SETTLE = """
+UPDATE messages SET state = :state, rule = :rule, reason = :reason, updated_at = :now,
+    due_at = :due_at, waiting_since = :waiting_since, kept_since = :kept_since,
+    lease_token = NULL, behind = NULL, unfinished = unfinished - 1,
+    unconfirmed = coalesce(:unconfirmed, unconfirmed),
+    lacking_since = CASE WHEN :lacking THEN coalesce(lacking_since, :now) END,
+    ticket_id = coalesce(:ticket_id, ticket_id),
+    ticket_message_id = coalesce(:ticket_message_id, ticket_message_id),
+    email_message_id = coalesce(:email_message_id, email_message_id)
+WHERE queue_id = :queue_id AND lease_token = :lease_token
+RETURNING seq, message_id
+"""
+_PARK_ONE = "UPDATE messages SET behind = :behind, due_at = :later WHERE seq = :seq"
+_RELEASE_LEASES = """
+UPDATE messages SET lease_token = NULL, due_at = received_at WHERE state = 'queued' AND lease_token IS NOT NULL
+RETURNING seq
+"""
+_EXPIRED = """
+SELECT seq, queue_id FROM messages WHERE waiting_since < :before ORDER BY waiting_since LIMIT :limit
+"""
+_QUARANTINE = """
+UPDATE messages SET state = 'quarantined', rule = :rule, reason = :reason, updated_at = :now,
+    due_at = NULL, waiting_since = NULL
+WHERE seq = :seq
+"""
+
+
+def receive(tx: Transaction, message: ReceivedMessage, queue_id: str, dedupe_key: str) -> str:
+    """Take a message in, or find the row that it has already."""
+    if message.source_ref.position is not None:
+        set_position(tx, message.source_ref.source, message.source_ref.position)
+    inserted = tx.execute(_INSERT, _new_row(message, queue_id, dedupe_key))
+    if not inserted:
+        return str(tx.execute(_FIND_DEDUPE, {"dedupe_key": dedupe_key})[0][0])
+    contents.add(tx, inserted[0][0], message.content)
+    tx.execute(_COUNT_ACCEPTED)
+    if message.incomplete:
+        _quarantine(tx, inserted[0][0], "incomplete", message.incomplete, message.received_at)
+    return queue_id
+
+
+def _new_row(message: ReceivedMessage, queue_id: str, dedupe_key: str) -> dict[str, object]:
+    envelope = message.envelope
+    return {
+        "queue_id": queue_id,
+        "dedupe_key": dedupe_key,
+        "source": message.source_ref.source,
+        "position": message.source_ref.position,
+        "mail_from": envelope.mail_from,
+        "rcpt_tos": json.dumps(envelope.rcpt_tos),
+        "helo": envelope.helo,
+        "client": envelope.client,
+        "smtputf8": int(envelope.smtputf8),
+        "size": len(message.content),
+        "received_at": message.received_at,
+        "whole": int(not message.incomplete),
+    }
+
+
+def set_position(tx: Transaction, source: str, position: str) -> None:
+    """Note the place from which a source goes on."""
+    tx.execute(_SET_POSITION, {"source": source, "position": position})
+
+
+def claim(
+    tx: Transaction, *, token: str, limit: int, now: float, lease: float, claim_lock: str
+) -> tuple[QueuedMessage, ...]:
+    """Lease what is due. What is due but behind an older mail of its ticket is put off until that one is done."""
+    while tx.execute(_PARK, {"now": now, "limit": max(limit, PARK_BATCH), "later": now + LOOK_AGAIN}):
+        pass
+    taken = tx.execute(_TAKE % claim_lock, {"token": token, "now": now, "until": now + lease, "limit": limit})
+    taken.sort()  # RETURNING promises no order; seq comes first
+    for seq, *_ in taken:
+        transitions.begin_line(tx, seq, now)
+    return tuple(_queued(row, token) for row in taken)
+
+
+def _queued(row: Row, token: str) -> QueuedMessage:
+    _, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, position, size, received_at, *rest = row
+    attempts, unfinished, first_attempt_at, unconfirmed, released_by, released_ticket, patient_since, *more = rest
+    lacking_since, ticket_message_id, email_message_id = more
+    return QueuedMessage(
+        queue_id=queue_id,
+        envelope=Envelope(
+            mail_from=mail_from,
+            rcpt_tos=tuple(json.loads(rcpt_tos)),
+            helo=helo,
+            client=client,
+            smtputf8=bool(smtputf8),
+        ),
+        source_ref=SourceRef(source=source, position=position),
+        size=size,
+        received_at=received_at,
+        patient_since=patient_since,
+        attempts=attempts,
+        unfinished_attempts=unfinished - 1,
+        first_attempt_at=first_attempt_at,
+        lease_token=token,
+        unconfirmed=bool(unconfirmed),
+        lacking_since=lacking_since,
+        ticket_message_id=ticket_message_id,
+        email_message_id=email_message_id,
+        released_by=released_by,
+        released_ticket=released_ticket,
+    )
+
+
+def next_due(tx: Transaction) -> float | None:
+    """The earliest time at which a row becomes claimable."""
+    due: float | None = tx.execute(_NEXT_DUE)[0][0]
+    return due
+
+
+def identify(
+    tx: Transaction, queue_id: str, lease_token: str, evidence: Sequence[Evidence], facts: dict[str, str | None]
+) -> Standing:
+    """Write down what the worker found out about a message, and tell where it stands among the others."""
+    fence = {"queue_id": queue_id, "lease_token": lease_token}
+    held = tx.execute(_IDENTIFY, {**fence, **facts, "evidence": json.dumps([asdict(e) for e in evidence])})
+    if not held:
+        return Standing(lease_held=False)
+    seq, imprints = held[0]
+    copies = tx.execute(_OLDER_COPY, {"seq": seq, **facts})
+    return Standing(
+        lease_held=True,
+        duplicate_of=copies[0][0] if copies else None,
+        behind=_older(tx, seq),
+        imprints=tuple(imprints.split("\n")[:-1]),
+    )
+
+
+def _older(tx: Transaction, seq: int) -> str | None:
+    older: str | None = tx.execute(_BEHIND, {"seq": seq})[0][0]
+    return older
+
+
+def extend(tx: Transaction, queue_id: str, lease_token: str, until: float) -> bool:
+    """Hold a lease for longer. False: it is lost."""
+    return bool(tx.execute(_EXTEND, {"queue_id": queue_id, "lease_token": lease_token, "until": until}))
+
+
+def settle(
+    tx: Transaction, queue_id: str, lease_token: str, outcome: Outcome, *, now: float, next_attempt_at: float | None
+) -> bool:
+    """Write an outcome, and everything that follows from it. False: the lease was lost, and nothing is written."""
+    fence = {"queue_id": queue_id, "lease_token": lease_token, "now": now}
+    times = _times(outcome.state, now, next_attempt_at)
+    settled = tx.execute(_SETTLE, {**fence, **_columns(outcome), **times})
+    if not settled:
+        return False
+    seq, message_id = settled[0]
+    transitions.finish_line(tx, seq, now, type(outcome).__name__, detail(outcome))
+    if isinstance(outcome, Deferred):
+        _park(tx, seq, outcome, now)
+    else:
+        transitions.let_follow(tx, queue_id, now)
+    if isinstance(outcome, Waiting):
+        threads.wait_for(tx, seq, outcome.missing, now)
+    if isinstance(outcome, Delivered):
+        _learn_delivered(tx, message_id, outcome, now)
+    return True
+
+
+def _times(state: State, now: float, next_attempt_at: float | None) -> dict[str, object]:
+    due_at = now if next_attempt_at is None else next_attempt_at
+    return {
+        "due_at": due_at if state is State.QUEUED else None,
+        "waiting_since": now if state is State.WAITING else None,
+        "kept_since": now if state in (State.DELIVERED, State.DISCARDED) else None,
+    }
+
+
+def _columns(outcome: Outcome) -> dict[str, object]:
+    posted = getattr(outcome, "posted", None) or outcome
+    return {
+        "state": outcome.state.value,
+        "rule": getattr(outcome, "rule", ""),
+        "reason": detail(outcome),
+        "unconfirmed": _unconfirmed(outcome),
+        "lacking": int(isinstance(outcome, Deferred) and outcome.lacking),
+        "ticket_id": getattr(posted, "ticket_id", None),
+        "ticket_message_id": getattr(posted, "ticket_message_id", None),
+        "email_message_id": getattr(posted, "email_message_id", None),
+    }
+
+
+def _unconfirmed(outcome: Outcome) -> int | None:
+    """Doubt about a POST lasts until the message is delivered; ``None`` leaves it as it is."""
+    match outcome:
+        case Delivered():
+            return 0
+        case Deferred(unconfirmed=True) | Failed():
+            return 1  # what was given up may have been in doubt to the end: whoever retries it shall look first
+        case _:
+            return None
+
+
+def detail(outcome: Outcome) -> str:
+    """What a person reads in the audit trail."""
+    match outcome:
+        case Delivered():
+            return outcome.note
+        case Waiting():
+            return f"waits for {', '.join(outcome.missing)}"
+        case Deferred() | Discarded() | Quarantined() | Failed():
+            return outcome.reason
+
+
+def _park(tx: Transaction, seq: int, outcome: Deferred, now: float) -> None:
+    behind = _older(tx, seq) if outcome.behind else None
+    if behind:
+        tx.execute(_PARK_ONE, {"seq": seq, "behind": behind, "later": now + LOOK_AGAIN})
+
+
+def _learn_delivered(tx: Transaction, message_id: str | None, outcome: Delivered, now: float) -> None:
+    for name, origin in ((message_id, "mail"), (outcome.email_message_id, "api")):
+        if name:
+            threads.learn(tx, name, outcome.ticket_id, learned_from=origin, now=now)
+
+
+def release_leases(tx: Transaction) -> int:
+    """Free every lease at once."""
+    return len(tx.execute(_RELEASE_LEASES))
+
+
+def expire_waiting(tx: Transaction, now: float, limit: float) -> int:
+    """Put a batch of messages that waited for longer than ``limit`` in front of a person."""
+    expired = tx.execute(_EXPIRED, {"before": now - limit, "limit": EXPIRE_BATCH})
+    for seq, queue_id in expired:
+        reason = f"waited in vain for {', '.join(threads.waiting_for(tx, queue_id))}"
+        transitions.stop_waiting(tx, seq)
+        _quarantine(tx, seq, "unknown-parent", reason, now)
+    return len(expired)
+
+
+def _quarantine(tx: Transaction, seq: int, rule: str, reason: str, now: float) -> None:
+    tx.execute(_QUARANTINE, {"seq": seq, "rule": rule, "reason": reason, "now": now})
+    transitions.add_line(tx, seq, now, "Quarantined", reason)

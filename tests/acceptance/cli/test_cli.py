@@ -1,0 +1,197 @@
+"""The command line as a whole: help, exit codes, errors."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer.main
+
+from ingest import __version__
+from ingest.cli import COMMANDS, _build
+from ingest.cli.exits import INTERRUPTED, Exit
+from ingest.cli.settings import markdown_table
+from tests.support.commands import ROOT, Shell
+
+
+@pytest.fixture
+def ingest(capsys: pytest.CaptureFixture[str], tmp_path: object) -> Shell:
+    return Shell(capsys, {"INGEST_DATABASE_URL": f"sqlite:///{tmp_path}/ingest.db"})
+
+
+def all_commands() -> Iterator[tuple[str, Any]]:
+    tree: Any = typer.main.get_command(_build([]))
+    for name, command in tree.commands.items():
+        yield name, command
+        for under, subcommand in getattr(command, "commands", {}).items():
+            yield f"{name} {under}", subcommand
+
+
+# Help
+
+
+@pytest.mark.parametrize(("words", "command"), [pytest.param(*each, id=each[0]) for each in all_commands()])
+def test_help_says_what_the_command_and_each_of_its_parameters_do(ingest: Shell, words: str, command: Any) -> None:
+    told = ingest(*words.split(), "--help")
+    assert told.code == 0
+    assert len(command.get_short_help_str(limit=60)) > 12
+    assert "..." not in command.get_short_help_str(limit=60)
+    for parameter in command.params:
+        assert len(parameter.help.split()) > 2, parameter.name
+        assert parameter.help.split()[0] in told.out
+
+
+def test_each_command_of_the_design_is_there(ingest: Shell) -> None:
+    listed = re.findall(r"^  ([a-z]+) ", ingest("--help").out.partition("Commands:")[2], re.MULTILINE)
+    assert sorted(listed) == sorted(COMMANDS)
+    assert {"serve", "replay", "explain", "messages", "threads", "ledger", "check", "sandbox", "migrate"} <= set(listed)
+
+
+def test_the_help_names_every_exit_code(ingest: Shell) -> None:
+    told = ingest("--help").out.partition("Exit codes:")[2].partition("Options:")[0]
+    assert [int(number) for number in re.findall(r"\d+", told)] == [*Exit, INTERRUPTED]
+
+
+def test_the_readme_names_every_exit_code() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert [int(number) for number in re.findall(r"^\| (\d+) \|", readme, re.MULTILINE)] == [*Exit, INTERRUPTED]
+
+
+@pytest.mark.parametrize("words", [(), ("messages",), ("threads",)], ids=" ".join)
+def test_a_group_without_a_command_shows_its_help(ingest: Shell, words: tuple[str, ...]) -> None:
+    told = ingest(*words)
+    assert told.code == Exit.USAGE
+    assert "Commands:" in told.err
+
+
+def test_the_version_is_printed(ingest: Shell) -> None:
+    assert ingest("--version").out == f"ingest {__version__}\n"
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("frobnicate",), "No such command 'frobnicate'. See `ingest --help`."),
+        (("ledger", "--nope"), "No such option: --nope See `ingest ledger --help`."),
+        (("messages", "show"), "Missing argument 'ID'. See `ingest messages show --help`."),
+        (("messages", "list", "--limit", "0"), "greater than or equal to 1 See `ingest messages list --help`."),
+        (("messages", "list", "--state", "lost"), "is not one of 'queued', 'waiting'"),
+    ],
+    ids=str,
+)
+def test_a_wrong_command_line_is_one_line_that_says_where_to_read_on(
+    ingest: Shell, words: tuple[str, ...], complaint: str
+) -> None:
+    told = ingest(*words)
+    assert told.code == Exit.USAGE
+    assert complaint in told.complaint
+
+
+def test_a_complaint_carries_no_terminal_escape_of_the_command_line(ingest: Shell) -> None:
+    assert "\x1b" not in ingest("explain", "\x1b[2J.eml").err
+
+
+@pytest.mark.parametrize("words", [("settings",), ("ledger",), ("check",), ("explain", "."), ("serve",)], ids=" ".join)
+def test_wrong_settings_are_told_all_at_once_a_line_each(ingest: Shell, words: tuple[str, ...]) -> None:
+    told = ingest(*words, INGEST_LEASE="soon", INGEST_DRAIN="0")
+    assert told.code == Exit.USAGE
+    lines = [line for line in told.err.splitlines() if "LEASE" in line or "DRAIN" in line]
+    assert [line.split(":")[1].strip() for line in lines] == ["INGEST_LEASE", "INGEST_DRAIN"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("ledger",), ("messages", "list"), ("messages", "show", "Q"), ("threads", "list"), ("messages", "retry", "Q")],
+    ids=" ".join,
+)
+def test_without_a_database_the_line_says_how_to_make_one(ingest: Shell, words: tuple[str, ...]) -> None:
+    told = ingest(*words)
+    assert told.code == Exit.UNAVAILABLE
+    assert "ingest migrate" in told.complaint
+
+
+def test_a_database_that_is_none_is_one_line(ingest: Shell, tmp_path: object) -> None:
+    with open(f"{tmp_path}/ingest.db", "wb") as file:
+        file.write(b"this is no database, whatever its name says" * 100)
+    told = ingest("ledger")
+    assert told.code == Exit.UNAVAILABLE
+    assert "no SQLite database" in told.complaint
+
+
+def test_output_that_nobody_reads_ends_the_command_without_a_traceback() -> None:
+    command = f"{sys.executable} -m ingest settings | true"
+    ended = subprocess.run(["/bin/sh", "-c", command], cwd=ROOT, env={}, capture_output=True, text=True, check=False)
+    assert ended.stderr == ""
+
+
+# Settings
+
+
+def test_settings_are_printed_with_secrets_hidden(ingest: Shell) -> None:
+    told = ingest("settings", "--json", RAVENNA_API_TOKEN="s3cret", INGEST_DOMAINS="a.example b.example")
+    values = {row["name"]: row for row in map(json.loads, told.out.splitlines())}
+    assert values["RAVENNA_API_TOKEN"]["value"] == "(set)"
+    assert values["INGEST_DOMAINS"]["value"] == "a.example, b.example"
+    assert values["INGEST_LEASE"]["unit"] == "seconds"
+    assert "s3cret" not in ingest("settings", RAVENNA_API_TOKEN="s3cret").out
+
+
+def test_a_variable_that_is_no_setting_is_named(ingest: Shell) -> None:
+    told = ingest("settings", INGEST_DOMAIN="a.example")
+    assert told.code == 0
+    assert "did you mean INGEST_DOMAINS?" in told.complaint
+
+
+def test_the_readme_has_the_table_of_settings_that_the_program_prints(ingest: Shell) -> None:
+    assert ingest("settings", "--markdown").out == markdown_table()
+    assert markdown_table() in (ROOT / "README.md").read_text("utf-8"), "run .venv/bin/python tools/readme-settings"
+
+
+# Signed addresses
+
+
+def test_an_address_is_signed_for_its_ticket(ingest: Shell) -> None:
+    told = ingest("address", "cm7y0q4kt", "--json", INGEST_SIGNING_KEY="k", INGEST_DOMAINS="a.example,b.example")
+    signed = json.loads(told.out)
+    assert re.fullmatch(r"reply\+cm7y0q4kt\.[0-9a-f]{20}@a\.example", signed["reply_to"])
+    assert re.fullmatch(r"<ticket\.cm7y0q4kt\.[0-9a-f]{16}\.[0-9a-f]{20}@a\.example>", signed["message_id"])
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "complaint"),
+    [
+        ((), {"INGEST_DOMAINS": "a.example"}, "INGEST_SIGNING_KEY is not set"),
+        ((), {"INGEST_SIGNING_KEY": "k"}, "INGEST_DOMAINS is not set"),
+        (("--domain", "c.example"), {"INGEST_SIGNING_KEY": "k", "INGEST_DOMAINS": "a.example"}, "not one of"),
+    ],
+)
+def test_an_address_needs_a_key_and_a_domain_of_ours(
+    ingest: Shell, words: tuple[str, ...], settings: dict[str, str], complaint: str
+) -> None:
+    told = ingest("address", "cm7y0q4kt", *words, **settings)
+    assert told.code == Exit.USAGE
+    assert complaint in told.complaint
+
+
+# Mailboxes
+
+
+def test_an_account_that_is_not_in_the_settings_is_told(ingest: Shell) -> None:
+    told = ingest("imap", "login", "support")
+    assert told.code == Exit.NOT_FOUND
+    assert "there is no account 'support'" in told.complaint
+
+
+def test_an_account_with_a_password_needs_no_token(ingest: Shell, tmp_path: object) -> None:
+    file = f"{tmp_path}/ingest.toml"
+    with open(file, "w", encoding="utf-8") as settings:
+        settings.write('[[imap]]\nname = "support"\nhost = "imap.example"\nuser = "a@b.example"\npassword = "x"\n')
+    told = ingest("imap", "login", "support", INGEST_CONFIG=file)
+    assert told.code == Exit.USAGE
+    assert "logs in with a password" in told.complaint

@@ -1,0 +1,222 @@
+"""What real servers have been seen to send, and worse. After each: every message is taken in exactly once, and one
+that the server does not deliver is recorded as quarantined and holds back nothing else."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from ingest.config.imap_accounts import ImapAccount
+from ingest.model.outcome import State
+from tests.support.mailboxes import Intake, account, eventually, faster, intake, mail, numbered
+from tests.support.scripted_imap import CLOSE, ScriptedServer, scripted
+
+MAILS = tuple(numbered("odd", 5))
+BAD = 3
+"""UID of the message that makes the trouble."""
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    async with scripted(*MAILS) as running:
+        yield running
+
+
+@pytest.fixture
+async def taken(tmp_path: Path) -> AsyncIterator[Intake]:
+    async with intake(tmp_path) as running:
+        yield running
+
+
+def reads(server: ScriptedServer, **changed: object) -> ImapAccount:
+    return account(server, "odd@customer.example", **changed)
+
+
+async def test_an_ordinary_server_is_read_to_the_end(server: ScriptedServer, taken: Intake) -> None:
+    await taken.start(reads(server))
+    await taken.has(*MAILS)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"* OK [X-NEVER-SEEN {odd} (nested)] hello\r\n",
+        b"* 3 FETCH (FLAGS (\\Seen $Forwarded))\r\n",
+        b"* 9 EXISTS\r\n* 1 RECENT\r\n",
+        b"* FLAGS (\\Answered)\r\n* SEARCH\r\n* LIST (\\HasNoChildren) NIL {5}\r\nINBOX\r\n",
+        b'* XUNKNOWN "quoted \\" text" ({3}\r\n)\r\n) (\r\n',
+        b"* VANISHED (EARLIER) 41,43:116\r\n",
+        b"* NO [ALERT] disk nearly full\r\n* BAD something before was odd\r\n",
+        b"* OK\r\n",
+    ],
+    ids=["code", "flags", "counts", "lists", "unknown", "vanished", "warnings", "bare"],
+)
+async def test_untagged_data_in_between_is_passed_over(server: ScriptedServer, taken: Intake, before: bytes) -> None:
+    server.answer_bodies(lambda _tag, _uid, usual: before + usual)
+    await taken.start(reads(server))
+    await taken.has(*MAILS)
+
+
+@pytest.mark.parametrize("name", [b"BODY[]<0>", b"RFC822", b"body[]"])
+async def test_a_body_counts_under_any_name_that_servers_use(
+    server: ScriptedServer, taken: Intake, name: bytes
+) -> None:
+    server.answer_bodies(lambda _tag, _uid, usual: usual.replace(b"BODY[]", name))
+    await taken.start(reads(server))
+    await taken.has(*MAILS)
+
+
+async def test_a_body_in_quotes_is_a_body(server: ScriptedServer, taken: Intake) -> None:
+    server.mails[BAD] = b'Subject: "quoted"'
+    server.answer_bodies(
+        lambda _tag, uid, _usual: b'* 3 FETCH (UID 3 BODY[] "Subject: \\"quoted\\"")\r\n' if uid == BAD else None
+    )
+    await taken.start(reads(server))
+    await taken.has(*server.mails.values())
+
+
+async def test_a_fetch_response_without_uid_counts_when_only_one_message_was_asked_for(
+    server: ScriptedServer, taken: Intake
+) -> None:
+    server.answer_bodies(lambda _tag, uid, usual: usual.replace(b"UID %d " % uid, b""))
+    await taken.start(reads(server))
+    await taken.has(*MAILS)
+
+
+async def test_lines_that_end_in_lf_alone_are_lines(server: ScriptedServer, taken: Intake) -> None:
+    server.greeting = b"* OK ready\n"
+    server.answers["UID SEARCH"] = lambda tag, command: server.usual(tag, command).replace(b"\r\n", b"\n")
+    await taken.start(reads(server))
+    await taken.has(*MAILS)
+
+
+REFUSALS: dict[str, Callable[[str, int, bytes], bytes]] = {
+    "nil": lambda _tag, _uid, _usual: b"* 3 FETCH (UID 3 BODY[] NIL)\r\n",
+    "nothing": lambda _tag, _uid, _usual: b"* OK nothing to see\r\n",
+    "garbage": lambda _tag, _uid, _usual: b"* 3 FETCH (UID 3 (((BODY[ \r\n",
+    "bye": lambda _tag, _uid, _usual: b"* BYE internal error\r\n" + CLOSE,
+    "cut in the literal": lambda _tag, _uid, usual: usual[:60] + CLOSE,
+    "literal longer than the mail": lambda _tag, _uid, usual: usual.replace(b"{", b"{9") + CLOSE,
+    "no response at all": lambda _tag, _uid, _usual: b"* HTTP/1.1 500\r\nServer: x\r\n" + CLOSE,
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+async def test_a_message_that_the_server_does_not_deliver_holds_back_only_itself(
+    server: ScriptedServer, taken: Intake, kind: str
+) -> None:
+    refuse = REFUSALS[kind]
+    server.answer_bodies(lambda tag, uid, usual: refuse(tag, uid, usual) if uid == BAD else None)
+    await taken.start(reads(server))
+    await _has_all_but_the_bad_one(taken)
+
+
+async def test_a_message_answered_with_no_holds_back_only_itself(server: ScriptedServer, taken: Intake) -> None:
+    def refuse(tag: str, command: str) -> bytes | None:
+        asked = "BODY.PEEK[]" in command and BAD in server.named(command)
+        return f"{tag} NO cannot open message\r\n".encode() if asked else None
+
+    server.answers["UID FETCH"] = refuse
+    await taken.start(reads(server))
+    await _has_all_but_the_bad_one(taken)
+
+
+async def test_a_literal_shorter_than_announced_costs_a_connection_and_no_mail(
+    server: ScriptedServer, taken: Intake
+) -> None:
+    server.answer_bodies(lambda _tag, uid, usual: usual.replace(b"{1", b"{2", 1) if uid == BAD else None)
+    await taken.start(reads(server), pace=faster(patience=0.3))
+    await _has_all_but_the_bad_one(taken)
+
+
+async def _has_all_but_the_bad_one(taken: Intake) -> None:
+    """The others are there whole, the bad one with its headers, quarantined with a reason."""
+
+    async def enough() -> bool:
+        return len(await taken.records()) >= len(MAILS)
+
+    await eventually(enough, "all messages recorded")
+    records = await taken.records()
+    assert len(records) == len(MAILS)
+    quarantined = [record for record in records if record.state is State.QUARANTINED]
+    assert [record.rule for record in quarantined] == ["incomplete"]
+    assert "still in the mailbox" in quarantined[0].reason
+    assert await taken.store.content(quarantined[0].queue_id) == MAILS[BAD - 1].partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    whole = [await taken.store.content(record.queue_id) for record in records if record.state is State.QUEUED]
+    assert sorted(whole) == sorted(content for uid, content in enumerate(MAILS, 1) if uid != BAD)
+
+
+async def test_a_message_whose_very_headers_break_the_connection_is_recorded_by_its_place(
+    server: ScriptedServer, taken: Intake
+) -> None:
+    def broken(_tag: str, command: str) -> bytes | None:
+        return CLOSE if "SIZE" not in command and BAD in server.named(command) else None
+
+    server.answers["UID FETCH"] = broken
+    await taken.start(reads(server))
+
+    async def recorded() -> bool:
+        return len(await taken.records()) == len(MAILS)
+
+    await eventually(recorded, "all messages recorded")
+    [bad] = [record for record in await taken.records() if record.state is State.QUARANTINED]
+    assert b"X-Ingest-Place: imap:odd/INBOX 7/3" in await taken.store.content(bad.queue_id)
+
+
+async def test_a_message_that_could_not_be_read_is_not_removed_from_the_mailbox(
+    server: ScriptedServer, taken: Intake
+) -> None:
+    server.answer_bodies(lambda _tag, uid, _usual: b"* 3 FETCH (UID 3 BODY[] NIL)\r\n" if uid == BAD else None)
+    await taken.start(reads(server, after="delete"))
+    await _has_all_but_the_bad_one(taken)
+    await taken.stop()
+    removing = [command for command in server.commands if command.startswith(("UID STORE", "UID EXPUNGE"))]
+    assert removing
+    assert not any(BAD in server.named(command) for command in removing)
+
+
+async def test_a_server_that_says_bye_at_every_seventh_command_is_read_to_the_end(
+    server: ScriptedServer, taken: Intake
+) -> None:
+    count = 0
+
+    def bye(tag: str, command: str) -> bytes | None:
+        nonlocal count
+        count += 1
+        return b"* BYE too busy\r\n" + CLOSE if count % 7 == 6 else None
+
+    server.answers[""] = bye
+    await taken.start(reads(server))
+    await taken.has(*MAILS)
+
+
+async def test_a_server_that_is_ill_for_a_while_makes_no_message_bad(server: ScriptedServer, taken: Intake) -> None:
+    ill = 12
+
+    def unavailable(tag: str, command: str) -> bytes | None:
+        nonlocal ill
+        ill -= 1
+        return f"{tag} NO [UNAVAILABLE] backend is down\r\n".encode() if ill > 0 else None
+
+    server.answers["UID FETCH"] = unavailable
+    await taken.start(reads(server))
+    await taken.has(*MAILS)
+
+
+async def test_preauth_needs_no_login(server: ScriptedServer, taken: Intake) -> None:
+    server.greeting = b"* PREAUTH welcome\r\n"
+    server.answers["AUTHENTICATE"] = lambda tag, _command: f"{tag} BAD already\r\n".encode()
+    await taken.start(reads(server))
+    await taken.has(*MAILS)
+
+
+async def test_mail_moved_into_the_folder_while_it_is_read_is_taken_in(server: ScriptedServer, taken: Intake) -> None:
+    def arrive(_tag: str, uid: int, usual: bytes) -> bytes | None:
+        if uid == 5 and 6 not in server.mails:
+            server.mails[6] = mail("late")
+            return b"* 6 EXISTS\r\n" + usual
+        return None
+
+    server.answer_bodies(arrive)
+    await taken.start(reads(server))
+    await taken.has(*MAILS, mail("late"))

@@ -1,0 +1,202 @@
+"""The pool of parsing processes: real processes, killed, hung, starved and orphaned."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.parse import parse
+from ingest.parse_pool import ChildrenStopped, ParseChildren, Poisoned
+from tests.support.mime import in_base64, mail, multipart, plain
+
+MiB = 1024 * 1024
+HELLO = mail(multipart("mixed", plain("Hello"), in_base64('application/pdf; name="a.pdf"', b"%PDF")))
+
+
+@asynccontextmanager
+async def pool(
+    *, children: int = 1, seconds: float = 10.0, target: str = "tests.support.parse_jobs:do"
+) -> AsyncIterator[ParseChildren]:
+    started = ParseChildren(children=children, seconds=seconds, memory_bytes=512 * MiB, target=target)
+    await started.start()
+    try:
+        yield started
+    finally:
+        await started.stop()
+
+
+async def ask(children: ParseChildren, job: str) -> Any:
+    """Let a child do a job of ``tests.support.parse_jobs``."""
+    return await children.parse(job.encode())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+async def test_a_mail_is_parsed_its_reply_taken_out_and_its_attachment_read() -> None:
+    children = ParseChildren(children=1, seconds=20, memory_bytes=512 * MiB)
+    await children.start()
+    try:
+        message = await children.parse(HELLO)
+        assert message == parse(HELLO)
+        assert (await children.reply(message, ["something sent before"])).content == "Hello"
+        assert await children.attachments(HELLO, [message.attachments[0].part]) == (b"%PDF",)
+        with pytest.raises(LookupError, match="no part 99"):
+            await children.attachments(HELLO, [99])
+    finally:
+        await children.stop()
+
+
+async def test_many_callers_share_few_children() -> None:
+    async with pool(children=2) as children:
+        answers = await asyncio.gather(*(ask(children, f"echo {number}") for number in range(200)))
+    assert answers == [str(number) for number in range(200)]
+
+
+async def test_a_large_mail_passes_both_ways() -> None:
+    async with pool() as children:
+        assert await ask(children, "echo " + "x" * (20 * MiB)) == "x" * (20 * MiB)
+
+
+@pytest.mark.parametrize(
+    ("job", "cause"), [("loop", "time"), ("sleep", "time"), ("bomb", "memory"), ("die", "crash"), ("raise", "crash")]
+)
+async def test_a_message_that_misbehaves_is_poisoned_and_the_next_one_is_served(job: str, cause: str) -> None:
+    async with pool(seconds=1.0) as children:
+        with pytest.raises(Poisoned) as raised:
+            await ask(children, job)
+        assert raised.value.cause == cause
+        assert raised.value.reason.startswith(f"{cause}: ")
+        assert "customer" not in raised.value.reason
+        assert await ask(children, "echo well") == "well"
+
+
+async def test_a_message_whose_child_is_killed_for_anothers_sake_is_tried_again(tmp_path: Path) -> None:
+    marker = tmp_path / "first"
+    marker.mkdir()
+    async with pool() as children:
+        assert await ask(children, f"die-once {marker}") == "alive"
+
+
+async def test_a_child_that_is_killed_in_mid_job_is_replaced() -> None:
+    async with pool(children=2) as children:
+        victim = await ask(children, "pid")
+        waiting = asyncio.create_task(ask(children, "sleep"))
+        await asyncio.sleep(0)
+        os.kill(victim, signal.SIGKILL)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        served = {await ask(children, "pid") for _ in range(4)}
+        assert victim not in served
+
+
+async def test_a_caller_who_gives_up_leaves_no_answer_behind_for_the_next() -> None:
+    async with pool() as children:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await ask(children, "sleep")
+        assert await ask(children, "echo mine") == "mine"
+
+
+async def test_a_caller_who_gives_up_while_waiting_costs_no_child() -> None:
+    async with pool(seconds=1.0) as children:
+        busy = asyncio.create_task(ask(children, "sleep"))
+        await asyncio.sleep(0)
+        waiting = asyncio.create_task(ask(children, "echo never"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(Poisoned):
+            await busy
+        assert await ask(children, "echo well") == "well"
+
+
+async def test_a_stopped_pool_says_so_and_poisons_nothing() -> None:
+    async with pool() as children:
+        running = asyncio.create_task(ask(children, "sleep"))
+        waiting = asyncio.create_task(ask(children, "echo late"))
+        await asyncio.sleep(0.1)
+        await children.stop()
+        for task in (running, waiting):
+            with pytest.raises(ChildrenStopped):
+                await task
+        with pytest.raises(ChildrenStopped):
+            await ask(children, "echo later")
+
+
+async def test_stopping_leaves_no_process_behind() -> None:
+    async with pool(children=2) as children:
+        pids = {await ask(children, "pid") for _ in range(8)}
+    assert not any(is_alive(pid) for pid in pids)
+
+
+async def test_a_pool_that_cannot_start_says_so() -> None:
+    children = ParseChildren(children=1, seconds=1, memory_bytes=512 * MiB, target="tests.no_such_module:do")
+    with pytest.raises(ChildrenStopped, match="cannot be started"):
+        await children.start()
+
+
+async def test_a_child_holds_no_socket_of_ours_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAVENNA_API_TOKEN", "secret")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        os.set_inheritable(listener.fileno(), True)
+        async with pool() as children:
+            assert "RAVENNA_API_TOKEN" not in await ask(children, "environment")
+            descriptors = await ask(children, "descriptors")
+    assert listener.fileno() not in descriptors
+    assert len(descriptors) <= 5
+
+
+async def test_a_child_cannot_write_files(tmp_path: Path) -> None:
+    async with pool() as children:
+        with pytest.raises(Poisoned):
+            await ask(children, f"write {tmp_path / 'file'}")
+
+
+async def test_a_result_that_is_no_plain_value_is_not_unpickled() -> None:
+    async with pool() as children:
+        with pytest.raises(Poisoned, match=r"posix\.system"):
+            await ask(children, "evil")
+
+
+ORPHANS = """
+import asyncio, sys
+from tests.acceptance.test_children import ask, pool
+
+async def main():
+    async with pool(children=2) as children:
+        print(*sorted({await ask(children, "pid") for _ in range(8)}), flush=True)
+        await asyncio.gather(ask(children, "sleep"), ask(children, "loop"))
+
+asyncio.run(main())
+"""
+
+
+async def test_children_die_with_their_parent_idle_or_busy() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pids = [int(pid) for pid in (await asyncio.to_thread(parent.stdout.readline)).split()]
+    assert pids
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    await until(lambda: not any(is_alive(pid) for pid in pids))

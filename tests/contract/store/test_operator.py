@@ -1,0 +1,151 @@
+"""What an operator sees and does; every act leaves its line with who did it."""
+
+import pytest
+
+from ingest.model.outcome import Deferred, Delivered, Discarded, Failed, Outcome, Quarantined, State, Waiting
+from ingest.store import MessageRecord
+from ingest.store.messages import Store
+from ingest.store.operator import NotPossible
+from tests.support.store import LEASE, START, claim, claim_one, identify, receive, receive_all
+
+NOW = START + 1000
+DELIVERED = Delivered(ticket_id="T1", ticket_message_id="M1")
+STUCK: tuple[Outcome, ...] = (
+    Quarantined(rule="sender", reason="not on the ticket"),
+    Failed(reason="refused"),
+    Waiting(missing=("parent@x",)),
+    Discarded(rule="loop", reason="51 Received fields"),
+)
+
+
+async def end(store: Store, outcome: Outcome) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    assert await store.settle(queued.queue_id, queued.lease_token, outcome, now=NOW, next_attempt_at=NOW + 500)
+
+
+async def record(store: Store, queue_id: str = "Q1") -> MessageRecord:
+    found = await store.message(queue_id)
+    assert found is not None
+    return found
+
+
+def name(outcome: Outcome) -> str:
+    return type(outcome).__name__
+
+
+@pytest.mark.parametrize("outcome", STUCK, ids=name)
+async def test_a_stuck_message_can_be_retried(store: Store, outcome: Outcome) -> None:
+    await end(store, outcome)
+    await store.retry("Q1", by="olga", now=NOW + 1)
+    queued = await claim_one(store, now=NOW + 1)
+    assert (queued.released_by, queued.unfinished_attempts, queued.attempts) == (None, 0, 2)
+    lines = [(line.number, line.outcome, line.detail) for line in (await record(store)).history]
+    assert lines[1] == (2, "retry", "by olga")
+    assert [number for number, _, _ in lines] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("outcome", STUCK, ids=name)
+async def test_a_stuck_message_can_be_released_to_a_ticket(store: Store, outcome: Outcome) -> None:
+    await end(store, outcome)
+    await store.release("Q1", by="olga", now=NOW + 1, ticket="T9")
+    queued = await claim_one(store, now=NOW + 1)
+    assert (queued.released_by, queued.released_ticket) == ("olga", "T9")
+    line = (await record(store)).history[1]
+    assert (line.outcome, line.detail) == ("release", "by olga to ticket T9")
+
+
+@pytest.mark.parametrize("outcome", [*STUCK[:3], Deferred(reason="503")], ids=name)
+async def test_a_message_that_nobody_needs_can_be_discarded(store: Store, outcome: Outcome) -> None:
+    await end(store, outcome)
+    await store.discard("Q1", by="olga", reason="spam", now=NOW + 1)
+    row = await record(store)
+    assert (row.state, row.rule, row.reason) == (State.DISCARDED, "operator", "spam")
+    assert (row.history[1].outcome, row.history[1].detail) == ("discard", "by olga: spam")
+    assert not await claim(store, now=NOW + 10**6)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "act", "text"),
+    [
+        (DELIVERED, "retry", "Q1 is delivered; there is nothing to retry"),
+        (DELIVERED, "release", "Q1 is delivered; there is nothing to release"),
+        (DELIVERED, "discard", "Q1 is delivered; there is nothing to discard"),
+        (STUCK[3], "discard", "Q1 is discarded; there is nothing to discard"),
+        (Deferred(reason="503"), "retry", "Q1 is queued; there is nothing to retry"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused_in_one_line(store: Store, outcome: Outcome, act: str, text: str) -> None:
+    await end(store, outcome)
+    before = await record(store)
+    more = {"reason": "spam"} if act == "discard" else {}
+    with pytest.raises(NotPossible) as refusal:
+        await getattr(store, act)("Q1", by="olga", now=NOW + 1, **more)
+    assert str(refusal.value) == text
+    assert await record(store) == before
+
+
+async def test_a_message_that_is_not_there_is_refused_in_one_line(store: Store) -> None:
+    with pytest.raises(NotPossible, match="there is no message nobody; `ingest messages list` shows them"):
+        await store.retry("nobody", by="olga", now=NOW)
+
+
+async def test_a_message_without_its_octets_cannot_be_retried(store: Store) -> None:
+    await end(store, STUCK[3])
+    await store.purge(now=NOW + 1, older_than=0)
+    with pytest.raises(NotPossible, match="its content was deleted after the retention time"):
+        await store.retry("Q1", by="olga", now=NOW)
+
+
+async def test_a_message_is_not_discarded_while_it_is_worked_on(store: Store) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    with pytest.raises(NotPossible, match="being worked on"):
+        await store.discard("Q1", by="olga", reason="spam", now=NOW + 1)
+    await store.discard("Q1", by="olga", reason="spam", now=NOW + LEASE)
+    assert not await store.settle(queued.queue_id, queued.lease_token, DELIVERED, now=NOW + LEASE)
+
+
+async def test_discarding_a_message_lets_those_behind_it_go_on(store: Store) -> None:
+    await receive_all(store, 1, 2)
+    first, second = await claim(store)
+    await identify(store, first, ticket_id="T1")
+    await identify(store, second, ticket_id="T1")
+    later = Deferred(reason="503")
+    await store.settle(first.queue_id, first.lease_token, later, now=NOW, next_attempt_at=NOW + 10**6)
+    await store.settle(second.queue_id, second.lease_token, Deferred(reason="order", behind="Q1"), now=NOW)
+    await store.discard("Q1", by="olga", reason="spam", now=NOW + 1)
+    assert (await claim_one(store, now=NOW + 1)).queue_id == "Q2"
+
+
+async def test_a_retry_after_crashes_starts_afresh_but_looks_before_it_posts(store: Store) -> None:
+    await receive(store)
+    for number in range(3):
+        queued = await claim_one(store, now=NOW + number * LEASE)
+    await store.settle(queued.queue_id, queued.lease_token, Quarantined(rule="crash", reason="died"), now=NOW + 200)
+    await store.retry("Q1", by="olga", now=NOW + 201)
+    again = await claim_one(store, now=NOW + 201)
+    assert (again.attempts, again.unfinished_attempts, again.unconfirmed) == (4, 0, True)
+
+
+async def test_messages_are_listed_from_the_latest_a_page_at_a_time(store: Store) -> None:
+    await receive_all(store, 1, 2, 3)
+    assert [row.queue_id for row in await store.list_messages(limit=2)] == ["Q3", "Q2"]
+    assert [row.queue_id for row in await store.list_messages(limit=2, before="Q2")] == ["Q1"]
+    assert await store.list_messages(before="nobody") == ()
+
+
+async def test_messages_are_listed_by_state(store: Store) -> None:
+    await end(store, STUCK[0])
+    await receive(store, 2)
+    assert [row.queue_id for row in await store.list_messages(state=State.QUARANTINED)] == ["Q1"]
+    assert [row.queue_id for row in await store.list_messages(state=State.QUEUED)] == ["Q2"]
+
+
+async def test_a_listed_message_shows_its_facts(store: Store) -> None:
+    await receive(store, content=b"Hello")
+    await claim(store)
+    row = await record(store)
+    assert (row.source, row.mail_from, row.size) == ("smtp:25", "alice@customer.example", 5)
+    assert (row.leased_until, row.next_attempt_at, row.has_content) == (NOW + LEASE, None, True)
+    assert await store.message("nobody") is None

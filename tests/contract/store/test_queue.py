@@ -1,0 +1,428 @@
+"""The queue: who may work on what, and when; leases; the order of a ticket; doubt about a POST; the audit trail."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from ingest.model.outcome import (
+    FINAL_STATES,
+    Deferred,
+    Delivered,
+    Discarded,
+    Evidence,
+    Failed,
+    Outcome,
+    Quarantined,
+    State,
+    Waiting,
+)
+from ingest.store import MessageRecord
+from ingest.store.lifecycle import LOOK_AGAIN
+from ingest.store.messages import Store
+from tests.support.store import LEASE, START, claim, claim_one, identify, receive, receive_all
+
+NOW = START + 1000
+DELIVERED = Delivered(ticket_id="T1", ticket_message_id="M1")
+LATER = Deferred(reason="503 from the API")
+OUTCOMES: tuple[Outcome, ...] = (
+    DELIVERED,
+    LATER,
+    Waiting(missing=("parent@x",)),
+    Discarded(rule="loop", reason="51 Received fields"),
+    Quarantined(rule="sender", reason="not on the ticket"),
+    Failed(reason="refused with 400"),
+)
+
+
+async def record(store: Store, queue_id: str) -> MessageRecord:
+    found = await store.message(queue_id)
+    assert found is not None
+    return found
+
+
+async def settle(store: Store, queue_id: str, lease_token: str, outcome: Outcome, *, now: float = NOW) -> bool:
+    return await store.settle(queue_id, lease_token, outcome, now=now)
+
+
+# Claiming
+
+
+async def test_messages_are_claimed_in_the_order_in_which_they_came(store: Store) -> None:
+    await receive_all(store, 3, 1, 2)
+    assert [queued.queue_id for queued in await claim(store)] == ["Q3", "Q1", "Q2"]
+
+
+async def test_a_claim_takes_no_more_than_its_limit(store: Store) -> None:
+    await receive_all(store, 1, 2, 3)
+    assert [queued.queue_id for queued in await claim(store, limit=2)] == ["Q1", "Q2"]
+    assert [queued.queue_id for queued in await claim(store, limit=2)] == ["Q3"]
+
+
+async def test_a_leased_message_is_not_claimed_again(store: Store) -> None:
+    await receive(store)
+    assert await claim(store)
+    assert not await claim(store, now=NOW + LEASE - 1)
+
+
+async def test_claims_at_the_same_time_never_share_a_message(store: Store) -> None:
+    await receive_all(store, *range(50))
+    claims = await asyncio.gather(*(claim(store, limit=7) for _ in range(10)))
+    ids = [queued.queue_id for claimed in claims for queued in claimed]
+    assert len(ids) == len(set(ids)) == 50
+
+
+async def test_a_message_whose_lease_ran_out_is_claimed_again(store: Store) -> None:
+    await receive(store)
+    first = await claim_one(store, now=NOW)
+    second = await claim_one(store, now=NOW + LEASE)
+    assert second.queue_id == first.queue_id
+    assert second.lease_token != first.lease_token
+    assert (second.attempts, second.unfinished_attempts, second.first_attempt_at) == (2, 1, NOW)
+
+
+async def test_an_extended_lease_lasts_longer(store: Store) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    assert await store.extend(queued.queue_id, queued.lease_token, until=NOW + 500)
+    assert not await claim(store, now=NOW + 499)
+    assert await claim(store, now=NOW + 500)
+
+
+async def test_only_the_holder_can_extend_a_lease(store: Store) -> None:
+    await receive(store)
+    await claim(store)
+    assert not await store.extend("Q1", "somebody else's", until=NOW + 500)
+
+
+async def test_leases_of_a_dead_worker_can_be_released_at_once(store: Store) -> None:
+    await receive_all(store, 1, 2)
+    dead = await claim_one(store)
+    assert await store.release_leases() == 1
+    assert [queued.queue_id for queued in await claim(store, now=NOW + 1)] == ["Q1", "Q2"]
+    assert not await settle(store, dead.queue_id, dead.lease_token, DELIVERED)
+
+
+async def test_a_deferred_message_comes_back_at_its_time(store: Store) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    assert await store.settle(queued.queue_id, queued.lease_token, LATER, now=NOW, next_attempt_at=NOW + 30)
+    assert not await claim(store, now=NOW + 29)
+    again = await claim_one(store, now=NOW + 30)
+    assert (again.attempts, again.unfinished_attempts) == (2, 0)
+
+
+async def test_the_store_tells_when_the_next_message_is_due(store: Store) -> None:
+    assert await store.next_due(now=NOW) is None
+    await receive(store)
+    assert await store.next_due(now=NOW) == NOW
+    queued = await claim_one(store)
+    assert await store.next_due(now=NOW) == NOW + LEASE
+    await store.settle(queued.queue_id, queued.lease_token, LATER, now=NOW, next_attempt_at=NOW + 30)
+    assert await store.next_due(now=NOW) == NOW + 30
+
+
+# Settling
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: type(outcome).__name__)
+async def test_every_outcome_leads_to_its_state_and_ends_the_lease(store: Store, outcome: Outcome) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    assert await settle(store, queued.queue_id, queued.lease_token, outcome)
+    row = await record(store, "Q1")
+    assert (row.state, row.leased_until, row.updated_at) == (outcome.state, None, NOW)
+    assert (row.next_attempt_at is None) == (outcome.state is not State.QUEUED)
+    assert (row.rule, bool(row.history[0].finished_at)) == (getattr(outcome, "rule", ""), True)
+    assert row.history[0].outcome == type(outcome).__name__
+    assert (await store.ledger(now=NOW)).holds
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: type(outcome).__name__)
+async def test_a_result_that_comes_after_the_lease_was_lost_writes_nothing(store: Store, outcome: Outcome) -> None:
+    await receive(store)
+    late = await claim_one(store)
+    await claim_one(store, now=NOW + LEASE)
+    before = await record(store, "Q1")
+    assert not await settle(store, late.queue_id, late.lease_token, outcome, now=NOW + LEASE + 1)
+    assert await record(store, "Q1") == before
+    assert not await store.threads()
+
+
+async def test_a_message_is_settled_once(store: Store) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    assert await settle(store, queued.queue_id, queued.lease_token, DELIVERED)
+    assert not await settle(store, queued.queue_id, queued.lease_token, Failed(reason="no"))
+
+
+async def test_a_lease_that_ran_out_but_was_not_taken_can_still_be_settled(store: Store) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    assert await settle(store, queued.queue_id, queued.lease_token, DELIVERED, now=NOW + LEASE + 1)
+
+
+async def test_delivery_records_the_ids_that_the_api_gave(store: Store) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    await settle(store, queued.queue_id, queued.lease_token, replace(DELIVERED, email_message_id="api@x", note="found"))
+    row = await record(store, "Q1")
+    assert (row.ticket_id, row.ticket_message_id, row.email_message_id) == ("T1", "M1", "api@x")
+    assert row.history[0].detail == "found"
+    assert await store.owners(["M1", "M2"]) == {"M1": "Q1"}
+
+
+@pytest.mark.parametrize("state", sorted(FINAL_STATES))
+async def test_what_is_settled_for_good_is_never_claimed(store: Store, state: State) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    outcome = next(outcome for outcome in OUTCOMES if outcome.state is state)
+    await settle(store, queued.queue_id, queued.lease_token, outcome)
+    assert not await claim(store, now=NOW + 10**9)
+    assert await store.next_due(now=NOW) is None
+
+
+# Identifying: duplicates, and the order of a ticket
+
+
+async def test_what_was_found_out_is_kept_with_the_message(store: Store) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    seen = Evidence(signal="subject-tag", value="TAI-42", ticket_id="T1", strength="weak", note="a \ud800 note")
+    standing = await store.identify(
+        queued.queue_id,
+        queued.lease_token,
+        message_id="m@x",
+        content_digest="digest",
+        ticket_id="T1",
+        subject="Re: [TAI-42] Printer",
+        sender="alice@customer.example",
+        evidence=(seen,),
+    )
+    assert (standing.lease_held, standing.duplicate_of, standing.behind) == (True, None, None)
+    row = await record(store, "Q1")
+    assert (row.message_id, row.ticket_id, row.subject) == ("m@x", "T1", "Re: [TAI-42] Printer")
+    assert (row.sender, '"subject-tag"' in row.evidence) == ("alice@customer.example", True)
+
+
+async def test_what_a_message_was_to_be_posted_as_is_remembered_once_for_each_difference(store: Store) -> None:
+    await receive(store)
+    assert (await identify(store, await claim_one(store))).imprints == ()
+    for attempt, imprint in enumerate(["U1 aa", "U1 aa", "U 2 bb", "U1 aa"], start=1):
+        queued = await claim_one(store, now=START + 1000 + attempt * LEASE)
+        standing = await identify(store, queued, imprint=imprint)
+    assert sorted(standing.imprints) == ["U 2 bb", "U1 aa"]
+
+
+async def test_identifying_without_the_lease_writes_nothing(store: Store) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    await claim_one(store, now=NOW + LEASE)
+    assert not (await identify(store, queued, ticket_id="T1")).lease_held
+    assert (await record(store, "Q1")).ticket_id is None
+
+
+@pytest.mark.parametrize("ticket_id", ["T1", None])
+async def test_an_older_message_with_the_same_id_and_content_makes_a_duplicate(
+    store: Store, ticket_id: str | None
+) -> None:
+    await receive_all(store, 1, 2)
+    first, second = await claim(store)
+    older = await identify(store, first, message_id="m@x", ticket_id=ticket_id)
+    younger = await identify(store, second, message_id="m@x", ticket_id=ticket_id)
+    assert (older.duplicate_of, younger.duplicate_of) == (None, "Q1")
+
+
+@pytest.mark.parametrize(
+    ("message_id", "content_digest", "ticket_id"),
+    [("m@x", "other", "T1"), ("other@x", "digest", "T1"), ("m@x", "digest", "T2"), ("m@x", "digest", None)],
+)
+async def test_a_message_that_differs_in_anything_is_no_duplicate(
+    store: Store, message_id: str, content_digest: str, ticket_id: str | None
+) -> None:
+    await receive_all(store, 1, 2)
+    first, second = await claim(store)
+    await identify(store, first, message_id="m@x", ticket_id="T1")
+    standing = await identify(store, second, message_id=message_id, content_digest=content_digest, ticket_id=ticket_id)
+    assert standing.duplicate_of is None
+
+
+async def test_messages_without_an_id_are_no_duplicates(store: Store) -> None:
+    await receive_all(store, 1, 2)
+    first, second = await claim(store)
+    await identify(store, first)
+    assert (await identify(store, second)).duplicate_of is None
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: type(outcome).__name__)
+async def test_a_discarded_message_does_not_make_others_duplicates_but_any_other_does(
+    store: Store, outcome: Outcome
+) -> None:
+    await receive_all(store, 1, 2)
+    first, second = await claim(store)
+    await identify(store, first, message_id="m@x", ticket_id="T1")
+    await settle(store, first.queue_id, first.lease_token, outcome)
+    standing = await identify(store, second, message_id="m@x", ticket_id="T1")
+    assert standing.duplicate_of == (None if outcome.state is State.DISCARDED else "Q1")
+
+
+async def test_a_younger_message_of_a_ticket_is_behind_the_older_one(store: Store) -> None:
+    await receive_all(store, 1, 2, 3)
+    first, second, third = await claim(store)
+    assert (await identify(store, first, ticket_id="T1")).behind is None
+    assert (await identify(store, second, ticket_id="T2")).behind is None
+    assert (await identify(store, third, ticket_id="T1")).behind == "Q1"
+
+
+async def test_messages_without_a_ticket_are_behind_nobody(store: Store) -> None:
+    await receive_all(store, 1, 2)
+    first, second = await claim(store)
+    await identify(store, first)
+    assert (await identify(store, second)).behind is None
+
+
+async def test_a_message_behind_another_resumes_as_soon_as_that_one_is_done(store: Store) -> None:
+    await receive_all(store, 1, 2)
+    first, second = await claim(store)
+    await identify(store, first, ticket_id="T1")
+    await identify(store, second, ticket_id="T1")
+    await settle(store, second.queue_id, second.lease_token, Deferred(reason="order", behind="Q1"))
+    assert not await claim(store, now=NOW + 1)
+    await settle(store, first.queue_id, first.lease_token, DELIVERED, now=NOW + 2)
+    assert await store.next_due(now=NOW + 2) == NOW + 2
+    assert (await claim_one(store, now=NOW + 2)).queue_id == "Q2"
+
+
+async def test_a_message_is_not_put_behind_one_that_is_done_by_now(store: Store) -> None:
+    await receive_all(store, 1, 2)
+    first, second = await claim(store)
+    await identify(store, first, ticket_id="T1")
+    await identify(store, second, ticket_id="T1")
+    await settle(store, first.queue_id, first.lease_token, DELIVERED)
+    await settle(store, second.queue_id, second.lease_token, Deferred(reason="order", behind="Q1"))
+    assert (await claim_one(store, now=NOW)).queue_id == "Q2"
+
+
+async def test_a_ticket_goes_on_in_order_though_its_first_message_is_retried_later(store: Store) -> None:
+    await receive_all(store, 1, 2, 3)
+    for queued in await claim(store):
+        await identify(store, queued, ticket_id="T1")
+        due = NOW + 1000 if queued.queue_id == "Q1" else NOW + 1
+        await store.settle(queued.queue_id, queued.lease_token, LATER, now=NOW, next_attempt_at=due)
+    assert not await claim(store, now=NOW + 2)
+    order = []
+    for _ in range(3):
+        queued = await claim_one(store, now=NOW + 2000)
+        await settle(store, queued.queue_id, queued.lease_token, DELIVERED, now=NOW + 2000)
+        order.append(queued.queue_id)
+    assert order == ["Q1", "Q2", "Q3"]
+
+
+async def test_a_stuck_ticket_does_not_hold_back_others_however_many_wait_behind_it(store: Store) -> None:
+    await receive_all(store, *range(1, 40))
+    for queued in await claim(store):
+        await identify(store, queued, ticket_id="stuck")
+        due = NOW + 10**6 if queued.queue_id == "Q1" else NOW
+        await store.settle(queued.queue_id, queued.lease_token, LATER, now=NOW, next_attempt_at=due)
+    await receive(store, 100)
+    assert [queued.queue_id for queued in await claim(store, limit=5)] == ["Q100"]
+
+
+async def test_a_message_is_not_forgotten_when_the_one_before_it_turns_out_to_be_of_another_ticket(
+    store: Store,
+) -> None:
+    await receive_all(store, 1, 2)
+    first, second = await claim(store)
+    await identify(store, first, ticket_id="T1")
+    await identify(store, second, ticket_id="T1")
+    await settle(store, second.queue_id, second.lease_token, Deferred(reason="order", behind="Q1"))
+    await identify(store, first, ticket_id="T2")
+    await store.extend(first.queue_id, first.lease_token, until=NOW + 10 * LEASE)
+    assert (await claim_one(store, now=NOW + LOOK_AGAIN)).queue_id == "Q2"
+
+
+async def test_messages_of_a_ticket_are_not_claimed_side_by_side(store: Store) -> None:
+    await receive_all(store, 1, 2)
+    for queued in await claim(store):
+        await identify(store, queued, ticket_id="T1")
+        await settle(store, queued.queue_id, queued.lease_token, LATER)
+    assert [queued.queue_id for queued in await claim(store)] == ["Q1"]
+
+
+# Doubt about a POST
+
+
+KNOWN, UNKNOWN, CRASH = LATER, replace(LATER, unconfirmed=True), None
+
+
+async def attempt(store: Store, outcome: Outcome | None, *, now: float) -> bool:
+    """One attempt that ends in ``outcome`` (``None``: in a crash). Whether it began in doubt about an earlier POST."""
+    queued = await claim_one(store, now=now)
+    if outcome is not None:
+        await store.settle(queued.queue_id, queued.lease_token, outcome, now=now, next_attempt_at=now + LEASE)
+    return queued.unconfirmed or queued.unfinished_attempts > 0
+
+
+@pytest.mark.parametrize(
+    ("history", "in_doubt"),
+    [
+        ([], False),
+        ([KNOWN], False),
+        ([CRASH], True),
+        ([UNKNOWN], True),
+        ([CRASH, KNOWN], True),
+        ([UNKNOWN, KNOWN], True),
+        ([KNOWN, KNOWN, UNKNOWN], True),
+    ],
+)
+async def test_doubt_about_a_post_stays_until_the_message_is_delivered(
+    store: Store, history: list[Outcome | None], in_doubt: bool
+) -> None:
+    await receive(store)
+    for number, outcome in enumerate(history):
+        await attempt(store, outcome, now=NOW + number * LEASE)
+    assert await attempt(store, CRASH, now=NOW + len(history) * LEASE) is in_doubt
+
+
+async def test_a_message_that_was_given_up_is_in_doubt_when_an_operator_retries_it(store: Store) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    await settle(store, queued.queue_id, queued.lease_token, Failed(reason="timed out for five days"))
+    await store.retry("Q1", by="olga", now=NOW)
+    assert (await claim_one(store)).unconfirmed
+
+
+# The audit trail
+
+
+async def test_each_attempt_leaves_a_line(store: Store) -> None:
+    await receive(store)
+    await attempt(store, LATER, now=NOW)
+    await attempt(store, CRASH, now=NOW + LEASE)
+    await attempt(store, DELIVERED, now=NOW + 2 * LEASE)
+    lines = [(line.number, line.finished_at, line.outcome) for line in (await record(store, "Q1")).history]
+    assert lines == [(1, NOW, "Deferred"), (2, None, ""), (3, NOW + 2 * LEASE, "Delivered")]
+
+
+# Retention
+
+
+async def test_octets_go_after_the_retention_time_and_the_facts_stay(store: Store) -> None:
+    await receive_all(store, *range(len(OUTCOMES) + 1))
+    for queued, outcome in zip(await claim(store), OUTCOMES, strict=False):
+        await settle(store, queued.queue_id, queued.lease_token, outcome)
+    assert await store.purge(now=NOW + 100, older_than=101) == 0
+    assert await store.purge(now=NOW + 100, older_than=99) == 2
+    kept = {row.state for row in await store.list_messages() if row.has_content}
+    assert kept == set(State) - {State.DELIVERED, State.DISCARDED}
+    with pytest.raises(KeyError):
+        await store.content("Q0")
+    assert (await store.ledger(now=NOW)).holds
+
+
+async def test_purging_goes_on_until_all_is_done(store: Store) -> None:
+    await receive_all(store, *range(120))
+    while claimed := await claim(store):
+        for queued in claimed:
+            await settle(store, queued.queue_id, queued.lease_token, DELIVERED)
+    assert await store.purge(now=NOW + 1, older_than=0) == 120

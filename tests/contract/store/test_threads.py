@@ -1,0 +1,160 @@
+"""What the store knows about Message-IDs, and the mail that waits to learn of one."""
+
+from ingest.model.outcome import Delivered, State, Waiting
+from ingest.store import Thread
+from ingest.store.messages import Store
+from tests.support.store import START, claim, claim_one, identify, receive, receive_all
+
+NOW = START + 1000
+
+
+async def learn(store: Store, message_id: str, ticket_id: str, *, alias_of: str | None = None) -> bool:
+    return await store.learn(message_id, ticket_id, learned_from="api", now=NOW + 5, alias_of=alias_of)
+
+
+async def make_wait(store: Store, *missing: str, number: int = 1) -> None:
+    await receive(store, number)
+    queued = await claim_one(store)
+    assert await store.settle(queued.queue_id, queued.lease_token, Waiting(missing=missing), now=NOW)
+
+
+async def state_of(store: Store, queue_id: str = "Q1") -> State:
+    record = await store.message(queue_id)
+    assert record is not None
+    return record.state
+
+
+# Knowing
+
+
+async def test_an_id_that_was_learned_tells_its_ticket(store: Store) -> None:
+    assert await learn(store, "a@x", "T1")
+    assert await store.tickets_of(["a@x", "b@x"]) == {"a@x": "T1"}
+
+
+async def test_the_first_knowledge_of_an_id_stays(store: Store) -> None:
+    await learn(store, "a@x", "T1")
+    assert not await learn(store, "a@x", "T2")
+    assert await store.tickets_of(["a@x"]) == {"a@x": "T1"}
+
+
+async def test_an_operator_can_correct_what_is_known(store: Store) -> None:
+    await learn(store, "a@x", "T1")
+    assert await store.learn("a@x", "T2", learned_from="operator", now=NOW, force=True)
+    assert await store.tickets_of(["a@x"]) == {"a@x": "T2"}
+
+
+async def test_delivery_teaches_the_ids_of_the_mail_and_of_the_api(store: Store) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    await identify(store, queued, message_id="mail@x", ticket_id="T1")
+    outcome = Delivered(ticket_id="T1", ticket_message_id="M1", email_message_id="api@x")
+    await store.settle(queued.queue_id, queued.lease_token, outcome, now=NOW)
+    assert await store.tickets_of(["mail@x", "api@x"]) == {"mail@x": "T1", "api@x": "T1"}
+    assert {thread.learned_from for thread in await store.threads(ticket_id="T1")} == {"mail", "api"}
+
+
+async def test_an_alias_tells_the_ticket_of_the_mail_that_it_names(store: Store) -> None:
+    await learn(store, "sent@x", "T1")
+    await learn(store, "rewritten@provider", "T1", alias_of="sent@x")
+    await store.learn("sent@x", "T2", learned_from="operator", now=NOW, force=True)
+    assert await store.tickets_of(["rewritten@provider"]) == {"rewritten@provider": "T2"}
+
+
+async def test_an_alias_teaches_the_id_that_it_stands_for(store: Store) -> None:
+    await learn(store, "rewritten@provider", "T1", alias_of="sent@x")
+    assert await store.tickets_of(["sent@x"]) == {"sent@x": "T1"}
+
+
+async def test_a_ring_of_aliases_ends(store: Store) -> None:
+    await learn(store, "a@x", "T1", alias_of="b@x")
+    await store.learn("b@x", "T1", learned_from="operator", now=NOW, alias_of="a@x", force=True)
+    assert await store.tickets_of(["a@x", "b@x"]) == {"a@x": "T1", "b@x": "T1"}
+
+
+async def test_threads_are_listed_by_id_by_ticket_and_all(store: Store) -> None:
+    await learn(store, "a@x", "T1")
+    await learn(store, "b@x", "T2")
+    expected = Thread(message_id="a@x", ticket_id="T1", learned_from="api", learned_at=NOW + 5)
+    assert await store.threads(message_id="a@x") == (expected,)
+    assert await store.threads(ticket_id="T1") == (expected,)
+    assert [thread.message_id for thread in await store.threads()] == ["a@x", "b@x"]
+    assert len(await store.threads(limit=1)) == 1
+
+
+# Waiting
+
+
+async def test_what_mail_waits_for_becomes_a_stub(store: Store) -> None:
+    await make_wait(store, "parent@x", "grandparent@x")
+    assert await store.tickets_of(["parent@x", "grandparent@x"]) == {"parent@x": None, "grandparent@x": None}
+    assert await store.waiting_for("Q1") == ("grandparent@x", "parent@x")
+    assert not await claim(store, now=NOW + 10**6)
+
+
+async def test_waiting_mail_resumes_when_one_of_its_ids_is_learned(store: Store) -> None:
+    await make_wait(store, "parent@x", "grandparent@x")
+    await learn(store, "grandparent@x", "T1")
+    assert await store.next_due(now=NOW + 5) == NOW + 5
+    assert (await claim_one(store, now=NOW + 5)).queue_id == "Q1"
+    assert await store.waiting_for("Q1") == ()
+
+
+async def test_all_children_of_a_late_parent_resume_when_it_is_delivered(store: Store) -> None:
+    await make_wait(store, "parent@x", number=1)
+    await make_wait(store, "parent@x", number=2)
+    await receive(store, 3)
+    parent = await claim_one(store)
+    await identify(store, parent, message_id="parent@x", ticket_id="T1")
+    delivered = Delivered(ticket_id="T1", ticket_message_id="M3")
+    await store.settle(parent.queue_id, parent.lease_token, delivered, now=NOW + 5)
+    assert [queued.queue_id for queued in await claim(store, now=NOW + 5)] == ["Q1", "Q2"]
+
+
+async def test_mail_does_not_wait_for_what_became_known_while_it_was_worked_on(store: Store) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    await learn(store, "parent@x", "T1")
+    assert await store.settle(queued.queue_id, queued.lease_token, Waiting(missing=("parent@x",)), now=NOW + 6)
+    assert await state_of(store) is State.QUEUED
+    assert (await claim_one(store, now=NOW + 6)).queue_id == "Q1"
+
+
+async def test_mail_that_waits_for_an_alias_resumes_when_the_mail_behind_it_is_learned(store: Store) -> None:
+    await make_wait(store, "sent@x")
+    await learn(store, "rewritten@provider", "T1", alias_of="sent@x")
+    assert await state_of(store) is State.QUEUED
+
+
+async def test_learning_something_else_resumes_nobody(store: Store) -> None:
+    await make_wait(store, "parent@x")
+    await learn(store, "stranger@x", "T1")
+    assert await state_of(store) is State.WAITING
+
+
+async def test_mail_that_waited_too_long_is_quarantined_with_the_reason(store: Store) -> None:
+    await make_wait(store, "parent@x")
+    assert await store.expire_waiting(now=NOW + 60, limit=61) == 0
+    assert await store.expire_waiting(now=NOW + 60, limit=59) == 1
+    record = await store.message("Q1")
+    assert record is not None
+    assert (record.state, record.rule) == (State.QUARANTINED, "unknown-parent")
+    assert "parent@x" in record.reason
+    assert [line.outcome for line in record.history] == ["Waiting", "Quarantined"]
+    await learn(store, "parent@x", "T1")
+    assert await state_of(store) is State.QUARANTINED
+
+
+async def test_waiting_mail_that_a_person_ends_does_not_resume(store: Store) -> None:
+    await make_wait(store, "parent@x")
+    await store.discard("Q1", by="olga", reason="spam", now=NOW)
+    await learn(store, "parent@x", "T1")
+    assert await state_of(store) is State.DISCARDED
+
+
+async def test_many_waiting_mails_resume_together(store: Store) -> None:
+    await receive_all(store, *range(60))
+    for queued in await claim(store):
+        await store.settle(queued.queue_id, queued.lease_token, Waiting(missing=("parent@x",)), now=NOW)
+    await learn(store, "parent@x", "T1")
+    assert len(await claim(store, now=NOW + 5)) == 60

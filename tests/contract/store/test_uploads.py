@@ -1,0 +1,93 @@
+"""What is remembered of attachments, and of a message that waits for no more than what it can be posted without."""
+
+import pytest
+
+from ingest.model.outcome import Deferred, Delivered, Outcome
+from ingest.store import Database
+from ingest.store.messages import Store
+from ingest.store.uploads import Upload, Uploads
+from tests.support.store import START, claim_one, receive
+
+NOW = START + 1000
+POSTED = Delivered(ticket_id="T1", ticket_message_id="M1", email_message_id="m1@api.example")
+LOGO = {"sha256": "a" * 64, "sender": "alice@customer.example"}
+LACKING = Deferred(reason="the upload address answered 503", lacking=True)
+DOWN = Deferred(reason="no answer from the API")
+
+
+@pytest.fixture
+def uploads(database: Database) -> Uploads:
+    return Uploads(database)
+
+
+def brought(attachment_id: str = "A1") -> Upload:
+    return Upload(part=2, ticket_id="T1", attachment_id=attachment_id)
+
+
+async def settle(store: Store, outcome: Outcome, *, now: float) -> None:
+    """One attempt that ends so."""
+    queued = await claim_one(store, now=now)
+    assert await store.settle(queued.queue_id, queued.lease_token, outcome, now=now)
+
+
+async def test_an_upload_is_noted_under_the_lease_only(store: Store, uploads: Uploads) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    assert not await uploads.note(queued.queue_id, "a lease of yesterday", brought("late"), **LOGO)
+    assert await uploads.of(queued.queue_id) == ()
+    assert await uploads.note(queued.queue_id, queued.lease_token, brought(), **LOGO)
+    assert await uploads.of(queued.queue_id) == (brought(),)
+
+
+@pytest.mark.parametrize(("end", "is_shown"), [(POSTED, True), (DOWN, False), (None, False)])
+async def test_a_picture_counts_as_shown_when_its_message_is_on_the_ticket(
+    store: Store, uploads: Uploads, end: Outcome | None, is_shown: bool
+) -> None:
+    """A mail that failed, or that somebody discarded, showed nothing: the next one has to bring the picture."""
+    await receive(store)
+    queued = await claim_one(store)
+    assert await uploads.note(queued.queue_id, queued.lease_token, brought(), **LOGO)
+    if end is not None:
+        assert await store.settle(queued.queue_id, queued.lease_token, end, now=NOW)
+    if end is DOWN:
+        await store.discard(queued.queue_id, by="sam", reason="spam", now=NOW)
+    assert await uploads.is_shown(ticket_id="T1", **LOGO) is is_shown
+    assert not await uploads.is_shown(ticket_id="T2", **LOGO)
+    assert not await uploads.is_shown(ticket_id="T1", sha256=LOGO["sha256"], sender="bob@customer.example")
+
+
+async def test_a_message_knows_since_when_it_lacks_no_more_than_it_can_do_without(store: Store) -> None:
+    await receive(store)
+    await settle(store, DOWN, now=NOW)
+    assert (await claim_one(store, now=NOW)).lacking_since is None
+    await store.release_leases()
+    await settle(store, LACKING, now=NOW + 10)
+    await settle(store, LACKING, now=NOW + 20)
+    assert (await claim_one(store, now=NOW + 30)).lacking_since == NOW + 10
+    await store.release_leases()
+    await settle(store, DOWN, now=NOW + 40)
+    assert (await claim_one(store, now=NOW + 50)).lacking_since is None
+
+
+async def test_a_message_that_was_posted_is_not_forgotten_for_what_failed_after_it(store: Store) -> None:
+    await receive(store)
+    await settle(store, Deferred(reason="connecting failed", posted=POSTED), now=NOW)
+    queued = await claim_one(store, now=NOW)
+    assert (queued.ticket_message_id, queued.email_message_id) == ("M1", "m1@api.example")
+    assert await store.owners(["M1"]) == {"M1": queued.queue_id}
+    assert await store.settle(queued.queue_id, queued.lease_token, POSTED, now=NOW)
+    record = await store.message(queued.queue_id)
+    assert record is not None
+    assert (record.state, record.ticket_id, record.ticket_message_id) == ("delivered", "T1", "M1")
+
+
+async def test_an_operator_who_names_another_ticket_has_the_message_posted_there(store: Store) -> None:
+    queue_id = await receive(store)
+    await settle(store, Deferred(reason="connecting failed", posted=POSTED), now=NOW)
+    await store.discard(queue_id, by="sam", reason="wrong ticket", now=NOW)
+    await store.retry(queue_id, by="sam", now=NOW)
+    assert (await claim_one(store, now=NOW)).ticket_message_id == "M1"
+    await store.release_leases()
+    await store.discard(queue_id, by="sam", reason="wrong ticket", now=NOW)
+    await store.release(queue_id, by="sam", ticket="T2", now=NOW)
+    assert (await claim_one(store, now=NOW)).ticket_message_id is None

@@ -1,0 +1,42 @@
+"""Facts for the tests of the pure middle: short to write, complete where the types want it."""
+
+from typing import Any
+
+from ingest.model.envelope import Envelope, QueuedMessage, SourceRef
+from ingest.model.message import Address, ParsedMessage
+
+DOMAIN = "mail.ravenna.example"
+ALICE = "alice@customer.example"
+
+
+def address(addr_spec: str, name: str = "") -> Address:
+    return Address(display_name=name, addr_spec=addr_spec)
+
+
+def parsed(**facts: Any) -> ParsedMessage:
+    """A mail of Alice's to the help desk; ``facts`` say what is different about it."""
+    facts.setdefault("message_id", "reply-1@customer.example")
+    facts.setdefault("from_", (address(ALICE, "Alice Example"),))
+    facts.setdefault("text", "It works now.")
+    facts.setdefault("content_digest", "d" * 64)
+    return ParsedMessage(**facts)
+
+
+def envelope(*rcpt_tos: str, mail_from: str = ALICE) -> Envelope:
+    return Envelope(mail_from=mail_from, rcpt_tos=rcpt_tos or (f"help@{DOMAIN}",))
+
+
+def queued(**facts: Any) -> QueuedMessage:
+    """A message that was just claimed for the first time."""
+    facts.setdefault("queue_id", "Q1")
+    facts.setdefault("envelope", envelope())
+    facts.setdefault("source_ref", SourceRef(source="smtp:25"))
+    facts.setdefault("size", 100)
+    facts.setdefault("received_at", 1000.0)
+    facts.setdefault("patient_since", 1000.0)
+    facts.setdefault("attempts", 1)
+    facts.setdefault("unfinished_attempts", 0)
+    facts.setdefault("first_attempt_at", 1000.0)
+    facts.setdefault("lease_token", "lease")
+    facts.setdefault("unconfirmed", False)
+    return QueuedMessage(**facts)

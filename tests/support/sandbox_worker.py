@@ -1,0 +1,167 @@
+"""A small world for tests of the whole: a sandbox, a worker process, and a mail server that keeps trying."""
+
+import asyncio
+import os
+import signal
+import smtplib
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from subprocess import DEVNULL, Popen, TimeoutExpired
+
+import httpx
+
+from ingest.sandbox import Fault, Sandbox
+from ingest.store import Ledger
+from ingest.store.opening import open_store
+
+DATA = Path(__file__).parents[2] / "fixtures" / "sandbox.json"
+TICKET = "cm7y0q4kt000q5gneqf0tbspg"
+DOMAIN = "mail.ravenna.example"
+PATIENCE = 60.0
+"""Seconds after which a condition that has not come is a failure; far more than it ever takes."""
+
+INGEST = (sys.executable, "-m", "ingest", "serve")
+
+
+async def eventually(condition: Callable[[], Awaitable[bool] | bool], what: str) -> None:
+    """Return when ``condition`` holds; fail, naming ``what``, when it does not come to hold."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        held = condition()
+        if held if isinstance(held, bool) else await held:
+            return
+        assert time.monotonic() < until, f"waited {PATIENCE:.0f} s in vain: {what}"
+        await asyncio.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def reply(text: str, *, ticket: str = TICKET, sender: str = "alice@customer.example", name: str = "") -> bytes:
+    """A reply to a ticket; ``name`` makes its Message-ID, and ``text`` tells it at the sandbox."""
+    return (
+        f"From: <{sender}>\r\nTo: <help+TAI-{ticket}@{DOMAIN}>\r\nSubject: Re: a ticket\r\n"
+        f"Date: Mon, 05 Oct 2026 11:00:00 +0200\r\nMessage-ID: <{name or text.replace(' ', '-')}@customer.example>\r\n"
+        f"\r\n{text}\r\n"
+    ).encode()
+
+
+class World:
+    """Files in ``folder``; the worker may die and be started again, the sandbox and the mail server live on."""
+
+    def __init__(self, folder: Path, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.port = free_port()
+        self.database_url = f"sqlite:///{folder / 'ingest.db'}"
+        self.database = folder / "ingest.db"
+        self.environment = os.environ | {
+            "RAVENNA_API_URL": sandbox.url,
+            "RAVENNA_API_TOKEN": sandbox.token,
+            "INGEST_DATABASE_URL": self.database_url,
+            "INGEST_SMTP_LISTEN": f"127.0.0.1:{self.port}",
+            "INGEST_HTTP_LISTEN": "none",
+            "INGEST_DOMAINS": DOMAIN,
+            "INGEST_RETRY_FIRST": "0.2",
+            "INGEST_RETRY_CAP": "1",
+            "INGEST_PARSE_CHILDREN": "1",
+            "INGEST_MAX_UNFINISHED": "50",
+            "INGEST_LOG_LEVEL": "error",
+        }
+        self.worker: Popen[bytes] | None = None
+
+    def start(self, command: Sequence[str] = INGEST) -> None:
+        """Start a worker; it listens some time later."""
+        root = Path(__file__).parents[2]
+        self.worker = Popen(command, env=self.environment, cwd=root, stdin=DEVNULL)
+
+    def kill(self) -> None:
+        """End the worker as a power cut does."""
+        assert self.worker is not None
+        self.worker.send_signal(signal.SIGKILL)
+        self.worker.wait()
+
+    async def died(self) -> int:
+        """Wait for the worker to die; its return code."""
+        worker = self.worker
+        assert worker is not None
+        await eventually(lambda: worker.poll() is not None, "the worker dies")
+        return int(worker.returncode)
+
+    def stop(self) -> None:
+        """End the worker as an operator does."""
+        if self.worker is None:
+            return
+        self.worker.terminate()
+        try:
+            self.worker.wait(30)
+        except TimeoutExpired:
+            self.kill()
+
+    def submit(self, content: bytes, sender: str = "alice@customer.example", ticket: str = TICKET) -> None:
+        """Send a mail once.
+
+        Raises:
+            OSError: nobody listens, or the connection broke.
+            SMTPException: it was not accepted.
+        """
+        with smtplib.SMTP("127.0.0.1", self.port, timeout=30) as client:
+            client.sendmail(sender, [f"help+TAI-{ticket}@{DOMAIN}"], content)
+
+    async def deliver(self, content: bytes, ticket: str = TICKET) -> None:
+        """Send a mail as a mail server does: again and again, until there is a 250."""
+
+        async def accepted() -> bool:
+            try:
+                await asyncio.to_thread(self.submit, content, ticket=ticket)
+            except (OSError, smtplib.SMTPException):
+                return False
+            return True
+
+        await eventually(accepted, "the mail is accepted")
+
+    async def order(self, fault: Fault) -> None:
+        """Have the API make trouble."""
+        async with httpx.AsyncClient() as client:
+            await client.post(f"{self.sandbox.page}sandbox/faults", content=f"[{fault.model_dump_json()}]")
+
+    async def played(self) -> bool:
+        """Whether all the trouble that was ordered has begun."""
+        async with httpx.AsyncClient() as client:
+            return bool((await client.get(f"{self.sandbox.page}sandbox/faults")).json() == [])
+
+    def author(self, email: str) -> str:
+        """The id of the user with this address."""
+        return next(str(user["id"]) for user in self.sandbox.desk.users.values() if user["email"] == email)
+
+    def posted(self, text: str) -> int:
+        """How often ``text`` was posted."""
+        return sum(text in post["content"] for post in self.sandbox.desk.posts)
+
+    async def ledger(self) -> Ledger:
+        async with open_store(self.database_url) as store:
+            return await store.ledger(now=time.time())
+
+    async def settled(self, count: int) -> bool:
+        """Whether ``count`` mails were accepted, and all of them delivered."""
+        ledger = await self.ledger()
+        delivered = {state.value: number for state, number in ledger.by_state.items() if number}
+        return ledger.holds and delivered == {"delivered": count}
+
+
+@asynccontextmanager
+async def new_world(folder: Path) -> AsyncIterator[World]:
+    """A world without a worker; start one. Whatever was started is ended with the block."""
+    async with Sandbox(data=DATA) as sandbox:
+        world = World(folder, sandbox)
+        try:
+            yield world
+        finally:
+            world.stop()

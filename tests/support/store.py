@@ -1,0 +1,60 @@
+"""Mail for the tests of the store: received in one line, told apart by its number."""
+
+from ingest.model.envelope import Envelope, QueuedMessage, ReceivedMessage, SourceRef
+from ingest.store import Standing
+from ingest.store.messages import Store
+
+START = 1_000_000.0
+LEASE = 60.0
+
+
+def received(
+    number: int = 1, *, content: bytes | None = None, position: str | None = None, source: str = "smtp:25"
+) -> ReceivedMessage:
+    """The ``number``-th mail; it came ``number`` seconds after ``START``."""
+    return ReceivedMessage(
+        envelope=Envelope(mail_from="alice@customer.example", rcpt_tos=("help@mail.ravenna.example",)),
+        content=b"Subject: %d\r\n\r\nHello.\r\n" % number if content is None else content,
+        source_ref=SourceRef(source=source, position=position),
+        received_at=START + number,
+    )
+
+
+async def receive(store: Store, number: int = 1, *, content: bytes | None = None) -> str:
+    return await store.receive(received(number, content=content), queue_id=f"Q{number}", dedupe_key=f"key-{number}")
+
+
+async def receive_all(store: Store, *numbers: int) -> None:
+    for number in numbers:
+        await receive(store, number)
+
+
+async def claim(store: Store, *, limit: int = 100, now: float = START + 1000) -> tuple[QueuedMessage, ...]:
+    return await store.claim(limit=limit, now=now, lease=LEASE)
+
+
+async def claim_one(store: Store, *, now: float = START + 1000) -> QueuedMessage:
+    (queued,) = await store.claim(limit=1, now=now, lease=LEASE)
+    return queued
+
+
+async def identify(
+    store: Store,
+    queued: QueuedMessage,
+    *,
+    ticket_id: str | None = None,
+    message_id: str | None = None,
+    content_digest: str = "digest",
+    imprint: str | None = None,
+) -> Standing:
+    return await store.identify(
+        queued.queue_id,
+        queued.lease_token,
+        message_id=message_id,
+        content_digest=content_digest,
+        ticket_id=ticket_id,
+        subject="Printer",
+        sender="alice@customer.example",
+        evidence=(),
+        imprint=imprint,
+    )

@@ -1,0 +1,97 @@
+"""What a client may use, and the account that is kept of it."""
+
+from ipaddress import IPv4Address, IPv6Address
+
+import pytest
+
+from ingest.config.settings import Settings
+from ingest.sources.smtp.limits import MAX_RATES, Hold, Limits, cost
+from ingest.sources.smtp.listener import client_address
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def limits(clock: Clock | None = None, octets: int = 0, **values: int) -> Limits:
+    return Limits(Settings(**values), clock or Clock(), octets=octets)  # type: ignore[arg-type]  # all of them are numbers
+
+
+def test_connections_are_counted_in_all_and_for_each_client() -> None:
+    counted = limits(max_connections=3, max_connections_per_client=2)
+    assert [counted.connect(client) for client in "aaabb"] == [True, True, False, True, False]
+    counted.disconnect("a")
+    assert [counted.connect(client) for client in "bb"] == [True, False]
+
+
+def test_a_rate_allows_a_burst_of_a_minute_and_then_its_even_flow() -> None:
+    clock = Clock()
+    counted = limits(clock, max_messages_per_minute=6)
+    assert [counted.begin_message("a") for _ in range(7)] == [True] * 6 + [False]
+    assert counted.begin_message("b")
+    clock.now += 10
+    assert [counted.begin_message("a") for _ in range(2)] == [True, False]
+    clock.now += 3600
+    assert [counted.begin_message("a") for _ in range(7)] == [True] * 6 + [False]
+
+
+def test_a_clock_that_is_set_back_takes_nothing_away() -> None:
+    clock = Clock()
+    counted = limits(clock, max_messages_per_minute=2)
+    counted.begin_message("a")
+    clock.now -= 500
+    assert counted.begin_message("a")
+
+
+def test_no_more_rates_are_remembered_than_memory_allows() -> None:
+    counted = limits(max_messages_per_minute=1)
+    counted.begin_message("first")
+    for number in range(MAX_RATES):
+        counted.begin_message(f"client {number}")
+    assert counted.begin_message("first")
+
+
+def test_octets_are_held_until_a_message_is_done() -> None:
+    counted = limits(max_message_bytes=100_000, octets=200_000)
+    with Hold(counted) as one, Hold(counted) as other:
+        assert one.take(150_000)
+        assert other.take(50_000)
+        assert not one.take(1)
+        assert one.refused
+        assert other.take(150_000)
+    with Hold(counted) as again:
+        assert again.take(200_000)
+
+
+def test_there_is_always_room_for_two_of_the_largest_mails() -> None:
+    counted = limits(max_message_bytes=100_000, octets=1)
+    assert counted.take_octets(200_000)
+
+
+@pytest.mark.parametrize(
+    ("reply", "price"),
+    [("250 2.0.0 OK", 0), ("354 go on", 0), ("550 5.1.1 no", 50), ("450 4.7.1 wait", 10), ("452 4.5.3 too many", 0)],
+)
+def test_mistakes_cost_more_than_refusals_and_recipients_too_many_nothing(reply: str, price: int) -> None:
+    assert cost(reply) == price
+
+
+@pytest.mark.parametrize(
+    ("host", "client"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        (IPv6Address("::ffff:192.0.2.7"), "192.0.2.7"),
+        (IPv4Address("192.0.2.7"), "192.0.2.7"),
+        ("2001:db8::7", "2001:db8::7"),
+        ("fe80::1%eth0", "fe80::1"),
+        (None, ""),
+        (b"/run/socket", ""),
+    ],
+)
+def test_a_client_has_one_address_however_its_socket_writes_it(host: object, client: str) -> None:
+    assert client_address(host) == client
