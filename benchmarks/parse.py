@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 import mailparser
 
 from ingest.parse import parse
-from ingest.parse_pool import ParseChildren
+from ingest.parse_pool import ParsePool
 
 _SENTENCE = "the printer on second floor still shows an error after restart and I have tried both trays again"
 _WORDS = _SENTENCE.split()
@@ -110,7 +110,7 @@ def _compare(mails: Mapping[str, bytes], rounds: int) -> None:
 
 async def _through_children(mails: Mapping[str, bytes], rounds: int) -> None:
     size = os.cpu_count() or 1
-    children = ParseChildren(children=size, seconds=20, memory_bytes=1 << 30)
+    children = ParsePool(children=size, seconds=20, memory_bytes=1 << 30)
     await children.start()
     print(f"\n{'mail':<20}{'one by one us':>16}{f'{size} children us':>16}{'mails/s':>10}")
     try:

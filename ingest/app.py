@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest import attachments, log
-from ingest.api import TicketApi
-from ingest.attachments import Carrier
+from ingest.api import TicketApiClient
+from ingest.attachments import AttachmentUploader
 from ingest.config.settings import Settings
 from ingest.housekeeping import Housekeeping
-from ingest.parse_pool import ParseChildren
+from ingest.parse_pool import ParsePool
 from ingest.pipeline import Pipeline, Rules
-from ingest.policy import House
+from ingest.policy import LocalAddresses
 from ingest.receive import Receiver
 from ingest.retry import DAY, Schedule
 from ingest.sources import Source, SourceError
@@ -47,7 +47,7 @@ class Engine:
     settings: Settings
     store: Store
     mailboxes: ImapStore
-    api: TicketApi
+    api: TicketApiClient
     receiver: Receiver
     pipeline: Pipeline
     worker: Worker
@@ -61,10 +61,10 @@ async def start_engine(settings: Settings, *, clock: Callable[[], float] = time.
     Raises:
         StoreUnavailable: the database cannot be opened.
     """
-    children = ParseChildren(
+    children = ParsePool(
         children=settings.parse_children, seconds=settings.parse_seconds, memory_bytes=settings.parse_memory_bytes
     )
-    async with open_database(settings.database_url) as database, TicketApi(settings) as api:
+    async with open_database(settings.database_url) as database, TicketApiClient(settings) as api:
         if released := await Store(database).release_leases():
             _log.info("took over what an earlier worker left", messages=released)
         await children.start()
@@ -78,7 +78,7 @@ def rules(settings: Settings) -> Rules:
     """The operator's choices, as the pipeline wants them."""
     key = settings.signing_key
     return Rules(
-        house=House(
+        house=LocalAddresses(
             domains=frozenset(settings.domains),
             recipients=frozenset(settings.recipients),
             max_received=settings.max_received,
@@ -97,8 +97,10 @@ def _limits(settings: Settings) -> attachments.Limits:
     )
 
 
-def _carrier(settings: Settings, store: Store, uploads: Uploads, api: TicketApi, children: ParseChildren) -> Carrier:
-    return Carrier(
+def _carrier(
+    settings: Settings, store: Store, uploads: Uploads, api: TicketApiClient, children: ParsePool
+) -> AttachmentUploader:
+    return AttachmentUploader(
         octets=store,
         extractor=children,
         books=uploads,
@@ -109,7 +111,7 @@ def _carrier(settings: Settings, store: Store, uploads: Uploads, api: TicketApi,
 
 
 def _wire(
-    settings: Settings, database: Database, api: TicketApi, children: ParseChildren, clock: Callable[[], float]
+    settings: Settings, database: Database, api: TicketApiClient, children: ParsePool, clock: Callable[[], float]
 ) -> Engine:
     store = Store(database)
     carrier = _carrier(settings, store, Uploads(database), api, children)
@@ -149,7 +151,7 @@ def _wire(
     )
 
 
-class Died(Exception):
+class ComponentStopped(Exception):
     """A part of the worker ended that never should. The process must end too, so that a supervisor starts it anew:
     half a worker would take mail in and not deliver it, or the other way round."""
 
@@ -221,7 +223,9 @@ class App:
         except ExceptionGroup as errors:
             _log.exception("a part of the worker ended by itself; the process ends too")
             first = errors.exceptions[0]
-            raise Died(f"a part of the worker ended by itself ({type(first).__name__}): see the log") from errors
+            raise ComponentStopped(
+                f"a part of the worker ended by itself ({type(first).__name__}): see the log"
+            ) from errors
 
     async def stop(self, seconds: float) -> None:
         """Take in nothing new, finish what is in progress within ``seconds``, and close everything."""

@@ -16,11 +16,11 @@ from fnmatch import fnmatch
 from typing import Any, Protocol, TypeVar
 
 from ingest import compose, log
-from ingest.api import Draft, Place, Refused, Unavailable
+from ingest.api import Draft, Refused, Unavailable, UploadTarget
 from ingest.model.envelope import QueuedMessage
 from ingest.model.message import Attachment, ParsedMessage
 from ingest.model.outcome import Deferred, Delivered
-from ingest.parse_pool import Poisoned
+from ingest.parse_pool import PoisonMessage
 from ingest.store.uploads import Upload
 
 SMALL_BYTES = 2 * 1024 * 1024
@@ -37,15 +37,15 @@ _log = log.get("attach")
 T = TypeVar("T")
 
 
-def endure(queued: QueuedMessage, error: Unavailable, *, now: float) -> str:
+def reason_to_skip(queued: QueuedMessage, error: Unavailable, *, now: float) -> str:
     """Why a message goes on without what cannot be had, once it has waited for long enough.
 
     Raises:
         Unavailable: it has not.
     """
-    since = queued.lacking_since
+    since = queued.optional_failing_since
     if since is None or now - since < PATIENCE_SECONDS:
-        raise Unavailable(replace(error.outcome, lacking=True)) from error
+        raise Unavailable(replace(error.outcome, optional_step_failed=True)) from error
     return f"not within {PATIENCE_SECONDS / 60:.0f} minutes: {error.outcome.reason}"
 
 
@@ -74,8 +74,8 @@ class Shelf(Protocol):
 
     async def create(
         self, ticket_id: str, *, filename: str, mime_type: str, metadata: Mapping[str, Any]
-    ) -> Place | Refused: ...
-    async def upload(self, place: Place, content: bytes, mime_type: str) -> Refused | None: ...
+    ) -> UploadTarget | Refused: ...
+    async def upload(self, place: UploadTarget, content: bytes, mime_type: str) -> Refused | None: ...
     async def connect(
         self, ticket_id: str, attachment_ids: Sequence[str], ticket_message_id: str
     ) -> Refused | None: ...
@@ -105,7 +105,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Brought:
+class UploadResult:
     """What became of a message's attachments."""
 
     ids: tuple[str, ...] = ()
@@ -135,10 +135,10 @@ class _Job:
         try:
             return await asked
         except Unavailable as error:
-            return Refused(reason=endure(self.queued, error, now=self.now))
+            return Refused(reason=reason_to_skip(self.queued, error, now=self.now))
 
 
-class Carrier:
+class AttachmentUploader:
     """Brings attachments to tickets."""
 
     def __init__(
@@ -153,7 +153,7 @@ class Carrier:
         self._seconds = seconds
         self._small, self._large = asyncio.Semaphore(SMALL_AT_ONCE), asyncio.Semaphore(LARGE_AT_ONCE)
 
-    async def bring(self, queued: QueuedMessage, message: ParsedMessage, ticket_id: str, *, now: float) -> Brought:
+    async def bring(self, queued: QueuedMessage, message: ParsedMessage, ticket_id: str, *, now: float) -> UploadResult:
         """Upload what has not been uploaded yet.
 
         Raises:
@@ -171,7 +171,7 @@ class Carrier:
         return _brought(message, job.done)
 
     async def connect(
-        self, queued: QueuedMessage, ticket_id: str, brought: Brought, posted: Delivered, *, now: float
+        self, queued: QueuedMessage, ticket_id: str, brought: UploadResult, posted: Delivered, *, now: float
     ) -> Delivered | Deferred:
         """Tie what was uploaded to the message that was posted; it stays posted, whatever comes of that."""
         if not brought.ids:
@@ -245,7 +245,7 @@ class Carrier:
         content = await self._octets.content(job.queued.queue_id)
         try:
             return await self._extractor.attachments(content, [attachment.part for attachment in carried])
-        except (Poisoned, LookupError) as error:
+        except (PoisonMessage, LookupError) as error:
             return [Refused(reason=f"it could not be read: {error}")] * len(carried)
 
     async def _bring_one(self, job: _Job, attachment: Attachment, octets: bytes | Refused, until: float) -> Upload:
@@ -270,7 +270,7 @@ class Carrier:
         await job.patiently(self._shelf.archive(job.ticket_id, [place.attachment_id]))
         return refused
 
-    async def _upload(self, place: Place, octets: bytes, content_type: str, until: float) -> Refused | None:
+    async def _upload(self, place: UploadTarget, octets: bytes, content_type: str, until: float) -> Refused | None:
         try:
             async with asyncio.timeout_at(until):
                 return await self._shelf.upload(place, octets, content_type)
@@ -282,9 +282,9 @@ def _sender(message: ParsedMessage) -> str:
     return message.from_[0].addr_spec.lower() if message.from_ else ""
 
 
-def _brought(message: ParsedMessage, done: Mapping[int, Upload]) -> Brought:
+def _brought(message: ParsedMessage, done: Mapping[int, Upload]) -> UploadResult:
     uploads = [(attachment, done[attachment.part]) for attachment in message.attachments]
-    return Brought(
+    return UploadResult(
         ids=tuple(upload.attachment_id for _attachment, upload in uploads if upload.attachment_id is not None),
         missing=tuple(compose.Missing(attachment=a, reason=upload.reason) for a, upload in uploads if upload.reason),
     )

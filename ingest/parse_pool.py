@@ -60,7 +60,7 @@ _JOBS: dict[str, Callable[..., object]] = {
 }
 
 
-class Poisoned(Exception):
+class PoisonMessage(Exception):
     """A message cannot be processed: it used up the time or killed its child, twice, or it used up the memory.
 
     Trying again would not help."""
@@ -71,7 +71,7 @@ class Poisoned(Exception):
         self.reason = str(self)
 
 
-class ChildrenStopped(Exception):
+class ParsePoolStopped(Exception):
     """The pool is not running: the message is as good as before, try again later."""
 
 
@@ -79,7 +79,7 @@ class _Died(Exception):
     """The child's end of the connection is closed."""
 
 
-class _Child:
+class _ParserProcess:
     """The parent's end of one child process."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
@@ -120,7 +120,7 @@ class _Child:
         return await self.end()
 
 
-async def _spawn(target: str, seconds: float, memory_bytes: int) -> _Child:
+async def _spawn(target: str, seconds: float, memory_bytes: int) -> _ParserProcess:
     """Start a child; returns when it is ready to work.
 
     Raises:
@@ -129,7 +129,7 @@ async def _spawn(target: str, seconds: float, memory_bytes: int) -> _Child:
     ours, theirs = socket.socketpair()
     with theirs:
         process = _start_process(theirs, target, str(math.ceil(seconds)), str(memory_bytes), str(os.getpid()))
-    child = _Child(process, *await asyncio.open_unix_connection(sock=ours))
+    child = _ParserProcess(process, *await asyncio.open_unix_connection(sock=ours))
     try:
         async with asyncio.timeout(_START_SECONDS):
             await child.receive()
@@ -151,7 +151,7 @@ def _start_process(connection: socket.socket, *arguments: str) -> "subprocess.Po
     )
 
 
-class ParseChildren:
+class ParsePool:
     """A pool of child processes that parse mail and take replies out of it.
 
     Args:
@@ -168,9 +168,9 @@ class ParseChildren:
         self._seconds = seconds
         self._memory_bytes = memory_bytes
         self._target = target
-        self._idle: list[_Child] = []
-        self._busy: set[_Child] = set()
-        self._waiting: deque[asyncio.Future[_Child]] = deque()
+        self._idle: list[_ParserProcess] = []
+        self._busy: set[_ParserProcess] = set()
+        self._waiting: deque[asyncio.Future[_ParserProcess]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = False
 
@@ -185,16 +185,16 @@ class ParseChildren:
             started = [await self._new_child() for _ in range(self._size)]
         except (OSError, _Died, TimeoutError) as error:
             await self.stop()
-            raise ChildrenStopped(f"the parsing processes cannot be started: {error!r}") from error
+            raise ParsePoolStopped(f"the parsing processes cannot be started: {error!r}") from error
         self._idle.extend(started)
 
     async def stop(self) -> None:
-        """End all processes. What is running or waiting raises ``ChildrenStopped``."""
+        """End all processes. What is running or waiting raises ``ParsePoolStopped``."""
         self._running = False
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
-                waiter.set_exception(ChildrenStopped("the parsing processes are being stopped"))
+                waiter.set_exception(ParsePoolStopped("the parsing processes are being stopped"))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -234,7 +234,7 @@ class ParseChildren:
 
     async def _do(self, *job: object) -> object:
         """One job, and once more where its child died or was too slow: it may have been killed for another's sake."""
-        failure: Poisoned | None = None
+        failure: PoisonMessage | None = None
         for _ in range(_ATTEMPTS):
             child = await self._take()
             try:
@@ -242,7 +242,7 @@ class ParseChildren:
                     kind, octets = await child.run(pickle.dumps(job, protocol=5))
             except TimeoutError:
                 self._replace(child)
-                failure = Poisoned("time", f"took more than {self._seconds:g} seconds")
+                failure = PoisonMessage("time", f"took more than {self._seconds:g} seconds")
             except _Died:
                 self._replace(child)
                 failure = await self._diagnose(child)
@@ -254,19 +254,19 @@ class ParseChildren:
         assert failure is not None
         raise failure
 
-    async def _diagnose(self, child: _Child) -> Poisoned:
+    async def _diagnose(self, child: _ParserProcess) -> PoisonMessage:
         """What the death of a child says about its message."""
         if not self._running:
-            raise ChildrenStopped("the parsing processes are being stopped")
+            raise ParsePoolStopped("the parsing processes are being stopped")
         code = await child.exit_code()
         if code == -signal.SIGXCPU:
-            return Poisoned("time", f"used more than {self._seconds:g} seconds of the processor")
-        return Poisoned("crash", f"the parsing process died twice, last with {_name_of(code)}")
+            return PoisonMessage("time", f"used more than {self._seconds:g} seconds of the processor")
+        return PoisonMessage("crash", f"the parsing process died twice, last with {_name_of(code)}")
 
-    def _settle(self, child: _Child, kind: bytes, octets: bytes) -> object:
+    def _settle(self, child: _ParserProcess, kind: bytes, octets: bytes) -> object:
         if kind == _MEMORY:
             self._replace(child)
-            raise Poisoned("memory", f"needed more than {self._memory_bytes} octets")
+            raise PoisonMessage("memory", f"needed more than {self._memory_bytes} octets")
         if child.jobs >= _JOBS_PER_CHILD:
             self._replace(child)
         else:
@@ -274,19 +274,19 @@ class ParseChildren:
         if kind == _MISSING:
             raise LookupError(octets.decode())
         if kind == _ERROR:
-            raise Poisoned("crash", octets.decode())
+            raise PoisonMessage("crash", octets.decode())
         return _load(octets)
 
-    async def _new_child(self) -> _Child:
+    async def _new_child(self) -> _ParserProcess:
         return await _spawn(self._target, self._seconds, self._memory_bytes)
 
-    async def _take(self) -> _Child:
+    async def _take(self) -> _ParserProcess:
         if not self._running:
-            raise ChildrenStopped("the parsing processes are not running")
+            raise ParsePoolStopped("the parsing processes are not running")
         if self._idle:
             child = self._idle.pop()
         else:
-            waiter: asyncio.Future[_Child] = asyncio.get_running_loop().create_future()
+            waiter: asyncio.Future[_ParserProcess] = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             try:
                 child = await waiter
@@ -297,7 +297,7 @@ class ParseChildren:
         self._busy.add(child)
         return child
 
-    def _give(self, child: _Child) -> None:
+    def _give(self, child: _ParserProcess) -> None:
         self._busy.discard(child)
         while self._waiting:
             waiter = self._waiting.popleft()
@@ -306,14 +306,14 @@ class ParseChildren:
                 return
         self._idle.append(child)
 
-    def _replace(self, child: _Child) -> None:
+    def _replace(self, child: _ParserProcess) -> None:
         """End a child and start another in its place, while the caller goes on."""
         self._busy.discard(child)
         task = asyncio.create_task(self._replace_now(child))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _replace_now(self, child: _Child) -> None:
+    async def _replace_now(self, child: _ParserProcess) -> None:
         await child.end()
         while self._running:
             try:
@@ -341,14 +341,14 @@ def _load(octets: bytes) -> object:
     try:
         return _Unpickler(io.BytesIO(octets)).load()
     except Exception as error:
-        raise Poisoned("crash", f"the parsing process gave a result that cannot be read: {error}") from error
+        raise PoisonMessage("crash", f"the parsing process gave a result that cannot be read: {error}") from error
 
 
 # What follows runs in the child.
 
 
 def do_job(name: str, *arguments: Any) -> object:
-    """Do one job of ``ParseChildren``."""
+    """Do one job of ``ParsePool``."""
     return _JOBS[name](*arguments)
 
 

@@ -21,8 +21,8 @@ from functools import partial
 from typing import Protocol
 
 from ingest import attachments, compose, policy, tickets
-from ingest.api import Draft, PostedMessage, Ticket, Unavailable, User, imprint
-from ingest.attachments import Carrier, endure
+from ingest.api import Draft, PostedMessage, Ticket, Unavailable, User, post_fingerprint
+from ingest.attachments import AttachmentUploader, reason_to_skip
 from ingest.model.envelope import QueuedMessage
 from ingest.model.message import ParsedMessage, Reply
 from ingest.model.outcome import (
@@ -35,8 +35,8 @@ from ingest.model.outcome import (
     Resolution,
     Waiting,
 )
-from ingest.parse_pool import Poisoned
-from ingest.store import Standing
+from ingest.parse_pool import PoisonMessage
+from ingest.store import Identified
 
 SUBJECT_CHARACTERS = 200
 LARGE_BYTES = 2 * 1024 * 1024
@@ -63,11 +63,11 @@ class Facts(Protocol):
         subject: str,
         sender: str,
         evidence: tuple[Evidence, ...],
-        imprint: str | None,
-    ) -> Standing: ...
+        post_fingerprint: str | None,
+    ) -> Identified: ...
 
 
-class Desk(Protocol):
+class TicketApi(Protocol):
     """What the story asks the ticket API; ``api.Unavailable`` where it does not answer now."""
 
     async def find_user(self, email: str) -> User | None: ...
@@ -81,7 +81,7 @@ class Desk(Protocol):
         *,
         since: float,
         owned: Callable[[Sequence[str]], Awaitable[AbstractSet[str]]],
-        imprints: Sequence[str],
+        post_fingerprints: Sequence[str],
     ) -> Delivered | None: ...
 
 
@@ -110,7 +110,7 @@ class Decision:
 class Rules:
     """The operator's choices that the story depends on."""
 
-    house: policy.House
+    house: policy.LocalAddresses
     signing_key: bytes | None
     fallback_author_id: str | None
     plain_content: bool = False
@@ -123,11 +123,11 @@ class Pipeline:
         self,
         *,
         facts: Facts,
-        desk: Desk,
+        desk: TicketApi,
         reader: Reader,
         rules: Rules,
         clock: Callable[[], float],
-        carrier: Carrier | None = None,
+        carrier: AttachmentUploader | None = None,
     ) -> None:
         """Without a ``carrier``, attachments stay behind: enough to decide."""
         self._facts = facts
@@ -157,7 +157,7 @@ class Pipeline:
         assert decision.draft is not None
         assert decision.message is not None
         await self._learn_verified(decision.resolution)
-        return await self._deliver(queued, decision.message, decision.draft, standing.imprints)
+        return await self._deliver(queued, decision.message, decision.draft, standing.post_fingerprints)
 
     async def decide(self, queued: QueuedMessage, content: bytes) -> Decision:
         """What is to become of the message. Reads only, so it can be done any number of times.
@@ -165,7 +165,7 @@ class Pipeline:
         An API that does not answer is a ``Deferred`` outcome, beside all that was found out before."""
         try:
             message, reply = await self._reader.read(content)
-        except Poisoned as error:
+        except PoisonMessage as error:
             return Decision(outcome=Quarantined(rule="poison", reason=str(error)))
         decision = Decision(message=message, reply=reply)
         verdict = policy.screen(message, queued.envelope, self._rules.house)
@@ -247,7 +247,7 @@ class Pipeline:
     ) -> Reply:
         """The reply, read once more where what was said on the ticket tells a quote from answers typed into it, and in
         the form that the operator wants. What kills its reader stays as it was read first."""
-        with suppress(Poisoned):
+        with suppress(PoisonMessage):
             if reply.open and (said := await self._conversation(queued, ticket_id)):
                 own = (author_id, "")  # whose author is not told may be the sender's: people repeat themselves
                 sent = [posted.content for posted in said if posted.author_id not in own]
@@ -262,7 +262,7 @@ class Pipeline:
         try:
             return await self._desk.conversation(ticket_id)
         except Unavailable as error:
-            endure(queued, error, now=self._clock())
+            reason_to_skip(queued, error, now=self._clock())
             return ()
 
     async def _is_participant(self, resolution: Resolution, user: User | None, sender: str) -> bool:
@@ -277,10 +277,10 @@ class Pipeline:
 
     # What is written, here and there
 
-    async def _identify(self, queued: QueuedMessage, decision: Decision) -> Standing:
+    async def _identify(self, queued: QueuedMessage, decision: Decision) -> Identified:
         message = decision.message
         if message is None:
-            return Standing(lease_held=True)
+            return Identified(lease_held=True)
         resolution = decision.resolution
         return await self._facts.identify(
             queued.queue_id,
@@ -291,7 +291,9 @@ class Pipeline:
             subject=message.subject[:SUBJECT_CHARACTERS],
             sender=message.from_[0].addr_spec if message.from_ else "",
             evidence=resolution.evidence,
-            imprint=imprint(draft.author_id, draft.content) if (draft := decision.draft) is not None else None,
+            post_fingerprint=post_fingerprint(draft.author_id, draft.content)
+            if (draft := decision.draft) is not None
+            else None,
         )
 
     async def _learn_verified(self, resolution: Resolution) -> None:
@@ -301,21 +303,23 @@ class Pipeline:
                 await self._facts.learn(evidence.value, evidence.ticket_id, learned_from="verified", now=self._clock())
 
     async def _deliver(
-        self, queued: QueuedMessage, message: ParsedMessage, draft: Draft, imprints: Sequence[str]
+        self, queued: QueuedMessage, message: ParsedMessage, draft: Draft, post_fingerprints: Sequence[str]
     ) -> Outcome:
         """The one effect that leaves us, with the attachments before and behind it."""
         try:
             if self._carrier is None or not attachments.applies(draft, message):
-                return await self._post(queued, draft, imprints)
+                return await self._post(queued, draft, post_fingerprints)
             brought = await self._carrier.bring(queued, message, draft.ticket_id, now=self._clock())
         except Unavailable as error:
             return error.outcome
-        outcome = await self._post(queued, replace(draft, appendix=compose.appendix(brought.missing)), imprints)
+        outcome = await self._post(
+            queued, replace(draft, appendix=compose.appendix(brought.missing)), post_fingerprints
+        )
         if not isinstance(outcome, Delivered):
             return outcome
         return await self._carrier.connect(queued, draft.ticket_id, brought, outcome, now=self._clock())
 
-    async def _post(self, queued: QueuedMessage, draft: Draft, imprints: Sequence[str]) -> Outcome:
+    async def _post(self, queued: QueuedMessage, draft: Draft, post_fingerprints: Sequence[str]) -> Outcome:
         """After doubt, look before posting again: the API knows no idempotency key. What an earlier attempt would have
         posted may differ from today's draft, so its imprint is looked for as well."""
         if queued.ticket_message_id is not None:
@@ -324,7 +328,7 @@ class Pipeline:
             owned = partial(self._owned_by_others, queued.queue_id)
             try:
                 found = await self._desk.find_posted(
-                    draft, since=queued.first_attempt_at, owned=owned, imprints=imprints
+                    draft, since=queued.first_attempt_at, owned=owned, post_fingerprints=post_fingerprints
                 )
             except Unavailable as error:
                 return error.outcome
@@ -338,7 +342,7 @@ class Pipeline:
         return frozenset(posted for posted, owner in owners.items() if owner != queue_id)
 
 
-def _stand(standing: Standing, queued: QueuedMessage, decision: Decision) -> Outcome | None:
+def _stand(standing: Identified, queued: QueuedMessage, decision: Decision) -> Outcome | None:
     """How the message ends without a POST; ``None`` where its draft is to be posted."""
     outcome = decision.outcome
     if not standing.lease_held:
@@ -347,9 +351,9 @@ def _stand(standing: Standing, queued: QueuedMessage, decision: Decision) -> Out
         return outcome
     if standing.duplicate_of is not None and queued.released_by is None:
         return Discarded(rule="duplicate", reason=f"the same mail has come already, as {standing.duplicate_of}")
-    if standing.behind is not None and outcome is None:
-        older = standing.behind
-        return Deferred(reason=f"an older message of its ticket, {older}, has to go first", behind=older)
+    if standing.blocked_by is not None and outcome is None:
+        older = standing.blocked_by
+        return Deferred(reason=f"an older message of its ticket, {older}, has to go first", blocked_by=older)
     return outcome
 
 

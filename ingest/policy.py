@@ -41,7 +41,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class House:
+class LocalAddresses:
     """What is ours, as far as the rules must know it."""
 
     domains: frozenset[str]
@@ -56,7 +56,7 @@ class House:
         return domain.lower() in self.domains and ("*" in self.recipients or base in self.recipients)
 
 
-Test = Callable[[ParsedMessage, Envelope, House], str | None]
+Test = Callable[[ParsedMessage, Envelope, LocalAddresses], str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class Rule:
     test: Test
 
 
-def screen(message: ParsedMessage, envelope: Envelope, house: House) -> Verdict | None:
+def screen(message: ParsedMessage, envelope: Envelope, house: LocalAddresses) -> Verdict | None:
     """What kind of mail this is; ``None`` for mail that somebody wrote to us."""
     for rule in SCREEN:
         if (reason := rule.test(message, envelope, house)) is not None:
@@ -79,13 +79,13 @@ def screen(message: ParsedMessage, envelope: Envelope, house: House) -> Verdict 
 # Loops (RFC 5321 section 6.3)
 
 
-def _many_hops(message: ParsedMessage, _envelope: Envelope, house: House) -> str | None:
+def _many_hops(message: ParsedMessage, _envelope: Envelope, house: LocalAddresses) -> str | None:
     if message.received_count <= house.max_received:
         return None
     return f"it has {message.received_count} Received fields; more than {house.max_received} is a loop"
 
 
-def _own_mail(message: ParsedMessage, _envelope: Envelope, house: House) -> str | None:
+def _own_mail(message: ParsedMessage, _envelope: Envelope, house: LocalAddresses) -> str | None:
     own = [address.addr_spec for address in message.from_ if house.is_ours(address.addr_spec)]
     return f"it comes from our own address {own[0]}" if own else None
 
@@ -93,11 +93,11 @@ def _own_mail(message: ParsedMessage, _envelope: Envelope, house: House) -> str 
 # Reports (RFC 3464) and automatic replies (RFC 3834, and what vendors did before it and beside it)
 
 
-def _delivery_report(message: ParsedMessage, _envelope: Envelope, _house: House) -> str | None:
+def _delivery_report(message: ParsedMessage, _envelope: Envelope, _house: LocalAddresses) -> str | None:
     return "it is a delivery report" if message.delivery_report is not None and _tells_failure(message) else None
 
 
-def _passing_report(message: ParsedMessage, _envelope: Envelope, _house: House) -> str | None:
+def _passing_report(message: ParsedMessage, _envelope: Envelope, _house: LocalAddresses) -> str | None:
     report = message.delivery_report
     return "it is a delivery report without a failure" if report is not None else None
 
@@ -134,7 +134,7 @@ _VACATION_SUBJECT = re.compile(
 )
 
 
-def _automatic_field(message: ParsedMessage, _envelope: Envelope, _house: House) -> str | None:
+def _automatic_field(message: ParsedMessage, _envelope: Envelope, _house: LocalAddresses) -> str | None:
     for name, value in message.headers:
         automatic = _AUTOMATIC_FIELDS.get(name)
         if automatic is not None and automatic.match(value):
@@ -142,7 +142,7 @@ def _automatic_field(message: ParsedMessage, _envelope: Envelope, _house: House)
     return None
 
 
-def _vacation_subject(message: ParsedMessage, envelope: Envelope, _house: House) -> str | None:
+def _vacation_subject(message: ParsedMessage, envelope: Envelope, _house: LocalAddresses) -> str | None:
     """A subject alone proves nothing: somebody may open a ticket with "Out of office: the printer". With a null
     reverse-path (RFC 3834 section 3.3), or Exchange's mark on its own answers, it is an automatic reply."""
     if not _VACATION_SUBJECT.match(message.subject):
@@ -153,7 +153,7 @@ def _vacation_subject(message: ParsedMessage, envelope: Envelope, _house: House)
     return None
 
 
-def _null_path(message: ParsedMessage, envelope: Envelope, _house: House) -> str | None:
+def _null_path(message: ParsedMessage, envelope: Envelope, _house: LocalAddresses) -> str | None:
     """Mail without a way back answers nothing that a person asked (RFC 5321 section 4.5.5)."""
     machine = any(
         address.addr_spec.partition("@")[0].lower() in ("mailer-daemon", "postmaster") for address in message.from_
@@ -168,7 +168,7 @@ def _has_null_path(message: ParsedMessage, envelope: Envelope) -> bool:
 # Mail that a person must look at
 
 
-def _no_recipient_of_ours(_message: ParsedMessage, envelope: Envelope, house: House) -> str | None:
+def _no_recipient_of_ours(_message: ParsedMessage, envelope: Envelope, house: LocalAddresses) -> str | None:
     if any(house.is_ours(address) for address in envelope.rcpt_tos):
         return None
     return "none of its recipients is ours: check INGEST_DOMAINS and INGEST_RECIPIENTS"
@@ -178,11 +178,11 @@ _UNREADABLE = ("empty:", "not a mail:", "nested:")
 """Defects (``parse.defects``) after which what was read is not what somebody wrote."""
 
 
-def _unreadable(message: ParsedMessage, _envelope: Envelope, _house: House) -> str | None:
+def _unreadable(message: ParsedMessage, _envelope: Envelope, _house: LocalAddresses) -> str | None:
     return next((defect for defect in message.defects if defect.startswith(_UNREADABLE)), None)
 
 
-def _no_author(message: ParsedMessage, _envelope: Envelope, _house: House) -> str | None:
+def _no_author(message: ParsedMessage, _envelope: Envelope, _house: LocalAddresses) -> str | None:
     authors = {address.addr_spec.lower() for address in message.from_}
     if not authors:
         return "it has no From field with an address"

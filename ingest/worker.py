@@ -54,11 +54,11 @@ class Story(Protocol):
     async def process(self, queued: QueuedMessage, *, turn: AbstractAsyncContextManager[None]) -> Outcome: ...
 
 
-class Turn:
+class ArrivalOrder:
     """A place in the order of arrival: entered when all earlier ones have passed, or after ``TURN_SECONDS``, since
     one message that takes long must not hold back the tickets of others."""
 
-    def __init__(self, before: "Turn | None") -> None:
+    def __init__(self, before: "ArrivalOrder | None") -> None:
         self._before = before
         self._passed = asyncio.Event()
 
@@ -114,7 +114,7 @@ class Worker:
         self._on_waiting = on_waiting
         self._wake = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
-        self._last_turn: Turn | None = None
+        self._last_turn: ArrivalOrder | None = None
         self._draining = False
 
     def wake(self) -> None:
@@ -167,7 +167,7 @@ class Worker:
             return 0
         claimed = await self._queue.claim(limit=free, now=self._clock(), lease=self._lease)
         for queued in claimed:
-            turn = self._last_turn = Turn(self._last_turn)
+            turn = self._last_turn = ArrivalOrder(self._last_turn)
             task = asyncio.create_task(self._handle(queued, turn))
             self._running.add(task)
             task.add_done_callback(self._finished)
@@ -190,7 +190,7 @@ class Worker:
         except TimeoutError:
             return
 
-    async def _handle(self, queued: QueuedMessage, turn: Turn) -> None:
+    async def _handle(self, queued: QueuedMessage, turn: ArrivalOrder) -> None:
         with structlog.contextvars.bound_contextvars(queue_id=queued.queue_id):
             try:
                 outcome = await self._process(queued, turn)
@@ -198,7 +198,7 @@ class Worker:
                 turn.pass_on()
             await self._settle(queued, outcome)
 
-    async def _process(self, queued: QueuedMessage, turn: Turn) -> Outcome:
+    async def _process(self, queued: QueuedMessage, turn: ArrivalOrder) -> Outcome:
         """The outcome of one attempt. Whatever we do not understand is temporary: a bug of ours loses no mail."""
         if queued.unfinished_attempts >= self._max_unfinished:
             return Failed(
@@ -242,9 +242,9 @@ class Worker:
         self._tell(queued, outcome, held, now)
 
     def _give_up(self, queued: QueuedMessage, outcome: Outcome, now: float) -> Outcome:
-        if not isinstance(outcome, Deferred) or not self._schedule.is_exhausted(queued.patient_since, now):
+        if not isinstance(outcome, Deferred) or not self._schedule.is_exhausted(queued.retry_window_start, now):
             return outcome
-        if outcome.behind is not None:
+        if outcome.blocked_by is not None:
             return outcome
         if outcome.posted is not None:
             return replace(outcome.posted, note=f"given up after it was posted: {outcome.reason}")
@@ -254,7 +254,7 @@ class Worker:
     def _next_attempt(self, queued: QueuedMessage, outcome: Outcome, now: float) -> float | None:
         if not isinstance(outcome, Deferred):
             return None
-        if outcome.behind is not None:
+        if outcome.blocked_by is not None:
             return now
         if outcome.retry_after == 0.0:
             return now

@@ -3,21 +3,21 @@
 Read ``client.py`` for what can be asked, ``verdict.py`` for what an answer means, ``gate.py`` for when to be silent.
 """
 
-from ingest.api.attachments import Attachments, Place, Refused
-from ingest.api.client import Owned, TicketApi
-from ingest.api.records import Draft, PostedMessage, Ticket, User, imprint
+from ingest.api.attachments import Attachments, Refused, UploadTarget
+from ingest.api.client import Owned, TicketApiClient
+from ingest.api.records import Draft, PostedMessage, Ticket, User, post_fingerprint
 from ingest.api.responses import Unavailable
 
 __all__ = [
     "Attachments",
     "Draft",
     "Owned",
-    "Place",
     "PostedMessage",
     "Refused",
     "Ticket",
-    "TicketApi",
+    "TicketApiClient",
     "Unavailable",
+    "UploadTarget",
     "User",
-    "imprint",
+    "post_fingerprint",
 ]

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ingest.api.http import Http, Request
-from ingest.api.line import Line
-from ingest.api.responses import Answer, Meaning, Unavailable, deferred
+from ingest.api.line import RetryingTransport
+from ingest.api.responses import ApiResponse, ResponseClass, Unavailable, deferred
 from ingest.log import printable
 
 UNWANTED = frozenset({405, 411, 413, 414, 415, 422})
@@ -26,7 +26,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class UploadTarget:
     """Where the octets of a new attachment go."""
 
     attachment_id: str
@@ -36,13 +36,13 @@ class Place:
 class Attachments:
     """The attachment endpoints. Methods raise ``Unavailable`` where trying again later may help."""
 
-    def __init__(self, line: Line, http: Http) -> None:
+    def __init__(self, line: RetryingTransport, http: Http) -> None:
         self._line = line
         self._http = http
 
     async def create(
         self, ticket_id: str, *, filename: str, mime_type: str, metadata: Mapping[str, Any]
-    ) -> Place | Refused:
+    ) -> UploadTarget | Refused:
         """Make a place for an attachment. ``metadata`` is kept with it, and tells after a crash whose it was."""
         body = {"ticketId": ticket_id, "filename": filename, "mimeType": mime_type, "metadata": dict(metadata)}
         answer = await self._post(body)
@@ -51,17 +51,17 @@ class Attachments:
         found = answer.body if isinstance(answer.body, dict) else {}
         attachment_id, upload_url = found.get("id"), found.get("uploadUrl")
         if (
-            answer.meaning is not Meaning.ACCEPTED
+            answer.meaning is not ResponseClass.ACCEPTED
             or not isinstance(attachment_id, str)
             or not isinstance(upload_url, str)
         ):
             raise Unavailable(deferred(answer))
-        return Place(attachment_id=attachment_id, upload_url=upload_url)
+        return UploadTarget(attachment_id=attachment_id, upload_url=upload_url)
 
-    async def upload(self, place: Place, content: bytes, mime_type: str) -> Refused | None:
+    async def upload(self, place: UploadTarget, content: bytes, mime_type: str) -> Refused | None:
         """Put the octets there. The token is not sent: the address is signed, and may be another company's."""
         answer = await self._http.put(place.upload_url, content, mime_type)
-        if answer.meaning is Meaning.ACCEPTED:
+        if answer.meaning is ResponseClass.ACCEPTED:
             return None
         reason = f"the upload address answered {answer.status}"
         if answer.status in UNWANTED:
@@ -84,11 +84,11 @@ class Attachments:
         answer = await self._line.send(request)
         if answer.is_refusal:
             return ()
-        if answer.meaning is not Meaning.ACCEPTED or not isinstance(answer.body, list):
+        if answer.meaning is not ResponseClass.ACCEPTED or not isinstance(answer.body, list):
             raise Unavailable(deferred(answer))
         return tuple(str(item["id"]) for item in answer.body if _has(item, key, value))
 
-    async def _post(self, body: Mapping[str, Any], *path: str, repeatable: bool = False) -> Answer:
+    async def _post(self, body: Mapping[str, Any], *path: str, repeatable: bool = False) -> ApiResponse:
         request = Request(
             method="POST",
             path=("tickets", "attachments", *path),
@@ -98,8 +98,8 @@ class Attachments:
         return await self._line.send(request)
 
 
-def _refused(answer: Answer) -> Refused | None:
-    if answer.meaning is Meaning.ACCEPTED:
+def _refused(answer: ApiResponse) -> Refused | None:
+    if answer.meaning is ResponseClass.ACCEPTED:
         return None
     if answer.is_refusal:
         return Refused(reason=printable(answer.reason))

@@ -9,7 +9,7 @@ one is accepted, the gate opens and remembers the ticket, whose further 403s sto
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ingest.api.responses import Answer, Meaning
+from ingest.api.responses import ApiResponse, ResponseClass
 from ingest.log import get
 from ingest.metrics import SENDING_STOPPED
 
@@ -26,7 +26,7 @@ log = get("api")
 class _Stop:
     """Why sending is stopped, and when to ask again."""
 
-    answer: Answer
+    answer: ApiResponse
     probe_at: float
     interval: float = FIRST_PROBE
     refused: set[str] = field(default_factory=set)
@@ -35,10 +35,10 @@ class _Stop:
     @property
     def wants_second_opinion(self) -> bool:
         """After a first 403, a message of another ticket may go at once."""
-        return self.answer.meaning is Meaning.FORBIDDEN and self.interval == FIRST_PROBE
+        return self.answer.meaning is ResponseClass.FORBIDDEN and self.interval == FIRST_PROBE
 
 
-class Gate:
+class CircuitBreaker:
     """``clock`` gives seconds that only ever grow."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -59,7 +59,7 @@ class Gate:
         probe_at = stop.probe_at if stop is not None and not stop.wants_second_opinion else 0.0
         return max(0.0, max(self._resume_at, probe_at) - self._clock())
 
-    def hold(self, ticket_id: str | None) -> Answer | None:
+    def hold(self, ticket_id: str | None) -> ApiResponse | None:
         """``None`` if a request may be sent now; else the answer it gets instead, with the time to wait.
 
         ``ticket_id`` is that of a message to be posted, ``None`` for a look-up. Whoever is let through while sending
@@ -67,33 +67,33 @@ class Gate:
         now = self._clock()
         if now < self._resume_at:
             reason = "the API asked us to slow down"
-            return Answer(meaning=Meaning.THROTTLED, reason=reason, retry_after=self._resume_at - now)
+            return ApiResponse(meaning=ResponseClass.THROTTLED, reason=reason, retry_after=self._resume_at - now)
         stop = self._stop
-        if stop is None or (ticket_id is None and stop.answer.meaning is Meaning.FORBIDDEN):
+        if stop is None or (ticket_id is None and stop.answer.meaning is ResponseClass.FORBIDDEN):
             return None
         second_opinion = stop.wants_second_opinion and ticket_id not in stop.refused
         if now < stop.probe_at and not second_opinion:
             reason = f"sending is stopped: {stop.answer.reason}"
-            return Answer(meaning=stop.answer.meaning, reason=reason, retry_after=stop.probe_at - now)
+            return ApiResponse(meaning=stop.answer.meaning, reason=reason, retry_after=stop.probe_at - now)
         stop.probe_at = now + stop.interval
         stop.interval = min(stop.interval * 2, SLOWEST_PROBE)
         return None
 
-    def learn(self, answer: Answer, ticket_id: str | None) -> None:
+    def learn(self, answer: ApiResponse, ticket_id: str | None) -> None:
         """Take note of an answer. A look-up that is forbidden says nothing about sending: an id in a stranger's mail
         may point to a ticket that is none of our business."""
         match answer.meaning:
-            case Meaning.THROTTLED:
+            case ResponseClass.THROTTLED:
                 pause = PAUSE if answer.retry_after is None else answer.retry_after
                 self._resume_at = max(self._resume_at, self._clock() + pause)
-            case Meaning.UNAUTHORIZED:
+            case ResponseClass.UNAUTHORIZED:
                 self._close(answer, ticket_id)
-            case Meaning.FORBIDDEN if ticket_id is not None and ticket_id not in self._forbidden:
+            case ResponseClass.FORBIDDEN if ticket_id is not None and ticket_id not in self._forbidden:
                 self._close(answer, ticket_id)
-            case Meaning.ACCEPTED | Meaning.REFUSED:
+            case ResponseClass.ACCEPTED | ResponseClass.REFUSED:
                 self._open(ticket_id)
 
-    def _close(self, answer: Answer, ticket_id: str | None) -> None:
+    def _close(self, answer: ApiResponse, ticket_id: str | None) -> None:
         if self._stop is None:
             self._stop = _Stop(answer=answer, probe_at=self._clock() + FIRST_PROBE)
             SENDING_STOPPED.set(1)
@@ -110,10 +110,10 @@ class Gate:
         stop = self._stop
         if ticket_id is not None:
             self._forbidden.discard(ticket_id)
-        if stop is None or (ticket_id is None and stop.answer.meaning is Meaning.FORBIDDEN):
+        if stop is None or (ticket_id is None and stop.answer.meaning is ResponseClass.FORBIDDEN):
             return
         self._stop = None
         SENDING_STOPPED.set(0)
         log.warning("sending goes on", after=stop.answer.reason)
-        if stop.answer.meaning is Meaning.FORBIDDEN and len(self._forbidden) < MAX_FORBIDDEN:
+        if stop.answer.meaning is ResponseClass.FORBIDDEN and len(self._forbidden) < MAX_FORBIDDEN:
             self._forbidden |= stop.refused - {ticket_id or ""}

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 from ingest.api import records
 from ingest.api.attachments import Attachments
 from ingest.api.cache import Cache
-from ingest.api.circuit_breaker import Gate
+from ingest.api.circuit_breaker import CircuitBreaker
 from ingest.api.http import Http, Request
-from ingest.api.line import Line
+from ingest.api.line import RetryingTransport
 from ingest.api.records import Draft, PostedMessage, Ticket, Unreadable, User
-from ingest.api.responses import Answer, Meaning, Unavailable, deferred, outcome
+from ingest.api.responses import ApiResponse, ResponseClass, Unavailable, deferred, outcome
 from ingest.config.settings import Settings
 from ingest.log import get, redact_address
 from ingest.model.outcome import Deferred, Delivered, Failed
@@ -45,7 +45,7 @@ _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz
 log = get("api")
 
 
-class TicketApi:
+class TicketApiClient:
     """The ticket API; an async context manager. Look-ups raise ``Unavailable``; posting always has an outcome.
 
     ``clock`` gives seconds that only ever grow: it times what is remembered, and pauses."""
@@ -53,8 +53,8 @@ class TicketApi:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._http = Http(settings)
-        self._gate = Gate(clock)
-        self._line = Line(self._http, self._gate)
+        self._gate = CircuitBreaker(clock)
+        self._line = RetryingTransport(self._http, self._gate)
         self.attachments = Attachments(self._line, self._http)
         seconds = settings.user_cache
         self._users = Cache(self._fetch_user, seconds=seconds, entries=MAX_REMEMBERED, clock=clock)
@@ -62,7 +62,7 @@ class TicketApi:
         self._keeps_author = settings.send_author
         self._told: set[str] = set()
 
-    async def __aenter__(self) -> "TicketApi":
+    async def __aenter__(self) -> "TicketApiClient":
         await self._http.start()
         return self
 
@@ -147,19 +147,19 @@ class TicketApi:
             has_effect=True,
         )
         answer = await self._line.send(request)
-        if answer.meaning is Meaning.REFUSED and await self._has_moved(draft.ticket_id):
+        if answer.meaning is ResponseClass.REFUSED and await self._has_moved(draft.ticket_id):
             return Deferred(reason=f"{answer.reason}: the ticket was merged into another one meanwhile")
         self._watch_author(answer, draft)
         return outcome(answer, draft)
 
     async def find_posted(
-        self, draft: Draft, *, since: float, owned: Owned, imprints: Collection[str] = ()
+        self, draft: Draft, *, since: float, owned: Owned, post_fingerprints: Collection[str] = ()
     ) -> Delivered | None:
         """The message that an unconfirmed attempt of ours left at the API, if it did.
 
-        ``since`` is the Unix time of the first attempt; ``imprints`` (``records.imprint``) are what was to be posted
-        then: the user may have been added since, and a newer version of ourselves may read the mail otherwise. Two
-        honest mails may say the same words, so a message that is ``owned`` by another of ours does not count.
+        ``since`` is the Unix time of the first attempt; ``post_fingerprints`` are what was to be
+        posted then: the user may have been added since, and a newer version of ourselves may read the mail otherwise.
+        Two honest mails may say the same words, so a message that is ``owned`` by another of ours does not count.
 
         A ticket whose messages the API does not know (404) proves nothing: it took our POST, or may have."""
         if not self._settings.api_can_list:
@@ -167,7 +167,7 @@ class TicketApi:
             return None
         async with aclosing(self._items("ticket-messages", {"ticketId": draft.ticket_id}, absent=())) as items:
             listed = [_read(records.message, item) async for item in items]
-        ours = {records.imprint(draft.author_id, draft.content), *imprints}
+        ours = {records.post_fingerprint(draft.author_id, draft.content), *post_fingerprints}
         like = [message for message in listed if self._is_like(message, draft, ours, since)]
         taken = await owned([message.id for message in like]) if like else ()
         return next((_found(message, draft) for message in like if message.id not in taken), None)
@@ -180,12 +180,16 @@ class TicketApi:
         if message.source not in ("EMAIL", None):
             return False
         content = records.words(message.content).removesuffix(records.words(draft.appendix))
-        authors = (message.author_id,) if self._keeps_author else {imprint.rpartition(" ")[0] for imprint in ours}
-        return any(records.imprint(author_id, content) in ours for author_id in authors)
+        authors = (
+            (message.author_id,)
+            if self._keeps_author
+            else {post_fingerprint.rpartition(" ")[0] for post_fingerprint in ours}
+        )
+        return any(records.post_fingerprint(author_id, content) in ours for author_id in authors)
 
-    def _watch_author(self, answer: Answer, draft: Draft) -> None:
+    def _watch_author(self, answer: ApiResponse, draft: Draft) -> None:
         """Some versions of the API do not document ``authorId``, and may post under the token's own user."""
-        if answer.meaning is not Meaning.ACCEPTED or not isinstance(answer.body, dict) or not self._keeps_author:
+        if answer.meaning is not ResponseClass.ACCEPTED or not isinstance(answer.body, dict) or not self._keeps_author:
             return
         if answer.body.get("authorId") not in (None, draft.author_id):
             self._keeps_author = False
@@ -254,11 +258,11 @@ class TicketApi:
     ) -> Any:
         """The JSON of the answer; ``None`` where the API proves, by a status in ``absent``, that there is nothing."""
         answer = await self._line.send(Request(method="GET", path=path, params=params or {}))
-        if answer.meaning is Meaning.ACCEPTED and answer.body is not None:
+        if answer.meaning is ResponseClass.ACCEPTED and answer.body is not None:
             return answer.body
-        if answer.meaning is Meaning.REFUSED and answer.status in absent:
+        if answer.meaning is ResponseClass.REFUSED and answer.status in absent:
             return None
-        if answer.meaning is Meaning.FORBIDDEN:
+        if answer.meaning is ResponseClass.FORBIDDEN:
             self._tell_once(f"the API forbids GET /{path[0]}; give the token that right, the mail that needs it waits")
         raise Unavailable(deferred(answer), refused=answer.is_refusal)
 

@@ -17,7 +17,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from ingest import __version__
-from ingest.api.responses import Answer, judge_error, judge_response, raised_by_aiohttp
+from ingest.api.responses import ApiResponse, judge_error, judge_response, raised_by_aiohttp
 from ingest.config.settings import ConfigError, Settings
 from ingest.metrics import API_REQUESTS, API_SECONDS
 
@@ -71,18 +71,18 @@ class Http:
     async def stop(self) -> None:
         await self._transport.aclose()
 
-    async def exchange(self, request: Request) -> Answer:
+    async def exchange(self, request: Request) -> ApiResponse:
         """Send a request once. Raises nothing but ``CancelledError``: what went wrong is in the answer."""
         return await self._timed(request.method, self._exchange(request), self._seconds)
 
-    async def put(self, url: str, content: bytes, mime_type: str) -> Answer:
+    async def put(self, url: str, content: bytes, mime_type: str) -> ApiResponse:
         """Put octets to an address that the API gave, without our token. As ``exchange``, with time for the size."""
         outgoing = httpx.Request(
             "PUT", url, content=content, headers={"Content-Type": mime_type} | _COMMON, extensions=self._extensions
         )
         return await self._timed("PUT", self._send(outgoing), self._seconds + len(content) / SLOWEST_UPLOAD)
 
-    async def _timed(self, method: str, answering: Awaitable[Answer], seconds: float) -> Answer:
+    async def _timed(self, method: str, answering: Awaitable[ApiResponse], seconds: float) -> ApiResponse:
         started = time.perf_counter()
         try:
             async with asyncio.timeout(seconds):
@@ -96,7 +96,7 @@ class Http:
         API_SECONDS.labels(method).observe(time.perf_counter() - started)
         return answer
 
-    async def _exchange(self, request: Request) -> Answer:
+    async def _exchange(self, request: Request) -> ApiResponse:
         url = "/".join((self._base, *(quote(segment, safe="") for segment in request.path)))
         kind = {"Content-Type": "application/json"} if request.body is not None else {}
         outgoing = httpx.Request(
@@ -109,7 +109,7 @@ class Http:
         )
         return await self._send(outgoing)
 
-    async def _send(self, outgoing: httpx.Request) -> Answer:
+    async def _send(self, outgoing: httpx.Request) -> ApiResponse:
         response = await self._transport.handle_async_request(outgoing)
         try:
             body = await _read(response)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, stop_after_delay
 from tenacity.wait import wait_random_exponential
 
-from ingest.api.circuit_breaker import Gate
+from ingest.api.circuit_breaker import CircuitBreaker
 from ingest.api.http import Http, Request
-from ingest.api.responses import Answer, Meaning
+from ingest.api.responses import ApiResponse, ResponseClass
 
 TRIES = 3
 BURST_SECONDS = 2.0
@@ -18,17 +18,17 @@ SHORT_WAIT = 1.0
 """Seconds of ``Retry-After`` up to which a request waits at hand."""
 
 _full_jitter = wait_random_exponential(multiplier=0.2, max=0.8)
-_NO_EFFECT = (Meaning.UNREACHED, Meaning.THROTTLED)
+_NO_EFFECT = (ResponseClass.UNREACHED, ResponseClass.THROTTLED)
 
 
-class Line:
+class RetryingTransport:
     """Sends requests, as often and as fast as is decent."""
 
-    def __init__(self, http: Http, gate: Gate) -> None:
+    def __init__(self, http: Http, gate: CircuitBreaker) -> None:
         self._http = http
         self._gate = gate
 
-    async def send(self, request: Request) -> Answer:
+    async def send(self, request: Request) -> ApiResponse:
         """The answer to the last try."""
         burst = AsyncRetrying(
             stop=stop_after_attempt(TRIES) | stop_after_delay(BURST_SECONDS),
@@ -36,10 +36,10 @@ class Line:
             retry=retry_if_result(_repeatable(request)),
             retry_error_callback=_last,
         )
-        answer: Answer = await burst(self._try, request)
+        answer: ApiResponse = await burst(self._try, request)
         return answer
 
-    async def _try(self, request: Request) -> Answer:
+    async def _try(self, request: Request) -> ApiResponse:
         if (held := self._gate.hold(request.ticket_id)) is not None:
             return held
         answer = await self._http.exchange(request)
@@ -47,15 +47,15 @@ class Line:
         return answer
 
 
-def _repeatable(request: Request) -> Callable[[Answer], bool]:
+def _repeatable(request: Request) -> Callable[[ApiResponse], bool]:
     """A POST is repeated only if it certainly had no effect, a look-up also in doubt."""
-    harmless = _NO_EFFECT if request.has_effect else (*_NO_EFFECT, Meaning.IN_DOUBT)
+    harmless = _NO_EFFECT if request.has_effect else (*_NO_EFFECT, ResponseClass.IN_DOUBT)
     return lambda answer: answer.meaning in harmless and (answer.retry_after or 0.0) <= SHORT_WAIT
 
 
-def _last(state: RetryCallState) -> Answer:
+def _last(state: RetryCallState) -> ApiResponse:
     assert state.outcome is not None
-    answer: Answer = state.outcome.result()
+    answer: ApiResponse = state.outcome.result()
     return answer
 
 

@@ -143,7 +143,7 @@ def request_body(draft: Draft, *, author: bool, email_ids: bool) -> bytes:
     return json.dumps(fields, ensure_ascii=False).encode()
 
 
-def imprint(author_id: str, content: str) -> str:
+def post_fingerprint(author_id: str, content: str) -> str:
     """What a message of ours is known by at the API, whatever we would post in its place today: its author, and a
     digest of its words. What a server may change on the way does not count: white space, and the composition of
     characters."""

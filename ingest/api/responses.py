@@ -24,7 +24,7 @@ MAX_RETRY_AFTER = 3600.0
 """Seconds. A server that asks for more is asked again after this time."""
 
 
-class Meaning(Enum):
+class ResponseClass(Enum):
     """What an answer, or the lack of one, says about a request."""
 
     ACCEPTED = "done"
@@ -37,10 +37,10 @@ class Meaning(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ApiResponse:
     """An answer, judged."""
 
-    meaning: Meaning
+    meaning: ResponseClass
     reason: str
     """For people: printable, bounded, without content."""
     status: int | None = None
@@ -53,15 +53,17 @@ class Answer:
     def is_refusal(self) -> bool:
         """Whether asking again is in vain. That the token may not do this counts in the API's own words only: the page
         of a firewall behind a 403 passes."""
-        return self.meaning is Meaning.REFUSED or (self.meaning is Meaning.FORBIDDEN and self.body is not None)
+        return self.meaning is ResponseClass.REFUSED or (
+            self.meaning is ResponseClass.FORBIDDEN and self.body is not None
+        )
 
 
-_STATUSES: Mapping[int, Meaning] = {
-    **dict.fromkeys(range(200, 300), Meaning.ACCEPTED),
-    **dict.fromkeys((400, 404, 410, 413, 422), Meaning.REFUSED),
-    401: Meaning.UNAUTHORIZED,
-    403: Meaning.FORBIDDEN,
-    429: Meaning.THROTTLED,
+_STATUSES: Mapping[int, ResponseClass] = {
+    **dict.fromkeys(range(200, 300), ResponseClass.ACCEPTED),
+    **dict.fromkeys((400, 404, 410, 413, 422), ResponseClass.REFUSED),
+    401: ResponseClass.UNAUTHORIZED,
+    403: ResponseClass.FORBIDDEN,
+    429: ResponseClass.THROTTLED,
 }
 """Every other status, known or not, is in doubt. 409 too: it may be the conflict with our own earlier request."""
 
@@ -91,10 +93,10 @@ class Unavailable(Exception):
         self.refused = refused
 
 
-def of_status(status: int, *, proved: bool) -> Meaning:
+def of_status(status: int, *, proved: bool) -> ResponseClass:
     """The meaning of a status; ``proved`` says that the body is the API's own error envelope."""
-    meaning = _STATUSES.get(status, Meaning.IN_DOUBT)
-    return Meaning.IN_DOUBT if meaning is Meaning.REFUSED and not proved else meaning
+    meaning = _STATUSES.get(status, ResponseClass.IN_DOUBT)
+    return ResponseClass.IN_DOUBT if meaning is ResponseClass.REFUSED and not proved else meaning
 
 
 def raised_by_aiohttp(error: Exception) -> Exception:
@@ -106,19 +108,21 @@ def raised_by_aiohttp(error: Exception) -> Exception:
     return error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
 
 
-def of_error(error: Exception) -> Meaning:
+def of_error(error: Exception) -> ResponseClass:
     """The meaning of an exception."""
-    return Meaning.UNREACHED if isinstance(raised_by_aiohttp(error), _NEVER_SENT) else Meaning.IN_DOUBT
+    return ResponseClass.UNREACHED if isinstance(raised_by_aiohttp(error), _NEVER_SENT) else ResponseClass.IN_DOUBT
 
 
-def judge_response(status: int, headers: Mapping[str, str], body: Any, now: float, *, is_page: bool = False) -> Answer:
+def judge_response(
+    status: int, headers: Mapping[str, str], body: Any, now: float, *, is_page: bool = False
+) -> ApiResponse:
     """``body`` is the JSON of the answer, ``None`` where it was not readable; ``now`` is a Unix time. ``is_page``: it
     is an HTML page; with a 200, some gateway's."""
     envelope = _envelope(body)
     told = envelope or _redirection(status, headers) or ("with an HTML page" if is_page else "")
     meaning = of_status(status, proved=envelope is not None)
-    return Answer(
-        meaning=Meaning.IN_DOUBT if meaning is Meaning.ACCEPTED and is_page else meaning,
+    return ApiResponse(
+        meaning=ResponseClass.IN_DOUBT if meaning is ResponseClass.ACCEPTED and is_page else meaning,
         reason=f"the API answered {status}" + (f", {told}" if told else ""),
         status=status,
         body=body,
@@ -126,31 +130,31 @@ def judge_response(status: int, headers: Mapping[str, str], body: Any, now: floa
     )
 
 
-def judge_error(error: Exception) -> Answer:
+def judge_error(error: Exception) -> ApiResponse:
     cause = raised_by_aiohttp(error)
     told = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
-    return Answer(meaning=of_error(error), reason=printable(f"no answer from the API: {told}", 300))
+    return ApiResponse(meaning=of_error(error), reason=printable(f"no answer from the API: {told}", 300))
 
 
-def outcome(answer: Answer, draft: Draft) -> Delivered | Deferred | Failed:
+def outcome(answer: ApiResponse, draft: Draft) -> Delivered | Deferred | Failed:
     """What became of a draft that was posted."""
     match answer.meaning:
-        case Meaning.ACCEPTED:
+        case ResponseClass.ACCEPTED:
             return _delivered(answer, draft)
-        case Meaning.REFUSED:
+        case ResponseClass.REFUSED:
             return Failed(reason=answer.reason)
-        case Meaning.IN_DOUBT:
+        case ResponseClass.IN_DOUBT:
             return Deferred(reason=answer.reason, retry_after=answer.retry_after, unconfirmed=True)
         case _:
             return deferred(answer)
 
 
-def deferred(answer: Answer) -> Deferred:
+def deferred(answer: ApiResponse) -> Deferred:
     """Try again later, and nothing happened now."""
     return Deferred(reason=answer.reason, retry_after=answer.retry_after)
 
 
-def _delivered(answer: Answer, draft: Draft) -> Delivered | Deferred:
+def _delivered(answer: ApiResponse, draft: Draft) -> Delivered | Deferred:
     try:
         posted = records.message(answer.body)
     except Unreadable as problem:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ingest.api import TicketApi, Unavailable
+from ingest.api import TicketApiClient, Unavailable
 from ingest.cli import output
 from ingest.cli.exits import Exit
 from ingest.config.settings import REQUIRED_TO_SERVE, MiB, Settings, load, unknown_names
@@ -95,7 +95,7 @@ def _certificate(settings: Settings) -> Iterator[Finding]:
 async def _api(settings: Settings) -> AsyncIterator[Finding]:
     if settings.api_token is None:
         return
-    async with TicketApi(settings) as api:
+    async with TicketApiClient(settings) as api:
         try:
             await api.list_tickets(limit=1)
         except Unavailable as error:

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-from ingest.api import PostedMessage, Ticket, TicketApi, User
+from ingest.api import PostedMessage, Ticket, TicketApiClient, User
 from ingest.app import rules
 from ingest.config.settings import Settings
 from ingest.model.envelope import Envelope, QueuedMessage
 from ingest.model.message import Reply
 from ingest.model.outcome import Evidence, Resolution
-from ingest.parse_pool import ParseChildren
-from ingest.pipeline import Decision, Desk, Pipeline, Rules
+from ingest.parse_pool import ParsePool
+from ingest.pipeline import Decision, Pipeline, Rules, TicketApi
 from ingest.sources.replay import StoredMail, Unread, received
 from ingest.store.messages import Store
 from ingest.store.opening import SQLITE, file_of, open_store
@@ -44,7 +44,7 @@ class Explanation:
 class Decider:
     """Decides about mails, several at a time."""
 
-    def __init__(self, store: Store, desk: Desk, children: ParseChildren, settings: Settings) -> None:
+    def __init__(self, store: Store, desk: TicketApi, children: ParsePool, settings: Settings) -> None:
         self._store = store
         self._desk = desk
         self._children = children
@@ -80,7 +80,7 @@ class Decider:
             clock=time.time,
         )
         decision = await pipeline.decide(queued, mail.content)
-        if isinstance(self._desk, NoDesk):
+        if isinstance(self._desk, NoTicketApi):
             decision = replace(decision, resolution=_without_desk(decision.resolution))
         reply = decision.reply or UNREADABLE
         return Explanation(place=mail.place, size=len(mail.content), decision=decision, reply=reply)
@@ -105,12 +105,14 @@ async def decider(settings: Settings) -> AsyncIterator[Decider]:
     Raises:
         StoreUnavailable: there is a database, and it cannot be used.
     """
-    children = ParseChildren(
+    children = ParsePool(
         children=settings.parse_children, seconds=settings.parse_seconds, memory_bytes=settings.parse_memory_bytes
     )
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(_store(settings))
-        desk = NoDesk() if settings.api_token is None else await stack.enter_async_context(TicketApi(settings))
+        desk = (
+            NoTicketApi() if settings.api_token is None else await stack.enter_async_context(TicketApiClient(settings))
+        )
         await children.start()
         stack.push_async_callback(children.stop)
         yield Decider(store, desk, children, settings)
@@ -128,7 +130,7 @@ async def _store(settings: Settings) -> AsyncIterator[Store]:
             yield store
 
 
-class NoDesk:
+class NoTicketApi:
     """Stands in for the ticket API where none is configured. It takes every author for known and every ticket id at
     its word, and knows no code such as ``TAI-42``."""
 
@@ -171,7 +173,7 @@ def _as_if_queued(mail: StoredMail) -> QueuedMessage:
         source_ref=message.source_ref,
         size=len(mail.content),
         received_at=now,
-        patient_since=now,
+        retry_window_start=now,
         attempts=1,
         unfinished_attempts=0,
         first_attempt_at=now,

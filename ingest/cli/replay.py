@@ -18,7 +18,7 @@ from ingest.cli import output
 from ingest.cli.dry_run import Explanation, decider
 from ingest.cli.exits import Exit
 from ingest.cli.explain import Paths, outcome
-from ingest.cli.replay_feed import Taken, feed, watch
+from ingest.cli.replay_feed import StoredFile, feed, watch
 from ingest.config.settings import REQUIRED_TO_SERVE, Settings, load
 from ingest.model.outcome import State
 from ingest.receive import Receiver
@@ -139,11 +139,11 @@ async def _feed_and_watch(settings: Settings, store: Store, receiver: Receiver, 
     started = time.time()
     with output.progress("storing", files.total_bytes(paths)) as advance:
         fed = await feed(files.read(paths, limit=settings.max_message_bytes), receiver, advance)
-    queue_ids = [item.queue_id for item in fed if isinstance(item, Taken)]
+    queue_ids = [item.queue_id for item in fed if isinstance(item, StoredFile)]
     with output.progress("delivering", len(set(queue_ids))) as advance:
         records = await watch(store, queue_ids, advance)
     return [
-        _became(item.place, records[item.queue_id], started) if isinstance(item, Taken) else _unread(item)
+        _became(item.place, records[item.queue_id], started) if isinstance(item, StoredFile) else _unread(item)
         for item in fed
     ]
 

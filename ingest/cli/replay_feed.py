@@ -24,18 +24,18 @@ Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class StoredFile:
     """A mail that is safely stored."""
 
     place: str
     queue_id: str
 
 
-async def feed(mails: Iterable[StoredMail | Unread], receiver: Receiver, advance: Advance) -> list[Taken | Unread]:
+async def feed(mails: Iterable[StoredMail | Unread], receiver: Receiver, advance: Advance) -> list[StoredFile | Unread]:
     """Store the mails one after the other, so that they arrive in the order of the mailbox.
 
     Where the store has enough to do or too little room, it waits until that is better."""
-    results: list[Taken | Unread] = []
+    results: list[StoredFile | Unread] = []
     source = iter(mails)
     while (mail := await asyncio.to_thread(next, source, None)) is not None:
         if isinstance(mail, Unread):
@@ -43,7 +43,7 @@ async def feed(mails: Iterable[StoredMail | Unread], receiver: Receiver, advance
             continue
         await _wait_for_room(receiver)
         queue_id = await receiver.receive(received(mail, received_at=time.time()))
-        results.append(Taken(place=mail.place, queue_id=queue_id))
+        results.append(StoredFile(place=mail.place, queue_id=queue_id))
         advance(len(mail.content))
     return results
 

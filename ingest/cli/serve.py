@@ -10,7 +10,7 @@ import typer
 import uvloop
 
 from ingest import log
-from ingest.app import App, Died
+from ingest.app import App, ComponentStopped
 from ingest.app import serve as run_worker
 from ingest.cli.exits import Exit, Problem
 from ingest.cli.sandbox import START_DATA, check_start_data, parse_listener
@@ -50,7 +50,7 @@ def serve(
         log.get("settings").warning(line)
     try:
         uvloop.run(_with_sandbox(settings, data) if sandbox else run_worker(settings, _tell_where))
-    except Died as error:
+    except ComponentStopped as error:
         raise Problem(str(error)) from error
 
 

@@ -62,7 +62,7 @@ class QueuedMessage:
     size: int
     """Octets of the stored content."""
     received_at: float
-    patient_since: float
+    retry_window_start: float
     """What the age at which we give up counts from: the receipt, or an operator's latest retry."""
     attempts: int
     """Claims so far, this one included."""
@@ -73,7 +73,7 @@ class QueuedMessage:
     lease_token: str
     unconfirmed: bool
     """An earlier attempt may have reached the API without our learning of it: look before posting again."""
-    lacking_since: float | None = None
+    optional_failing_since: float | None = None
     """Since when nothing has failed but what the message can be posted without; ``None``: not so the last time."""
     ticket_message_id: str | None = None
     """The ticket message that it is already, where what comes after the POST failed; ``email_message_id`` is its."""

@@ -32,7 +32,7 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class StoredUids:
     """The UIDs that were taken in from a folder."""
 
     whole: frozenset[int]

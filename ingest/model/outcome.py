@@ -54,9 +54,9 @@ class Deferred:
     """Seconds to wait at least, where the other side said so; ``None`` leaves it to the schedule."""
     unconfirmed: bool = False
     """A POST may have had its effect: the next attempt looks before it posts."""
-    behind: str | None = None
+    blocked_by: str | None = None
     """Queue id of an older message of the same ticket that must go first; the store resumes this one after it."""
-    lacking: bool = False
+    optional_step_failed: bool = False
     """Nothing failed but what the message can be posted without; the store notes since when."""
     posted: Delivered | None = None
     """The API has the message already, and only what comes after it failed: it must not be posted again."""

@@ -15,7 +15,7 @@ from dataclasses import replace
 from ingest.model.message import ParsedMessage, Reply
 from ingest.reply.body import bare, choose
 from ingest.reply.recognise import attribution
-from ingest.reply.recognise.ticket_text import Known
+from ingest.reply.recognise.ticket_text import TicketText
 from ingest.reply.select import arrange, whole
 
 _MANY_WORDS = 20
@@ -30,7 +30,7 @@ def extract(message: ParsedMessage, sent: Sequence[str] = (), written: Sequence[
     Never raises: where reading fails, the body is kept whole and ``how`` says why. Linear in the size of the body.
     """
     try:
-        known = Known(sent, written)
+        known = TicketText(sent, written)
         reply = _read(message, known, briefly=True) or _read(message, known, briefly=False)
         assert reply is not None, "a full reading leaves nothing out"
     except Exception as error:  # a reading that fails must not cost the customer's words
@@ -39,7 +39,7 @@ def extract(message: ParsedMessage, sent: Sequence[str] = (), written: Sequence[
     return reply
 
 
-def _read(message: ParsedMessage, known: Known, *, briefly: bool) -> Reply | None:
+def _read(message: ParsedMessage, known: TicketText, *, briefly: bool) -> Reply | None:
     body = choose(message, briefly=briefly)
     if not body.lines:
         kept = whole(body.text, body.source, "whole, over the limit")

@@ -34,7 +34,7 @@ def fenced(lines: Sequence[Line]) -> frozenset[int]:
     return frozenset(inside)
 
 
-class Scanner:
+class Classifier:
     """One pass over the lines of one body."""
 
     def __init__(self, lines: Sequence[Line], subject: str) -> None:

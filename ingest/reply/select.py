@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ingest.model.message import Reply, Segment
 from ingest.reply.blocks import Block
-from ingest.reply.classify import Scanner
+from ingest.reply.classify import Classifier
 from ingest.reply.lines import Line
 from ingest.reply.recognise import trailers
 from ingest.reply.recognise.quoted_headers import is_rule
@@ -21,7 +21,7 @@ _SPLITS = frozenset({"gmail_quote"})
 def arrange(lines: Sequence[Line], subject: str, source: str) -> Reply | None:
     """The reply that these lines hold; ``source`` says where they are from, ``text`` or ``html``. ``None`` where
     something stays of which only the words were read: read it again with its markup."""
-    scanner = Scanner(lines, subject)
+    scanner = Classifier(lines, subject)
     blocks = _decide(lines, _with_endings(lines, list(scanner.blocks()), scanner.protected))
     empty = not any(block.kind in _KEPT and _has_substance(lines, block) for block in blocks)
     if any(line.brief for block in blocks if empty or block.kind in _KEPT for line in lines[block.start : block.stop]):
@@ -53,7 +53,7 @@ def _with_endings(lines: Sequence[Line], blocks: Sequence[Block], protected: fro
         if block.kind != "new":
             parted.append(block)
             continue
-        stretch = trailers.Stretch(
+        stretch = trailers.TextBlock(
             lines,
             block.start,
             block.stop,

@@ -18,7 +18,7 @@ from ingest.sandbox.faults import FaultLayer, Faults, error
 from ingest.sandbox.page import page
 from ingest.sandbox.records import Record
 from ingest.sandbox.schema import Archive, Body, Connection, Fault, NewAttachment, NewMessage, NewMessageWithEmailIds
-from ingest.sandbox.state import Desk, Refused
+from ingest.sandbox.state import Refused, SandboxState
 
 MAX_BODY = 64 * 1024 * 1024
 B = TypeVar("B", bound=Body)
@@ -26,7 +26,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 _FAULTS = TypeAdapter(list[Fault])
 
 
-def create_app(desk: Desk, token: str, *, lenient: bool = False) -> ASGIApp:
+def create_app(desk: SandboxState, token: str, *, lenient: bool = False) -> ASGIApp:
     """The stand-in as an ASGI application. ``lenient`` also takes the email ids that requests do not document."""
     api = Api(desk, NewMessageWithEmailIds if lenient else NewMessage)
     faults = Faults()
@@ -63,7 +63,7 @@ class TokenLayer:
 class Api:
     """The endpoints under ``/api``, and the uploads beside them."""
 
-    def __init__(self, desk: Desk, new_message: type[NewMessage]) -> None:
+    def __init__(self, desk: SandboxState, new_message: type[NewMessage]) -> None:
         self._desk = desk
         self._new_message = new_message
         self.requests: Counter[str] = Counter()
@@ -181,7 +181,7 @@ class Api:
         return Response(content, media_type="application/octet-stream")
 
 
-def _control(desk: Desk, faults: Faults, requests: Counter[str]) -> list[Route]:
+def _control(desk: SandboxState, faults: Faults, requests: Counter[str]) -> list[Route]:
     """What only a sandbox has: faults to order, and what was posted to see."""
 
     async def order(request: Request) -> Response:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from ingest.sandbox.records import Record
-from ingest.sandbox.state import Desk, Refused
+from ingest.sandbox.state import Refused, SandboxState
 
 MAX_SHOWN = 200
 """Tickets and messages on one page; the newest are shown."""
@@ -65,7 +65,7 @@ _MESSAGE = Template(
 )
 
 
-def page(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
+def page(desk: SandboxState) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint. ``?ticket=`` names the ticket whose messages are shown; without it, the one changed last."""
 
     async def endpoint(request: Request) -> Response:
@@ -92,7 +92,7 @@ def _fill(template: Template, **texts: str) -> str:
     return template.substitute({name: escape(text) for name, text in texts.items()})
 
 
-def _chosen(desk: Desk, identifier: str | None, tickets: list[Record]) -> Record | None:
+def _chosen(desk: SandboxState, identifier: str | None, tickets: list[Record]) -> Record | None:
     try:
         return desk.ticket(identifier) if identifier else tickets[0]
     except (Refused, IndexError):
@@ -114,7 +114,7 @@ def _ticket(ticket: Record, is_here: bool) -> str:
     )
 
 
-def _messages(desk: Desk, ticket: Record) -> str:
+def _messages(desk: SandboxState, ticket: Record) -> str:
     requester = desk.users.get(ticket["requesterId"] or "", {}).get("email", "nobody")
     head = _fill(_HEAD, title=ticket["title"], code=_code(ticket), requester=requester)
     attached = desk.attachments_of(ticket["id"])

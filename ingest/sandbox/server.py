@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from ingest.config.settings import SANDBOX_TOKEN
 from ingest.sandbox.app import create_app
 from ingest.sandbox.faults import CUT
-from ingest.sandbox.state import Desk
+from ingest.sandbox.state import SandboxState
 
 
 class CuttableProtocol(HttpToolsProtocol):
@@ -43,7 +43,7 @@ class _Server(uvicorn.Server):
 class Sandbox:
     """The stand-in within a running event loop; an async context manager.
 
-    ``port`` 0 lets the system choose. ``data`` and ``journal`` are those of ``Desk``."""
+    ``port`` 0 lets the system choose. ``data`` and ``journal`` are those of ``SandboxState``."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Sandbox:
         lenient: bool = False,
     ) -> None:
         self.token = token
-        self.desk = Desk(data, journal)
+        self.desk = SandboxState(data, journal)
         self._app = create_app(self.desk, token, lenient=lenient)
         self._address = (host, port)
 
@@ -109,7 +109,7 @@ def run(
     Raises:
         OSError: the address cannot be listened on.
     """
-    desk = Desk(data, journal)
+    desk = SandboxState(data, journal)
     try:
         uvicorn.Server(_config(create_app(desk, token))).run([_listen(host, port)])
     finally:

@@ -27,7 +27,7 @@ class Refused(Exception):
         self.issues = issues
 
 
-class Desk:
+class SandboxState:
     """The state behind the API.
 
     ``data`` is the JSON file it starts from (``fixtures/sandbox.json`` has the form). Each effect becomes one line of
@@ -228,9 +228,9 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
                 yield line
 
 
-_EFFECTS: dict[str, Callable[[Desk, Record], None]] = {
-    "message": Desk._posted,
-    "attachment": Desk._attached,
-    "upload": Desk._uploaded,
-    "change": Desk._changed,
+_EFFECTS: dict[str, Callable[[SandboxState, Record], None]] = {
+    "message": SandboxState._posted,
+    "attachment": SandboxState._attached,
+    "upload": SandboxState._uploaded,
+    "change": SandboxState._changed,
 }

@@ -76,16 +76,16 @@ class Database(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Identified:
     """Where a message stands among the others, told when the worker has identified it."""
 
     lease_held: bool
     """False: another worker has the message now; drop the work."""
     duplicate_of: str | None = None
     """Queue id of an older message with the same Message-ID and content for the same ticket."""
-    behind: str | None = None
+    blocked_by: str | None = None
     """Queue id of an older, unfinished message of the same ticket."""
-    imprints: tuple[str, ...] = ()
+    post_fingerprints: tuple[str, ...] = ()
     """What this message was to be posted as, by this attempt and all before it, the first one first."""
 
 

@@ -5,7 +5,7 @@ All methods raise ``StoreUnavailable`` when the database cannot do it now; nothi
 
 from dataclasses import asdict
 
-from ingest.model.imap_folder import Folder, SavedToken, Taken
+from ingest.model.imap_folder import Folder, SavedToken, StoredUids
 from ingest.store import Database, Transaction
 
 _TAKEN = """
@@ -46,7 +46,7 @@ class ImapStore:
     def __init__(self, database: Database) -> None:
         self._write, self._read = database.write, database.read
 
-    async def taken(self, source: str, uid_validity: int) -> Taken:
+    async def taken(self, source: str, uid_validity: int) -> StoredUids:
         """The UIDs that were taken in from a folder under this numbering."""
         return await self._read(lambda tx: _taken(tx, source, uid_validity))
 
@@ -93,10 +93,10 @@ class ImapStore:
         await self._write(lambda tx: tx.execute(_SAVE_REFRESH, {"account": account, **asdict(token)}))
 
 
-def _taken(tx: Transaction, source: str, uid_validity: int) -> Taken:
+def _taken(tx: Transaction, source: str, uid_validity: int) -> StoredUids:
     prefix = f"{uid_validity}/"
     rows = tx.execute(_TAKEN, {"source": source, "prefix": f"{prefix}%", "start": len(prefix) + 1})
-    return Taken(
+    return StoredUids(
         whole=frozenset(uid for uid, is_whole in rows if is_whole),
         partial=frozenset(uid for uid, is_whole in rows if not is_whole),
     )

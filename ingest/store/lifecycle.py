@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from ingest.model.envelope import Envelope, QueuedMessage, ReceivedMessage, SourceRef
 from ingest.model.outcome import Deferred, Delivered, Discarded, Evidence, Failed, Outcome, Quarantined, State, Waiting
-from ingest.store import Row, Standing, Transaction, contents, threads, transitions
+from ingest.store import Identified, Row, Transaction, contents, threads, transitions
 
 LOOK_AGAIN = 60.0
 """Seconds after which a message that waits behind another is looked at in any case."""
@@ -136,14 +136,14 @@ def claim(
     taken = tx.execute(_TAKE % claim_lock, {"token": token, "now": now, "until": now + lease, "limit": limit})
     taken.sort()  # RETURNING promises no order; seq comes first
     for seq, *_ in taken:
-        transitions.begin_line(tx, seq, now)
+        transitions.open_attempt(tx, seq, now)
     return tuple(_queued(row, token) for row in taken)
 
 
 def _queued(row: Row, token: str) -> QueuedMessage:
     _, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, position, size, received_at, *rest = row
-    attempts, unfinished, first_attempt_at, unconfirmed, released_by, released_ticket, patient_since, *more = rest
-    lacking_since, ticket_message_id, email_message_id = more
+    attempts, unfinished, first_attempt_at, unconfirmed, released_by, released_ticket, retry_window_start, *more = rest
+    optional_failing_since, ticket_message_id, email_message_id = more
     return QueuedMessage(
         queue_id=queue_id,
         envelope=Envelope(
@@ -156,13 +156,13 @@ def _queued(row: Row, token: str) -> QueuedMessage:
         source_ref=SourceRef(source=source, position=position),
         size=size,
         received_at=received_at,
-        patient_since=patient_since,
+        retry_window_start=retry_window_start,
         attempts=attempts,
         unfinished_attempts=unfinished - 1,
         first_attempt_at=first_attempt_at,
         lease_token=token,
         unconfirmed=bool(unconfirmed),
-        lacking_since=lacking_since,
+        optional_failing_since=optional_failing_since,
         ticket_message_id=ticket_message_id,
         email_message_id=email_message_id,
         released_by=released_by,
@@ -178,19 +178,19 @@ def next_due(tx: Transaction) -> float | None:
 
 def identify(
     tx: Transaction, queue_id: str, lease_token: str, evidence: Sequence[Evidence], facts: dict[str, str | None]
-) -> Standing:
+) -> Identified:
     """Write down what the worker found out about a message, and tell where it stands among the others."""
     fence = {"queue_id": queue_id, "lease_token": lease_token}
     held = tx.execute(_IDENTIFY, {**fence, **facts, "evidence": json.dumps([asdict(e) for e in evidence])})
     if not held:
-        return Standing(lease_held=False)
-    seq, imprints = held[0]
+        return Identified(lease_held=False)
+    seq, post_fingerprints = held[0]
     copies = tx.execute(_OLDER_COPY, {"seq": seq, **facts})
-    return Standing(
+    return Identified(
         lease_held=True,
         duplicate_of=copies[0][0] if copies else None,
-        behind=_older(tx, seq),
-        imprints=tuple(imprints.split("\n")[:-1]),
+        blocked_by=_older(tx, seq),
+        post_fingerprints=tuple(post_fingerprints.split("\n")[:-1]),
     )
 
 
@@ -214,11 +214,11 @@ def settle(
     if not settled:
         return False
     seq, message_id = settled[0]
-    transitions.finish_line(tx, seq, now, type(outcome).__name__, detail(outcome))
+    transitions.close_attempt(tx, seq, now, type(outcome).__name__, detail(outcome))
     if isinstance(outcome, Deferred):
         _park(tx, seq, outcome, now)
     else:
-        transitions.let_follow(tx, queue_id, now)
+        transitions.unblock_successors(tx, queue_id, now)
     if isinstance(outcome, Waiting):
         threads.wait_for(tx, seq, outcome.missing, now)
     if isinstance(outcome, Delivered):
@@ -242,7 +242,7 @@ def _columns(outcome: Outcome) -> dict[str, object]:
         "rule": getattr(outcome, "rule", ""),
         "reason": detail(outcome),
         "unconfirmed": _unconfirmed(outcome),
-        "lacking": int(isinstance(outcome, Deferred) and outcome.lacking),
+        "lacking": int(isinstance(outcome, Deferred) and outcome.optional_step_failed),
         "ticket_id": getattr(posted, "ticket_id", None),
         "ticket_message_id": getattr(posted, "ticket_message_id", None),
         "email_message_id": getattr(posted, "email_message_id", None),
@@ -272,9 +272,9 @@ def detail(outcome: Outcome) -> str:
 
 
 def _park(tx: Transaction, seq: int, outcome: Deferred, now: float) -> None:
-    behind = _older(tx, seq) if outcome.behind else None
-    if behind:
-        tx.execute(_PARK_ONE, {"seq": seq, "behind": behind, "later": now + LOOK_AGAIN})
+    blocked_by = _older(tx, seq) if outcome.blocked_by else None
+    if blocked_by:
+        tx.execute(_PARK_ONE, {"seq": seq, "behind": blocked_by, "later": now + LOOK_AGAIN})
 
 
 def _learn_delivered(tx: Transaction, message_id: str | None, outcome: Delivered, now: float) -> None:
@@ -300,4 +300,4 @@ def expire_waiting(tx: Transaction, now: float, limit: float) -> int:
 
 def _quarantine(tx: Transaction, seq: int, rule: str, reason: str, now: float) -> None:
     tx.execute(_QUARANTINE, {"seq": seq, "rule": rule, "reason": reason, "now": now})
-    transitions.add_line(tx, seq, now, "Quarantined", reason)
+    transitions.add_event(tx, seq, now, "Quarantined", reason)

@@ -12,7 +12,7 @@ from secrets import token_hex
 
 from ingest.model.envelope import QueuedMessage, ReceivedMessage
 from ingest.model.outcome import Evidence, Outcome, State
-from ingest.store import Database, Ledger, MessageRecord, Standing, Thread, contents, lifecycle, operator, threads
+from ingest.store import Database, Identified, Ledger, MessageRecord, Thread, contents, lifecycle, operator, threads
 
 _BACKLOG = "SELECT count(*) FROM messages WHERE state = 'queued'"
 _OLDEST = "SELECT received_at FROM messages WHERE state = 'queued' ORDER BY seq LIMIT 1"
@@ -64,18 +64,18 @@ class Store:
         subject: str,
         sender: str,
         evidence: tuple[Evidence, ...],
-        imprint: str | None = None,
-    ) -> Standing:
+        post_fingerprint: str | None = None,
+    ) -> Identified:
         """Note who a message is, and learn where it stands among the others.
 
-        ``imprint`` (without a line end) is what it is known by once it is posted; all of them are remembered."""
+        ``post_fingerprint`` (without a line end) is what it is known by once it is posted; all are remembered."""
         facts = {
             "message_id": message_id,
             "content_digest": content_digest,
             "ticket_id": ticket_id,
             "subject": subject,
             "sender": sender,
-            "imprint": f"{imprint}\n" if imprint else "",
+            "imprint": f"{post_fingerprint}\n" if post_fingerprint else "",
         }
         return await self._write(lambda tx: lifecycle.identify(tx, queue_id, lease_token, evidence, facts))
 

@@ -136,7 +136,7 @@ def _start_again(tx: Transaction, queue_id: str, act: str, detail: str, now: flo
         raise NotPossible(f"{queue_id}: its content was deleted after the retention time; it cannot be sent again")
     tx.execute(_FRESH_START, {"seq": seq, "now": now})
     transitions.requeue(tx, seq, now, f"{act} {detail}")
-    transitions.add_line(tx, seq, now, act, detail)
+    transitions.add_event(tx, seq, now, act, detail)
     return seq
 
 
@@ -153,8 +153,8 @@ def discard(tx: Transaction, queue_id: str, by: str, reason: str, now: float) ->
         raise NotPossible(f"{queue_id} is {state}; there is nothing to discard")
     tx.execute(_DISCARD, {"seq": seq, "reason": reason, "now": now})
     transitions.stop_waiting(tx, seq)
-    transitions.add_line(tx, seq, now, "discard", f"by {by}: {reason}")
-    transitions.let_follow(tx, queue_id, now)
+    transitions.add_event(tx, seq, now, "discard", f"by {by}: {reason}")
+    transitions.unblock_successors(tx, queue_id, now)
 
 
 def _standing(tx: Transaction, queue_id: str, now: float) -> tuple[int, State, bool, bool]:

@@ -14,8 +14,8 @@ from time import monotonic
 from typing import TypeVar
 
 from ingest.store import StoreUnavailable, Transaction
-from ingest.store.sqlite_connection import DatabaseFile, NotBegun, SqliteConnection
-from ingest.store.work_queue import Inbox, Unit, answer
+from ingest.store.sqlite_connection import BeginFailed, DatabaseFile, SqliteConnection
+from ingest.store.work_queue import WorkItem, WorkQueue, answer
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self._path = path
-        self._writes, self._reads = Inbox(), Inbox()
+        self._writes, self._reads = WorkQueue(), WorkQueue()
         file = DatabaseFile(path)
         writer = SqliteConnection(file, WRITER_PRAGMAS, writes=True, busy_seconds=busy_seconds)
         readers = [
@@ -83,12 +83,12 @@ class SqliteDatabase:
         return disk.f_bavail * disk.f_frsize
 
 
-def _write_all(inbox: Inbox, connection: SqliteConnection) -> None:
+def _write_all(inbox: WorkQueue, connection: SqliteConnection) -> None:
     while (first := inbox.take()) is not None:
-        units: list[Unit] = []
+        units: list[WorkItem] = []
         try:
             _write_together(inbox, connection, first, units)
-        except NotBegun as error:
+        except BeginFailed as error:
             units = list(_with_waiting(inbox, first))
             _refuse(units, error)
         except BaseException:
@@ -97,14 +97,14 @@ def _write_all(inbox: Inbox, connection: SqliteConnection) -> None:
     connection.close()
 
 
-def _write_together(inbox: Inbox, connection: SqliteConnection, first: Unit, units: list[Unit]) -> None:
+def _write_together(inbox: WorkQueue, connection: SqliteConnection, first: WorkItem, units: list[WorkItem]) -> None:
     with connection.transaction("BEGIN IMMEDIATE") as transaction:
         for unit in _with_waiting(inbox, first):
             units.append(unit)
             unit.run(transaction)
 
 
-def _with_waiting(inbox: Inbox, first: Unit) -> Iterator[Unit]:
+def _with_waiting(inbox: WorkQueue, first: WorkItem) -> Iterator[WorkItem]:
     """``first`` and whoever waits, or comes while the batch runs."""
     end = monotonic() + BATCH_SECONDS
     yield first
@@ -115,25 +115,25 @@ def _with_waiting(inbox: Inbox, first: Unit) -> Iterator[Unit]:
         yield unit
 
 
-def _write_each(connection: SqliteConnection, units: list[Unit]) -> None:
+def _write_each(connection: SqliteConnection, units: list[WorkItem]) -> None:
     """One of the batch has failed: let each succeed or fail by itself."""
     for number, unit in enumerate(units):
         try:
             with connection.transaction("BEGIN IMMEDIATE") as transaction:
                 unit.run(transaction)
-        except NotBegun as error:
+        except BeginFailed as error:
             _refuse(units[number:], error)
             return
         except BaseException as error:
             unit.error = error
 
 
-def _refuse(units: list[Unit], error: NotBegun) -> None:
+def _refuse(units: list[WorkItem], error: BeginFailed) -> None:
     for unit in units:
         unit.error = StoreUnavailable(str(error))
 
 
-def _read_all(inbox: Inbox, connection: SqliteConnection) -> None:
+def _read_all(inbox: WorkQueue, connection: SqliteConnection) -> None:
     while (unit := inbox.take()) is not None:
         try:
             with connection.transaction("BEGIN") as transaction:

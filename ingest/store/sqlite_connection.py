@@ -40,7 +40,7 @@ BROKEN = (
 them: the open connection writes the same pages again, while a new one would find them in the log and trust them."""
 
 
-class NotBegun(StoreUnavailable):
+class BeginFailed(StoreUnavailable):
     """Not even a transaction could be begun: whoever else waits would fare no better."""
 
 
@@ -150,11 +150,11 @@ class SqliteConnection:
         except tuple(CAUSES) as error:
             if not isinstance(error, apsw.BusyError):
                 self.close()
-            raise NotBegun(self._explain(error)) from error
+            raise BeginFailed(self._explain(error)) from error
         except OSError as error:
             self.close()
             reason = f"{error.strerror}; check INGEST_DATABASE_URL and who may write to its folder"
-            raise NotBegun(f"{self._file.path}: {reason}") from error
+            raise BeginFailed(f"{self._file.path}: {reason}") from error
         return connection
 
     def _open(self) -> apsw.Connection:

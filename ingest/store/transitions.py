@@ -19,17 +19,17 @@ _STOP_WAITING = "DELETE FROM waiting_for WHERE seq = :seq"
 _LET_FOLLOW = "UPDATE messages SET due_at = :now, behind = NULL WHERE behind = :queue_id"
 
 
-def begin_line(tx: Transaction, seq: int, now: float) -> None:
+def open_attempt(tx: Transaction, seq: int, now: float) -> None:
     """Open the line of an attempt in the audit trail; one that stays open tells of a crash."""
     tx.execute(_ADD_LINE, {"seq": seq, "now": now, "finished_at": None, "outcome": "", "detail": ""})
 
 
-def finish_line(tx: Transaction, seq: int, now: float, outcome: str, detail: str) -> None:
+def close_attempt(tx: Transaction, seq: int, now: float, outcome: str, detail: str) -> None:
     """Close the line of the attempt that runs now."""
     tx.execute(_FINISH_LINE, {"seq": seq, "now": now, "outcome": outcome, "detail": detail})
 
 
-def add_line(tx: Transaction, seq: int, now: float, outcome: str, detail: str) -> None:
+def add_event(tx: Transaction, seq: int, now: float, outcome: str, detail: str) -> None:
     """Add a line about something that took no time: an act of an operator, a limit that was reached."""
     tx.execute(_ADD_LINE, {"seq": seq, "now": now, "finished_at": now, "outcome": outcome, "detail": detail})
 
@@ -45,6 +45,6 @@ def stop_waiting(tx: Transaction, seq: int) -> None:
     tx.execute(_STOP_WAITING, {"seq": seq})
 
 
-def let_follow(tx: Transaction, queue_id: str, now: float) -> None:
+def unblock_successors(tx: Transaction, queue_id: str, now: float) -> None:
     """Make due what waited behind ``queue_id``, which has left the queue."""
     tx.execute(_LET_FOLLOW, {"queue_id": queue_id, "now": now})

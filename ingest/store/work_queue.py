@@ -13,7 +13,7 @@ from ingest.store import StoreUnavailable, Transaction
 T = TypeVar("T")
 
 
-class Unit:
+class WorkItem:
     """One function that wants to run in a transaction, and what came of it.
 
     The answer carries no value and no exception: a caller that was cancelled never collects them, and asyncio would
@@ -33,11 +33,11 @@ class Unit:
             self.value = self._work(transaction)
 
 
-class Inbox:
+class WorkQueue:
     """Units that wait for a thread. Callers belong to one event loop; the threads that take may be several."""
 
     def __init__(self) -> None:
-        self._waiting: SimpleQueue[Unit | None] = SimpleQueue()
+        self._waiting: SimpleQueue[WorkItem | None] = SimpleQueue()
         self._closed = False
 
     async def run(self, work: Callable[[Transaction], T]) -> T:
@@ -49,7 +49,7 @@ class Inbox:
         """
         if self._closed:
             raise StoreUnavailable("the store is closed: the service is stopping")
-        unit = Unit(work, asyncio.get_running_loop().create_future())
+        unit = WorkItem(work, asyncio.get_running_loop().create_future())
         self._waiting.put(unit)
         await unit.answered
         if unit.error is not None:
@@ -63,24 +63,24 @@ class Inbox:
             self._closed = True
             self._waiting.put(None)
 
-    def take(self) -> Unit | None:
+    def take(self) -> WorkItem | None:
         """The next unit, as soon as there is one; ``None`` when the inbox is closed and empty."""
         return self._unless_end(self._waiting.get())
 
-    def take_waiting(self) -> Unit | None:
+    def take_waiting(self) -> WorkItem | None:
         """The next unit, if one is waiting."""
         try:
             return self._unless_end(self._waiting.get_nowait())
         except Empty:
             return None
 
-    def _unless_end(self, unit: Unit | None) -> Unit | None:
+    def _unless_end(self, unit: WorkItem | None) -> WorkItem | None:
         if unit is None:
             self._waiting.put(None)  # every thread that takes from here has to see the end
         return unit
 
 
-def answer(units: Sequence[Unit]) -> None:
+def answer(units: Sequence[WorkItem]) -> None:
     """Wake the callers of ``units`` (at least one), from a thread."""
     try:
         units[0].answered.get_loop().call_soon_threadsafe(_wake, units)
@@ -88,7 +88,7 @@ def answer(units: Sequence[Unit]) -> None:
         return  # the event loop is closed: nobody waits any more
 
 
-def _wake(units: Sequence[Unit]) -> None:
+def _wake(units: Sequence[WorkItem]) -> None:
     for unit in units:
         if not unit.answered.done():
             unit.answered.set_result(None)

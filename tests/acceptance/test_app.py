@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ingest.app import App, Died
+from ingest.app import App, ComponentStopped
 from ingest.cli.exits import Exit
 from ingest.cli.serve import line_to_try
 from ingest.sandbox import Fault
@@ -270,5 +270,5 @@ async def test_a_part_that_ends_by_itself_ends_the_whole(tmp_path: Path, monkeyp
             raise ZeroDivisionError
 
         monkeypatch.setattr(engine.worker, "run", die)
-        with pytest.raises(Died, match="ZeroDivisionError"):
+        with pytest.raises(ComponentStopped, match="ZeroDivisionError"):
             await App(engine).run(asyncio.Event())

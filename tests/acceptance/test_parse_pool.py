@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ingest.parse import parse
-from ingest.parse_pool import ChildrenStopped, ParseChildren, Poisoned
+from ingest.parse_pool import ParsePool, ParsePoolStopped, PoisonMessage
 from tests.support.mime import in_base64, mail, multipart, plain
 
 MiB = 1024 * 1024
@@ -24,8 +24,8 @@ HELLO = mail(multipart("mixed", plain("Hello"), in_base64('application/pdf; name
 @asynccontextmanager
 async def pool(
     *, children: int = 1, seconds: float = 10.0, target: str = "tests.support.parse_jobs:do"
-) -> AsyncIterator[ParseChildren]:
-    started = ParseChildren(children=children, seconds=seconds, memory_bytes=512 * MiB, target=target)
+) -> AsyncIterator[ParsePool]:
+    started = ParsePool(children=children, seconds=seconds, memory_bytes=512 * MiB, target=target)
     await started.start()
     try:
         yield started
@@ -33,7 +33,7 @@ async def pool(
         await started.stop()
 
 
-async def ask(children: ParseChildren, job: str) -> Any:
+async def ask(children: ParsePool, job: str) -> Any:
     """Let a child do a job of ``tests.support.parse_jobs``."""
     return await children.parse(job.encode())
 
@@ -53,7 +53,7 @@ def is_alive(pid: int) -> bool:
 
 
 async def test_a_mail_is_parsed_its_reply_taken_out_and_its_attachment_read() -> None:
-    children = ParseChildren(children=1, seconds=20, memory_bytes=512 * MiB)
+    children = ParsePool(children=1, seconds=20, memory_bytes=512 * MiB)
     await children.start()
     try:
         message = await children.parse(HELLO)
@@ -82,7 +82,7 @@ async def test_a_large_mail_passes_both_ways() -> None:
 )
 async def test_a_message_that_misbehaves_is_poisoned_and_the_next_one_is_served(job: str, cause: str) -> None:
     async with pool(seconds=1.0) as children:
-        with pytest.raises(Poisoned) as raised:
+        with pytest.raises(PoisonMessage) as raised:
             await ask(children, job)
         assert raised.value.cause == cause
         assert raised.value.reason.startswith(f"{cause}: ")
@@ -125,7 +125,7 @@ async def test_a_caller_who_gives_up_while_waiting_costs_no_child() -> None:
         waiting = asyncio.create_task(ask(children, "echo never"))
         await asyncio.sleep(0)
         waiting.cancel()
-        with pytest.raises(Poisoned):
+        with pytest.raises(PoisonMessage):
             await busy
         assert await ask(children, "echo well") == "well"
 
@@ -137,9 +137,9 @@ async def test_a_stopped_pool_says_so_and_poisons_nothing() -> None:
         await asyncio.sleep(0.1)
         await children.stop()
         for task in (running, waiting):
-            with pytest.raises(ChildrenStopped):
+            with pytest.raises(ParsePoolStopped):
                 await task
-        with pytest.raises(ChildrenStopped):
+        with pytest.raises(ParsePoolStopped):
             await ask(children, "echo later")
 
 
@@ -150,8 +150,8 @@ async def test_stopping_leaves_no_process_behind() -> None:
 
 
 async def test_a_pool_that_cannot_start_says_so() -> None:
-    children = ParseChildren(children=1, seconds=1, memory_bytes=512 * MiB, target="tests.no_such_module:do")
-    with pytest.raises(ChildrenStopped, match="cannot be started"):
+    children = ParsePool(children=1, seconds=1, memory_bytes=512 * MiB, target="tests.no_such_module:do")
+    with pytest.raises(ParsePoolStopped, match="cannot be started"):
         await children.start()
 
 
@@ -168,13 +168,13 @@ async def test_a_child_holds_no_socket_of_ours_and_no_secret(monkeypatch: pytest
 
 async def test_a_child_cannot_write_files(tmp_path: Path) -> None:
     async with pool() as children:
-        with pytest.raises(Poisoned):
+        with pytest.raises(PoisonMessage):
             await ask(children, f"write {tmp_path / 'file'}")
 
 
 async def test_a_result_that_is_no_plain_value_is_not_unpickled() -> None:
     async with pool() as children:
-        with pytest.raises(Poisoned, match=r"posix\.system"):
+        with pytest.raises(PoisonMessage, match=r"posix\.system"):
             await ask(children, "evil")
 
 

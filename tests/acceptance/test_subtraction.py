@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ingest.api import TicketApi
+from ingest.api import TicketApiClient
 from ingest.config.settings import Settings
 from ingest.sandbox import Fault
 from tests.support.sandbox_worker import DOMAIN, TICKET, World, eventually, new_world
@@ -94,7 +94,7 @@ async def test_where_all_mail_is_posted_under_one_user_the_sender_s_own_words_ar
         {"api_url": world.sandbox.url, "api_token": world.sandbox.token, "send_author": False}
     )
     await say(world, "I have tried that.", source="EMAIL")
-    async with TicketApi(settings) as api:
+    async with TicketApiClient(settings) as api:
         authors = [message.author_id for message in await api.conversation(TICKET)]
     assert authors[-2:] == [world.author(AGENT), ""]
 
@@ -102,7 +102,7 @@ async def test_where_all_mail_is_posted_under_one_user_the_sender_s_own_words_ar
 async def test_a_private_note_is_nothing_that_the_sender_was_sent(world: World) -> None:
     await say(world, "A private remark.", private=True)
     settings = Settings.model_validate({"api_url": world.sandbox.url, "api_token": world.sandbox.token})
-    async with TicketApi(settings) as api:
+    async with TicketApiClient(settings) as api:
         said = [message.content for message in await api.conversation(TICKET)]
     assert len(said) == 2
     assert "A private remark." not in said

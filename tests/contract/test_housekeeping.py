@@ -19,7 +19,7 @@ START = 1_700_000_000.0
 DELIVERED = Delivered(ticket_id="t1", ticket_message_id="m1")
 
 
-class House:
+class LocalAddresses:
     """A store, its housekeeping, and a clock that the test turns."""
 
     def __init__(self, store: Store) -> None:
@@ -47,16 +47,16 @@ class House:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def house(tmp_path: Path) -> AsyncIterator[LocalAddresses]:
     async with open_store(f"sqlite:///{tmp_path}/ingest.db") as store:
-        yield House(store)
+        yield LocalAddresses(store)
 
 
 def figure(name: str, **labels: str) -> float | None:
     return REGISTRY.get_sample_value(name, labels)
 
 
-async def test_a_mail_that_has_waited_too_long_is_left_to_a_person(house: House) -> None:
+async def test_a_mail_that_has_waited_too_long_is_left_to_a_person(house: LocalAddresses) -> None:
     queue_id = await house.take_in("Q", Waiting(missing=("x@y.example",)))
     house.now += DAY + 1
     await house.keeping.round()
@@ -65,7 +65,7 @@ async def test_a_mail_that_has_waited_too_long_is_left_to_a_person(house: House)
     assert record.state is State.QUARANTINED
 
 
-async def test_octets_of_a_delivered_mail_go_after_the_retention_time_and_the_facts_stay(house: House) -> None:
+async def test_octets_of_a_delivered_mail_go_after_the_retention_time_and_the_facts_stay(house: LocalAddresses) -> None:
     queue_id = await house.take_in("Q", DELIVERED)
     await house.keeping.round()
     assert await house.store.content(queue_id) == b"mail"
@@ -77,7 +77,7 @@ async def test_octets_of_a_delivered_mail_go_after_the_retention_time_and_the_fa
     assert (await house.store.ledger(now=house.now)).holds
 
 
-async def test_the_figures_count_states_and_the_age_of_the_oldest(house: House) -> None:
+async def test_the_figures_count_states_and_the_age_of_the_oldest(house: LocalAddresses) -> None:
     await house.take_in("Q1", DELIVERED)
     await house.receive("Q2")
     house.now += 10
@@ -90,7 +90,7 @@ async def test_the_figures_count_states_and_the_age_of_the_oldest(house: House) 
     assert figure("ingest_ledger_holds") == 1
 
 
-async def test_figures_are_counted_again_only_when_they_are_old(house: House) -> None:
+async def test_figures_are_counted_again_only_when_they_are_old(house: LocalAddresses) -> None:
     await house.keeping.refresh()
     await house.receive("Q1")
     await house.keeping.refresh()
@@ -100,7 +100,7 @@ async def test_figures_are_counted_again_only_when_they_are_old(house: House) ->
     assert figure("ingest_messages", state="queued") == 1
 
 
-async def test_a_refused_token_shows_at_once(house: House) -> None:
+async def test_a_refused_token_shows_at_once(house: LocalAddresses) -> None:
     await house.keeping.refresh()
     assert figure("ingest_sending_stopped") == 0
     house.stopped = True
@@ -109,7 +109,7 @@ async def test_a_refused_token_shows_at_once(house: House) -> None:
 
 
 async def test_a_ledger_that_does_not_hold_is_an_alarm(
-    house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    house: LocalAddresses, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await house.take_in("Q1", DELIVERED)
     connection = apsw.Connection(str(tmp_path / "ingest.db"))
@@ -122,7 +122,7 @@ async def test_a_ledger_that_does_not_hold_is_an_alarm(
 
 
 async def test_a_store_that_fails_stops_neither_the_rounds_nor_a_scrape(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: LocalAddresses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = asyncio.Event()
 

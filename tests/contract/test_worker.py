@@ -227,8 +227,8 @@ async def test_a_younger_message_of_a_ticket_waits_for_the_older_one(store: Stor
             sender="",
             evidence=(),
         )
-        if standing.behind:
-            return Deferred(reason="behind", behind=standing.behind)
+        if standing.blocked_by:
+            return Deferred(reason="behind", blocked_by=standing.blocked_by)
         if queued.queue_id == older and queued.attempts == 1:
             return Deferred(reason="not now")
         posted.append(queued.queue_id)

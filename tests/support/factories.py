@@ -33,7 +33,7 @@ def queued(**facts: Any) -> QueuedMessage:
     facts.setdefault("source_ref", SourceRef(source="smtp:25"))
     facts.setdefault("size", 100)
     facts.setdefault("received_at", 1000.0)
-    facts.setdefault("patient_since", 1000.0)
+    facts.setdefault("retry_window_start", 1000.0)
     facts.setdefault("attempts", 1)
     facts.setdefault("unfinished_attempts", 0)
     facts.setdefault("first_attempt_at", 1000.0)

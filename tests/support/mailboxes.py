@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ingest.config.imap_accounts import ImapAccount
 from ingest.receive import Receiver
-from ingest.sources.imap import ImapSource, Pace
+from ingest.sources.imap import ImapSource, Timing
 from ingest.store import MessageRecord
 from ingest.store.imap import ImapStore
 from ingest.store.messages import Store
@@ -19,7 +19,7 @@ from tests.support.dovecot import PASSWORD
 
 SECONDS = 20.0
 """How long a test waits for anything before it fails."""
-FAST = Pace(
+FAST = Timing(
     patience=3.0,
     count=3600.0,
     retry_first=0.05,
@@ -102,7 +102,7 @@ class Intake:
         await eventually(enough, f"{len(mails)} mails taken in")
         assert sorted(await self.contents()) == sorted(mails)
 
-    async def start(self, *accounts: ImapAccount, pace: Pace = FAST, **changed: Any) -> ImapSource:
+    async def start(self, *accounts: ImapAccount, pace: Timing = FAST, **changed: Any) -> ImapSource:
         """Begin to read ``accounts``."""
         self.source = ImapSource(
             accounts, self.receiver.receive, refusal=self.refusal, memory=self.memory, pace=pace, **changed
@@ -129,7 +129,7 @@ async def intake(folder: Path) -> AsyncIterator[Intake]:
         await database.close()
 
 
-def faster(**changed: Any) -> Pace:
+def faster(**changed: Any) -> Timing:
     """The pace of tests, with some figures of its own."""
     return replace(FAST, **changed)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def do(name: str, *arguments: object) -> object:
-    """Do the job that the content names; ``ParseChildren`` calls it with the name of its own job first."""
+    """Do the job that the content names; ``ParsePool`` calls it with the name of its own job first."""
     content = arguments[0]
     assert isinstance(content, bytes)
     word, _, rest = content.decode().partition(" ")

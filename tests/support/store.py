@@ -1,7 +1,7 @@
 """Mail for the tests of the store: received in one line, told apart by its number."""
 
 from ingest.model.envelope import Envelope, QueuedMessage, ReceivedMessage, SourceRef
-from ingest.store import Standing
+from ingest.store import Identified
 from ingest.store.messages import Store
 
 START = 1_000_000.0
@@ -45,8 +45,8 @@ async def identify(
     ticket_id: str | None = None,
     message_id: str | None = None,
     content_digest: str = "digest",
-    imprint: str | None = None,
-) -> Standing:
+    post_fingerprint: str | None = None,
+) -> Identified:
     return await store.identify(
         queued.queue_id,
         queued.lease_token,
@@ -56,5 +56,5 @@ async def identify(
         subject="Printer",
         sender="alice@customer.example",
         evidence=(),
-        imprint=imprint,
+        post_fingerprint=post_fingerprint,
     )

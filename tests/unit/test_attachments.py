@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ingest import compose
-from ingest.api import Place, Refused, Unavailable
-from ingest.attachments import PATIENCE_SECONDS, Brought, Carrier, Limits
+from ingest.api import Refused, Unavailable, UploadTarget
+from ingest.attachments import PATIENCE_SECONDS, AttachmentUploader, Limits, UploadResult
 from ingest.model.envelope import QueuedMessage
 from ingest.model.message import Attachment
 from ingest.model.outcome import Deferred, Delivered
@@ -51,11 +51,11 @@ class Around:
 
     async def create(
         self, ticket_id: str, *, filename: str, mime_type: str, metadata: Mapping[str, Any]
-    ) -> Place | Refused:
+    ) -> UploadTarget | Refused:
         self.made.append(filename)
-        return Place(attachment_id=f"{filename}-{len(self.made)}", upload_url="")
+        return UploadTarget(attachment_id=f"{filename}-{len(self.made)}", upload_url="")
 
-    async def upload(self, place: Place, content: bytes, mime_type: str) -> Refused | None:
+    async def upload(self, place: UploadTarget, content: bytes, mime_type: str) -> Refused | None:
         if "slow" in self.faults:
             await asyncio.Event().wait()
         if "down" in self.faults:
@@ -80,13 +80,13 @@ class Around:
         return None
 
 
-def carrier(around: Around) -> Carrier:
+def carrier(around: Around) -> AttachmentUploader:
     things: Any = around
     limits = Limits(enabled=True, max_bytes=100, refused_types=())
-    return Carrier(octets=things, extractor=things, books=things, shelf=things, limits=limits, seconds=0.01)
+    return AttachmentUploader(octets=things, extractor=things, books=things, shelf=things, limits=limits, seconds=0.01)
 
 
-async def bring(around: Around, mail: QueuedMessage, ticket_id: str = "T1") -> Brought:
+async def bring(around: Around, mail: QueuedMessage, ticket_id: str = "T1") -> UploadResult:
     return await carrier(around).bring(mail, MAIL, ticket_id, now=NOW)
 
 
@@ -96,7 +96,7 @@ async def test_a_mail_of_any_age_waits_for_its_attachments_from_when_they_first_
     old = queued(received_at=NOW - 9 * PATIENCE_SECONDS)
     with pytest.raises(Unavailable) as caught:
         await bring(Around(fault), old)
-    assert caught.value.outcome.lacking
+    assert caught.value.outcome.optional_step_failed
 
 
 @pytest.mark.parametrize("fault", ["down", "slow"])
@@ -104,7 +104,7 @@ async def test_a_mail_whose_attachments_fail_for_long_goes_without_them_and_leav
     fault: str,
 ) -> None:
     around = Around(fault)
-    brought = await bring(around, queued(lacking_since=NOW - PATIENCE_SECONDS, attempts=9))
+    brought = await bring(around, queued(optional_failing_since=NOW - PATIENCE_SECONDS, attempts=9))
     assert [missing.attachment for missing in brought.missing] == [SCAN, NOTES]
     assert {("T1", "scan.pdf-1"), ("T1", "notes.txt-2")} <= set(around.archived)
 
@@ -136,30 +136,30 @@ async def test_what_was_brought_before_is_neither_put_away_nor_brought_again() -
 
 
 async def test_a_message_whose_attachments_cannot_be_tied_to_it_now_is_known_to_be_posted() -> None:
-    end = await carrier(Around("down")).connect(queued(), "T1", Brought(ids=("A1",)), POSTED, now=NOW)
+    end = await carrier(Around("down")).connect(queued(), "T1", UploadResult(ids=("A1",)), POSTED, now=NOW)
     assert isinstance(end, Deferred)
-    assert (end.posted, end.lacking) == (POSTED, True)
+    assert (end.posted, end.optional_step_failed) == (POSTED, True)
 
 
 @pytest.mark.parametrize(("fault", "since"), [("down", NOW - PATIENCE_SECONDS), ("refused", None)])
 async def test_a_message_whose_attachments_cannot_be_tied_to_it_at_all_is_delivered_and_says_so(
     fault: str, since: float | None
 ) -> None:
-    mail = queued(lacking_since=since, ticket_message_id="M1")
-    end = await carrier(Around(fault)).connect(mail, "T1", Brought(ids=("A1",)), POSTED, now=NOW)
+    mail = queued(optional_failing_since=since, ticket_message_id="M1")
+    end = await carrier(Around(fault)).connect(mail, "T1", UploadResult(ids=("A1",)), POSTED, now=NOW)
     assert isinstance(end, Delivered)
     assert "not tied to it" in end.note
 
 
 async def test_a_refusal_right_after_the_post_is_not_the_last_word() -> None:
     """The server that is asked may not have heard yet of a message that another one took a moment ago."""
-    end = await carrier(Around("refused")).connect(queued(), "T1", Brought(ids=("A1",)), POSTED, now=NOW)
+    end = await carrier(Around("refused")).connect(queued(), "T1", UploadResult(ids=("A1",)), POSTED, now=NOW)
     assert end == Deferred(reason="the API answered 400", posted=POSTED)
 
 
 async def test_an_attachment_that_the_api_has_lost_does_not_keep_the_others_from_their_message() -> None:
     around, mail = Around(), queued(ticket_message_id="M1")
-    end = await carrier(around).connect(mail, "T1", Brought(ids=("A1", "gone", "A2")), POSTED, now=NOW)
+    end = await carrier(around).connect(mail, "T1", UploadResult(ids=("A1", "gone", "A2")), POSTED, now=NOW)
     assert isinstance(end, Delivered)
     assert "not tied to it" in end.note
     assert around.connected == ["A1", "A2"]

@@ -9,8 +9,8 @@ from ingest.attachments import PATIENCE_SECONDS
 from ingest.model.message import ParsedMessage, Reply
 from ingest.model.outcome import Deferred, Delivered, Outcome
 from ingest.pipeline import Pipeline, Rules
-from ingest.policy import House
-from ingest.store import Standing
+from ingest.policy import LocalAddresses
+from ingest.store import Identified
 from tests.support.factories import ALICE, DOMAIN, envelope, parsed, queued
 
 
@@ -37,8 +37,8 @@ class Around:
     async def conversation(self, ticket_id: str) -> tuple[PostedMessage, ...]:
         raise Unavailable(Deferred(reason="not now"))
 
-    async def identify(self, *_names: str, **_facts: Any) -> Standing:
-        return Standing(lease_held=self.lease_held)
+    async def identify(self, *_names: str, **_facts: Any) -> Identified:
+        return Identified(lease_held=self.lease_held)
 
     async def post_message(self, draft: Draft, *, idempotency_key: str) -> Outcome:
         self.posted.append(draft)
@@ -46,7 +46,7 @@ class Around:
 
 
 async def outcome_of(around: Around, now: float = 0.0, **facts: Any) -> Outcome:
-    house = House(domains=frozenset({DOMAIN}), recipients=frozenset({"*"}), max_received=50)
+    house = LocalAddresses(domains=frozenset({DOMAIN}), recipients=frozenset({"*"}), max_received=50)
     rules = Rules(house=house, signing_key=None, fallback_author_id=None)
     things: Any = around
     pipeline = Pipeline(facts=things, desk=things, reader=things, rules=rules, clock=lambda: now)
@@ -71,9 +71,11 @@ async def test_a_conversation_that_cannot_be_had_is_waited_for_and_then_done_wit
     long_ago = 9 * PATIENCE_SECONDS
     first = await outcome_of(around, long_ago)
     assert isinstance(first, Deferred)
-    assert first.lacking
-    assert isinstance(await outcome_of(around, long_ago + PATIENCE_SECONDS - 1, lacking_since=long_ago), Deferred)
-    assert isinstance(await outcome_of(around, long_ago + PATIENCE_SECONDS, lacking_since=long_ago), Delivered)
+    assert first.optional_step_failed
+    assert isinstance(
+        await outcome_of(around, long_ago + PATIENCE_SECONDS - 1, optional_failing_since=long_ago), Deferred
+    )
+    assert isinstance(await outcome_of(around, long_ago + PATIENCE_SECONDS, optional_failing_since=long_ago), Delivered)
     assert [draft.content for draft in around.posted] == ["It works now."]
 
 

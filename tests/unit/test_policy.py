@@ -8,11 +8,11 @@ from ingest.model.outcome import Evidence, Resolution
 from ingest.policy import Action
 from tests.support.factories import ALICE, DOMAIN, address, envelope, parsed
 
-HOUSE = policy.House(domains=frozenset({DOMAIN}), recipients=frozenset({"*"}), max_received=50)
+HOUSE = policy.LocalAddresses(domains=frozenset({DOMAIN}), recipients=frozenset({"*"}), max_received=50)
 
 
 def screen(
-    message: ParsedMessage, *rcpt: str, mail_from: str = ALICE, house: policy.House = HOUSE
+    message: ParsedMessage, *rcpt: str, mail_from: str = ALICE, house: policy.LocalAddresses = HOUSE
 ) -> policy.Verdict | None:
     return policy.screen(message, envelope(*rcpt, mail_from=mail_from), house)
 
@@ -109,7 +109,7 @@ def test_our_own_mail_coming_back_is_a_loop() -> None:
 
 
 def test_a_colleague_in_our_domain_is_no_loop_where_only_some_local_parts_are_the_help_desk_s() -> None:
-    house = policy.House(domains=frozenset({DOMAIN}), recipients=frozenset({"help"}), max_received=50)
+    house = policy.LocalAddresses(domains=frozenset({DOMAIN}), recipients=frozenset({"help"}), max_received=50)
     assert screen(parsed(from_=(address(f"bob@{DOMAIN}"),)), house=house) is None
 
 

@@ -27,7 +27,7 @@ _LINK = re.compile(r"https?://[^\s<>()\"]+", re.IGNORECASE)
 Words = tuple[str, ...]
 
 
-class Known:
+class TicketText:
     """What this sender was ``sent``, and what they have ``written`` before."""
 
     def __init__(self, sent: Iterable[str] = (), written: Iterable[str] = ()) -> None:

@@ -67,7 +67,7 @@ _LIST_FOOTERS = tuple(every(lambda language: language.list_footer))
 
 
 @dataclass(slots=True)
-class Stretch:
+class TextBlock:
     """Text between quotes, from which endings are taken one by one, from the end."""
 
     lines: Sequence[Line]
@@ -91,7 +91,7 @@ class Stretch:
         return [*written, *reversed(self.endings)]
 
 
-def trim(stretch: Stretch) -> list[Block]:
+def trim(stretch: TextBlock) -> list[Block]:
     """A stretch of text, parted into what was written and the endings behind it."""
     _take_paragraphs(stretch)
     _take_signature(stretch)
@@ -99,7 +99,7 @@ def trim(stretch: Stretch) -> list[Block]:
     return stretch.blocks()
 
 
-def _take_paragraphs(stretch: Stretch) -> None:
+def _take_paragraphs(stretch: TextBlock) -> None:
     for _ in range(_PARAGRAPHS):
         stop = stretch.stop
         _take_paragraph(stretch)
@@ -107,7 +107,7 @@ def _take_paragraphs(stretch: Stretch) -> None:
             return
 
 
-def _take_signature(stretch: Stretch) -> None:
+def _take_signature(stretch: TextBlock) -> None:
     delimiter = _delimiter(stretch)
     if delimiter is not None:
         exact = _is_exact(stretch.lines[delimiter])
@@ -123,7 +123,7 @@ def _take_signature(stretch: Stretch) -> None:
             stretch.take("marker", last, "rule", 0.95)
 
 
-def _spare_postscript(stretch: Stretch, signature: int) -> None:
+def _spare_postscript(stretch: TextBlock, signature: int) -> None:
     """``PS: …`` below a signature is new."""
     for at in range(signature + 1, stretch.stop):
         if stretch.lines[at].plain.lower().startswith(_POSTSCRIPTS):
@@ -135,14 +135,14 @@ def _is_filled(line: Line) -> bool:
     return bool(line.text.strip()) and (not line.blank or is_rule(line.text))
 
 
-def _is_ruled_signature(stretch: Stretch) -> bool:
+def _is_ruled_signature(stretch: TextBlock) -> bool:
     """A line of underscores below the last quote, and a few short lines under it."""
     filled = [line.text.strip() for line in stretch.lines[stretch.start : stretch.stop] if _is_filled(line)]
     ruled = bool(filled) and len(filled[0]) >= 5 and set(filled[0]) <= {"_", "-"}
     return ruled and len(filled) <= _RULED_SIGNATURE_LINES and all(len(text) <= 80 for text in filled)
 
 
-def _delimiter(stretch: Stretch) -> int | None:
+def _delimiter(stretch: TextBlock) -> int | None:
     """The line of two dashes with no more below it than a signature has. Without the space behind them, several are
     rules between parts of a text, and so is one with sentences below it."""
     exact = loose = None
@@ -174,7 +174,7 @@ def _is_exact(line: Line) -> bool:
     return line.text.rstrip("\r\n") == "-- "
 
 
-def _take_paragraph(stretch: Stretch) -> None:
+def _take_paragraph(stretch: TextBlock) -> None:
     """Take the footer or the device lines that the last paragraph is, or ends in."""
     first, last = _last_paragraph(stretch)
     if first == last or not stretch.protected.isdisjoint(range(first, last)):
@@ -217,7 +217,7 @@ def _is_list_footer(lines: Sequence[Line], paragraph: str) -> bool:
     return any(phrase in paragraph for phrase in _LIST_FOOTERS) and any(_LINK.search(line.text) for line in lines)
 
 
-def _is_introduced(stretch: Stretch, at: int) -> bool:
+def _is_introduced(stretch: TextBlock, at: int) -> bool:
     """``Your mails end with:`` and the ending that the writer means; ``DISCLAIMER:`` belongs to its footer."""
     above = next((line.plain for line in reversed(stretch.lines[stretch.start : at]) if not line.blank), "")
     return above.endswith((":", "：")) and not above.lower().startswith(_LEGAL_OPENS)
@@ -240,7 +240,7 @@ def _joined(lines: Sequence[Line]) -> str:
     return " ".join(line.plain for line in lines)[:_PARAGRAPH_LENGTH].lower()
 
 
-def _last_paragraph(stretch: Stretch) -> tuple[int, int]:
+def _last_paragraph(stretch: TextBlock) -> tuple[int, int]:
     last = stretch.stop
     while last > stretch.start and stretch.lines[last - 1].blank:
         last -= 1
@@ -250,7 +250,7 @@ def _last_paragraph(stretch: Stretch) -> tuple[int, int]:
     return first, last
 
 
-def _heads_footer(stretch: Stretch, paragraph: str) -> bool:
+def _heads_footer(stretch: TextBlock, paragraph: str) -> bool:
     """``CONFIDENTIALITY NOTICE`` on a line of its own, above the notice."""
     above = bool(stretch.endings) and stretch.endings[-1].kind == "footer"
     return above and len(paragraph.split()) <= 4 and paragraph.startswith(_LEGAL_OPENS)

@@ -14,17 +14,17 @@ import httpx
 from ingest import log
 from ingest.config.imap_accounts import ImapAccount
 from ingest.sources import Receive
-from ingest.sources.imap.alarms import Watch
+from ingest.sources.imap.alarms import GapAlarm
 from ingest.sources.imap.auth.credentials import credential
 from ingest.sources.imap.budget import Budget
-from ingest.sources.imap.fetch_retries import Trials
+from ingest.sources.imap.fetch_retries import FetchRetries
 from ingest.sources.imap.leases import Leases
-from ingest.sources.imap.reading import House, Reading, Refusal
-from ingest.sources.imap.state import Memory
-from ingest.sources.imap.supervisor import Keeper
-from ingest.sources.imap.timing import MiB, Pace
+from ingest.sources.imap.reading import FolderStatus, ReaderContext, Refusal
+from ingest.sources.imap.state import ImapState
+from ingest.sources.imap.supervisor import FolderSupervisor
+from ingest.sources.imap.timing import MiB, Timing
 
-__all__ = ["ImapSource", "Pace"]
+__all__ = ["ImapSource", "Timing"]
 
 _log = log.get("imap")
 
@@ -41,16 +41,16 @@ class ImapSource:
         receive: Receive,
         *,
         refusal: Refusal,
-        memory: Memory,
+        memory: ImapState,
         max_message_bytes: int = 35 * MiB,
         only_worker: bool = True,
         clock: Callable[[], float] = time.time,
-        pace: Pace | None = None,
+        pace: Timing | None = None,
     ) -> None:
         """``refusal`` says why no mail can be taken now. ``only_worker``: no other process reads these mailboxes, so
         leases that a dead one left are void."""
-        pace = pace or Pace()
-        house = House(
+        pace = pace or Timing()
+        house = ReaderContext(
             receive=receive,
             refusal=refusal,
             memory=memory,
@@ -61,7 +61,7 @@ class ImapSource:
         )
         self._accounts, self._house, self._only_worker = accounts, house, only_worker
         self.readings = [
-            Reading(house=house, account=account, name=folder, trials=Trials(pace.message_waits))
+            FolderStatus(house=house, account=account, name=folder, trials=FetchRetries(pace.message_waits))
             for account in accounts
             for folder in account.folders
         ]
@@ -81,8 +81,8 @@ class ImapSource:
         self._http = http = httpx.AsyncClient(trust_env=False)
         credentials = {a.name: credential(a, house.memory, http, house.clock) for a in self._accounts}
         leases = Leases(house.memory, house.clock, house.pace)
-        keepers = [Keeper(reading, credentials[reading.account.name], leases) for reading in self.readings]
-        watch = Watch(self.readings, credentials, house.clock, house.pace)
+        keepers = [FolderSupervisor(reading, credentials[reading.account.name], leases) for reading in self.readings]
+        watch = GapAlarm(self.readings, credentials, house.clock, house.pace)
         parts = [*(keeper.run for keeper in keepers), leases.renew_for_ever, watch.for_ever]
         self._tasks = [asyncio.create_task(_for_ever(part, house.pace.retry_cap)) for part in parts]
 

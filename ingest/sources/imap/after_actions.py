@@ -17,7 +17,7 @@ SEEN, DELETED = r"\Seen", r"\Deleted"
 _log = log.get("imap")
 
 
-class Courtesy:
+class AfterActions:
     """Does what ``account.after`` says, over one connection."""
 
     def __init__(self, connection: Connection, account: ImapAccount) -> None:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from ingest import log, metrics
 from ingest.sources.imap.auth.credentials import Credential
-from ingest.sources.imap.reading import Reading
-from ingest.sources.imap.timing import Pace
+from ingest.sources.imap.reading import FolderStatus
+from ingest.sources.imap.timing import Timing
 
 DAY = 86_400.0
 
@@ -16,13 +16,13 @@ _log = log.get("imap")
 
 
 @dataclass(slots=True)
-class Watch:
+class GapAlarm:
     """Looks at ``readings`` and at the ``credentials`` of their accounts by name."""
 
-    readings: Sequence[Reading]
+    readings: Sequence[FolderStatus]
     credentials: Mapping[str, Credential]
     clock: Callable[[], float]
-    pace: Pace
+    pace: Timing
     _alarmed: set[str] = field(default_factory=set)
     _warned: dict[str, int] = field(default_factory=dict)
 
@@ -36,7 +36,7 @@ class Watch:
                 await self._look_at_end(account, credential, now)
             await asyncio.sleep(self.pace.watch)
 
-    def look_at_gap(self, reading: Reading, now: float) -> None:
+    def look_at_gap(self, reading: FolderStatus, now: float) -> None:
         """Note how many messages we lack, and since when. A gap that lasts is an alarm, once until it closes; so is a
         folder that cannot be read for as long, since nobody knows what it holds."""
         record = reading.record

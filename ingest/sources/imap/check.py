@@ -14,7 +14,7 @@ from ingest.sources.imap.diagnosis import PROVEN_AFTER, diagnose
 from ingest.sources.imap.protocol.client import Connection, Refused
 from ingest.sources.imap.state import TokenMemory
 from ingest.sources.imap.supervisor import connect
-from ingest.sources.imap.timing import MiB, Pace
+from ingest.sources.imap.timing import MiB, Timing
 
 PATIENCE = 15.0
 
@@ -96,7 +96,7 @@ async def _ends(way_in: Credential, now: float) -> AsyncIterator[Line]:
     told = f"the credential ends on {day_of(ends_at)}, in {days} days"
     if ends_at <= now:
         yield "error", f"the credential ended on {day_of(ends_at)}: renew it"
-    elif ends_at - now < Pace().forewarning:
+    elif ends_at - now < Timing().forewarning:
         yield "warning", f"{told}: renew it before"
     else:
         yield "ok", told

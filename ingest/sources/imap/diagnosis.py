@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Failure:
     """A failure, understood."""
 
     kind: Kind
@@ -64,14 +64,14 @@ _PASSING = re.compile(r"temporar|try again|unavailable|not connected|internal er
 _BACKOFF = re.compile(r"backoff time:? *(\d{1,9}) *milliseconds", re.IGNORECASE)
 
 
-def diagnose(error: BaseException, account: ImapAccount, refusals: int = 1) -> Trouble:
+def diagnose(error: BaseException, account: ImapAccount, refusals: int = 1) -> Failure:
     """What ``error`` means for ``account``, after ``refusals`` refused log-ins in a row, this one included."""
     if isinstance(error, LoginRefused):
         return _login_refused(error, account, refusals)
     for kind_of_error, explain in _TABLE:
         if isinstance(error, kind_of_error):
             return explain(error, account)
-    return Trouble(Kind.PASSING, f"{type(error).__name__}: {error}")
+    return Failure(Kind.PASSING, f"{type(error).__name__}: {error}")
 
 
 def status_kind(refusal: Refused | Bye) -> Kind | None:
@@ -90,17 +90,17 @@ def _backoff(text: str) -> float | None:
     return int(stated[1]) / 1000 if stated else None
 
 
-def _login_refused(error: LoginRefused, account: ImapAccount, refusals: int) -> Trouble:
+def _login_refused(error: LoginRefused, account: ImapAccount, refusals: int) -> Failure:
     kind = status_kind(error)
     said = f"{error}{f' ({error.detail})' if error.detail else ''}"
     if kind is Kind.THROTTLED:
-        return Trouble(kind, said, _backoff(error.status.text))
+        return Failure(kind, said, _backoff(error.status.text))
     proven = kind is Kind.REFUSED and account.auth == "password"
     if not proven and refusals < PROVEN_AFTER:
-        return Trouble(Kind.PASSING, said)
+        return Failure(Kind.PASSING, said)
     if kind is Kind.PASSING:
-        return Trouble(Kind.PASSING, said)
-    return Trouble(Kind.REFUSED, f"{said}: {_renew_credential(account)}")
+        return Failure(Kind.PASSING, said)
+    return Failure(Kind.REFUSED, f"{said}: {_renew_credential(account)}")
 
 
 def _renew_credential(account: ImapAccount) -> str:
@@ -111,26 +111,26 @@ def _renew_credential(account: ImapAccount) -> str:
     return f"run `ingest imap login {account.name}`, as the user {account.user}"
 
 
-def _status(error: BaseException, _account: ImapAccount) -> Trouble:
+def _status(error: BaseException, _account: ImapAccount) -> Failure:
     assert isinstance(error, Refused | Bye)  # as the table says
     kind = status_kind(error) or Kind.PASSING
-    return Trouble(Kind.PASSING if kind is Kind.REFUSED else kind, str(error), _backoff(error.status.text))
+    return Failure(Kind.PASSING if kind is Kind.REFUSED else kind, str(error), _backoff(error.status.text))
 
 
-def _certificate(error: BaseException, account: ImapAccount) -> Trouble:
+def _certificate(error: BaseException, account: ImapAccount) -> Failure:
     reason = getattr(error, "verify_message", "") or str(error)
     advice = "set host to the name on the certificate, or ca_file to the authority that issued it"
-    return Trouble(Kind.SETUP, f"the certificate of {_address(account)} is not valid for it ({reason}): {advice}")
+    return Failure(Kind.SETUP, f"the certificate of {_address(account)} is not valid for it ({reason}): {advice}")
 
 
-def _tls(error: BaseException, account: ImapAccount) -> Trouble:
+def _tls(error: BaseException, account: ImapAccount) -> Failure:
     reason = getattr(error, "reason", "") or str(error)
     advice = f"port and security = {account.security} must fit (993 with tls, 143 with starttls)"
-    return Trouble(Kind.SETUP, f"TLS fails at {_address(account)} ({reason}): {advice}")
+    return Failure(Kind.SETUP, f"TLS fails at {_address(account)} ({reason}): {advice}")
 
 
-def _token_refused(error: BaseException, account: ImapAccount) -> Trouble:
-    return Trouble(Kind.REFUSED, f"{error}: {_renew_token(account)}")
+def _token_refused(error: BaseException, account: ImapAccount) -> Failure:
+    return Failure(Kind.REFUSED, f"{error}: {_renew_token(account)}")
 
 
 def _renew_token(account: ImapAccount) -> str:
@@ -139,13 +139,13 @@ def _renew_token(account: ImapAccount) -> str:
     return f"run `ingest imap login {account.name}`"
 
 
-def _token_throttled(error: BaseException, _account: ImapAccount) -> Trouble:
-    return Trouble(Kind.THROTTLED, str(error), getattr(error, "retry_after", None))
+def _token_throttled(error: BaseException, _account: ImapAccount) -> Failure:
+    return Failure(Kind.THROTTLED, str(error), getattr(error, "retry_after", None))
 
 
-def _says(kind: Kind, template: str) -> Callable[[BaseException, ImapAccount], Trouble]:
-    def explain(error: BaseException, account: ImapAccount) -> Trouble:
-        return Trouble(kind, template.format(error=error, address=_address(account), account=account))
+def _says(kind: Kind, template: str) -> Callable[[BaseException, ImapAccount], Failure]:
+    def explain(error: BaseException, account: ImapAccount) -> Failure:
+        return Failure(kind, template.format(error=error, address=_address(account), account=account))
 
     return explain
 
@@ -154,7 +154,7 @@ def _address(account: ImapAccount) -> str:
     return f"{account.host}:{account.tcp_port}"
 
 
-_TABLE: tuple[tuple[type[BaseException], Callable[[BaseException, ImapAccount], Trouble]], ...] = (
+_TABLE: tuple[tuple[type[BaseException], Callable[[BaseException, ImapAccount], Failure]], ...] = (
     (TokenThrottled, _token_throttled),
     (TokenRefused, _token_refused),
     (CredentialUnreadable, _says(Kind.REFUSED, "{error}: make the file readable for this user")),

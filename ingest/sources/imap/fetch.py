@@ -16,7 +16,7 @@ from ingest.sources.imap.mail import date_of, received, what_is_known
 from ingest.sources.imap.protocol.client import UIDS_A_COMMAND, Connection, Message, Refused
 from ingest.sources.imap.protocol.uids import position, ranges
 from ingest.sources.imap.protocol.wire import ConnectionLost, Literal
-from ingest.sources.imap.reading import LeaseLost, Reading
+from ingest.sources.imap.reading import FolderStatus, LeaseLost
 
 NOOP_EVERY = 60.0
 HEADER_OCTETS = 256 * 1024
@@ -47,7 +47,7 @@ class Fetcher:
     def __init__(
         self,
         connection: Connection,
-        reading: Reading,
+        reading: FolderStatus,
         record: Folder,
         on_stored: Callable[[list[int]], Awaitable[None]],
     ) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class FetchRetry:
     """What happened to one message so far."""
 
     failures: int = 0
@@ -14,13 +14,13 @@ class Trial:
     """Its headers were asked for, as the last resort; if that broke the connection, it is not done again."""
 
 
-class Trials:
+class FetchRetries:
     """The messages of one folder that made trouble, for as long as the process lives. ``waits`` are the seconds
     between the tries."""
 
     def __init__(self, waits: tuple[float, ...]) -> None:
         self._waits = waits
-        self._trials: dict[int, Trial] = {}
+        self._trials: dict[int, FetchRetry] = {}
 
     def __contains__(self, uid: int) -> bool:
         return uid in self._trials
@@ -36,11 +36,11 @@ class Trials:
 
     def suspect(self, uid: int) -> None:
         """A message may be to blame for a broken connection: from now on it is asked for alone."""
-        self._trials.setdefault(uid, Trial())
+        self._trials.setdefault(uid, FetchRetry())
 
     def fail(self, uid: int, reason: str, now: float) -> None:
         """A message was asked for alone, and did not come."""
-        trial = self._trials.get(uid, Trial())
+        trial = self._trials.get(uid, FetchRetry())
         wait = self._waits[min(trial.failures, len(self._waits) - 1)]
         self._trials[uid] = replace(trial, failures=trial.failures + 1, due_at=now + wait, reason=reason)
 
@@ -54,7 +54,7 @@ class Trials:
 
     def may_ask_headers(self, uid: int) -> bool:
         """True once: the headers of a hopeless message may be asked for."""
-        trial = self._trials.get(uid, Trial())
+        trial = self._trials.get(uid, FetchRetry())
         self._trials[uid] = replace(trial, headers_asked=True)
         return not trial.headers_asked
 

@@ -13,12 +13,12 @@ from dataclasses import replace
 
 from ingest import log
 from ingest.model.imap_folder import Folder
-from ingest.sources.imap.after_actions import Courtesy
+from ingest.sources.imap.after_actions import AfterActions
 from ingest.sources.imap.diagnosis import FolderMissing, status_kind
 from ingest.sources.imap.fetch import Fetcher
 from ingest.sources.imap.protocol.client import Connection, NotImap, Refused
 from ingest.sources.imap.protocol.wire import ConnectionLost
-from ingest.sources.imap.reading import LeaseLost, Reading
+from ingest.sources.imap.reading import FolderStatus, LeaseLost
 
 DAY = 86_400.0
 CLOCKS_DIFFER = 3_600.0
@@ -28,7 +28,7 @@ SOON = 0.05
 _log = log.get("imap")
 
 
-async def open_folder(connection: Connection, reading: Reading) -> Folder:
+async def open_folder(connection: Connection, reading: FolderStatus) -> Folder:
     """Select the folder and recall it, or meet it for the first time.
 
     Raises:
@@ -51,7 +51,7 @@ async def open_folder(connection: Connection, reading: Reading) -> Folder:
     return record
 
 
-async def _met(connection: Connection, reading: Reading) -> Folder:
+async def _met(connection: Connection, reading: FolderStatus) -> Folder:
     first = reading.account.first
     since = None if isinstance(first, str) else datetime.datetime.combine(first, datetime.time(), datetime.UTC)
     return Folder(
@@ -69,7 +69,7 @@ async def _last_uid(connection: Connection) -> int:
     return max(await connection.search("ALL"), default=0)
 
 
-def _renumbered(known: Folder, connection: Connection, reading: Reading) -> Folder:
+def _renumbered(known: Folder, connection: Connection, reading: FolderStatus) -> Folder:
     """All UIDs mean something else now. Everything is read again, but for what was there before us; the worker knows
     the copies of what it had by Message-ID and content."""
     _log.warning("the mailbox was numbered anew; reading it again", account=reading.account.name, folder=reading.name)
@@ -80,10 +80,10 @@ def _renumbered(known: Folder, connection: Connection, reading: Reading) -> Fold
 class FolderSession:
     """One folder, open on one connection. ``record`` is what ``open_folder`` gave."""
 
-    def __init__(self, connection: Connection, reading: Reading, record: Folder) -> None:
+    def __init__(self, connection: Connection, reading: FolderStatus, record: Folder) -> None:
         self._connection, self._reading, self._record = connection, reading, record
         self._house, self._trials = reading.house, reading.trials
-        self._courtesy = Courtesy(connection, reading.account)
+        self._courtesy = AfterActions(connection, reading.account)
         self._fetcher = Fetcher(connection, reading, record, self._see_to)
         self._high = record.start_uid
         self._count_at = 0.0

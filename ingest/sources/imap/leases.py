@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ingest import log
 from ingest.sources.imap.state import LeaseMemory
-from ingest.sources.imap.timing import Pace
+from ingest.sources.imap.timing import Timing
 
 _log = log.get("imap")
 
@@ -15,7 +15,7 @@ _log = log.get("imap")
 class Leases:
     """The leases of this process."""
 
-    def __init__(self, memory: LeaseMemory, clock: Callable[[], float], pace: Pace) -> None:
+    def __init__(self, memory: LeaseMemory, clock: Callable[[], float], pace: Timing) -> None:
         self._memory, self._clock, self._pace = memory, clock, pace
         self._holder = secrets.token_hex(8)
         self._until: dict[str, float] = {}

@@ -7,36 +7,36 @@ from ingest.config.imap_accounts import ImapAccount
 from ingest.model.imap_folder import Folder
 from ingest.sources import Receive
 from ingest.sources.imap.budget import Budget
-from ingest.sources.imap.fetch_retries import Trials
-from ingest.sources.imap.state import Memory
-from ingest.sources.imap.timing import Pace
+from ingest.sources.imap.fetch_retries import FetchRetries
+from ingest.sources.imap.state import ImapState
+from ingest.sources.imap.timing import Timing
 
 Refusal = Callable[[], Awaitable[str | None]]
 """Why no mail can be taken now; ``None`` when it can. Raises ``StoreUnavailable``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class House:
+class ReaderContext:
     """What all folders share."""
 
     receive: Receive
     refusal: Refusal
-    memory: Memory
+    memory: ImapState
     clock: Callable[[], float]
-    pace: Pace
+    pace: Timing
     max_message_bytes: int
     budget: Budget
 
 
 @dataclass(slots=True, kw_only=True)
-class Reading:
+class FolderStatus:
     """One folder of one account, read over one connection after the other."""
 
-    house: House
+    house: ReaderContext
     account: ImapAccount
     name: str
     """The folder's name, as people write it."""
-    trials: Trials
+    trials: FetchRetries
     record: Folder | None = None
     """What is remembered of the folder; ``None`` until it was opened."""
     stored: int = 0

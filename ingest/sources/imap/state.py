@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from ingest.model.imap_folder import Folder, SavedToken, Taken
+from ingest.model.imap_folder import Folder, SavedToken, StoredUids
 
 
 class TokenMemory(Protocol):
@@ -17,7 +17,7 @@ class FolderMemory(Protocol):
 
     async def folder(self, source: str) -> Folder | None: ...
     async def save_folder(self, folder: Folder) -> None: ...
-    async def taken(self, source: str, uid_validity: int) -> Taken: ...
+    async def taken(self, source: str, uid_validity: int) -> StoredUids: ...
 
 
 class LeaseMemory(Protocol):
@@ -29,5 +29,5 @@ class LeaseMemory(Protocol):
     async def release_all_leases(self) -> None: ...
 
 
-class Memory(TokenMemory, FolderMemory, LeaseMemory, Protocol):
+class ImapState(TokenMemory, FolderMemory, LeaseMemory, Protocol):
     """All of it."""

@@ -12,11 +12,11 @@ from ingest import log, metrics
 from ingest.config.imap_accounts import ImapAccount
 from ingest.sources.imap.auth.credentials import Credential
 from ingest.sources.imap.auth.login import LoginRefused, log_in
-from ingest.sources.imap.diagnosis import Kind, Trouble, diagnose
+from ingest.sources.imap.diagnosis import Failure, Kind, diagnose
 from ingest.sources.imap.folder import FolderSession, open_folder
 from ingest.sources.imap.leases import Leases
 from ingest.sources.imap.protocol.client import Connection
-from ingest.sources.imap.reading import LeaseLost, Reading
+from ingest.sources.imap.reading import FolderStatus, LeaseLost
 
 REMIND_EVERY = 3_600.0
 """Seconds after which a trouble that lasts is logged again."""
@@ -63,15 +63,15 @@ async def connect(account: ImapAccount, credential: Credential, *, patience: flo
     return connection
 
 
-class Keeper:
+class FolderSupervisor:
     """Keeps the folder of ``reading`` read, while this process holds its lease."""
 
-    def __init__(self, reading: Reading, credential: Credential, leases: Leases) -> None:
+    def __init__(self, reading: FolderStatus, credential: Credential, leases: Leases) -> None:
         self._reading, self._credential, self._leases = reading, credential, leases
         self._house, self._account = reading.house, reading.account
         self._pace = reading.house.pace
         self._backoff = wait_random_exponential(multiplier=self._pace.retry_first, max=self._pace.retry_cap)
-        self._trouble = Trouble(Kind.PASSING, "")
+        self._trouble = Failure(Kind.PASSING, "")
         self._told_at = float("-inf")
         self._refusals = 0
         self._tried = ""

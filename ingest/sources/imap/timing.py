@@ -6,7 +6,7 @@ MiB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class Timing:
     """The usual figures; tests run faster."""
 
     patience: float = 60.0

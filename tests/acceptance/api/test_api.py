@@ -11,7 +11,7 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
-from ingest.api import Draft, TicketApi, Unavailable, imprint
+from ingest.api import Draft, TicketApiClient, Unavailable, post_fingerprint
 from ingest.api.client import MAX_CONVERSATION
 from ingest.config.settings import ConfigError, Settings
 from ingest.model.outcome import Deferred, Delivered, Failed, Outcome
@@ -44,8 +44,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def api(sandbox: Sandbox, clock: Clock) -> AsyncIterator[TicketApi]:
-    async with TicketApi(settings(sandbox), clock) as opened:
+async def api(sandbox: Sandbox, clock: Clock) -> AsyncIterator[TicketApiClient]:
+    async with TicketApiClient(settings(sandbox), clock) as opened:
         yield opened
 
 
@@ -86,7 +86,7 @@ async def nobody_owns(_ids: Sequence[str]) -> Collection[str]:
 # Posting
 
 
-async def test_a_draft_becomes_one_message_and_the_answers_ids_are_told(sandbox: Sandbox, api: TicketApi) -> None:
+async def test_a_draft_becomes_one_message_and_the_answers_ids_are_told(sandbox: Sandbox, api: TicketApiClient) -> None:
     outcome = await api.post_message(draft(sandbox), idempotency_key="Q1")
     (post,) = sandbox.desk.posts
     assert outcome == Delivered(
@@ -98,7 +98,7 @@ async def test_a_draft_becomes_one_message_and_the_answers_ids_are_told(sandbox:
     assert (post["content"], post["ticketId"], post["idempotencyKey"]) == ("It works now.", TAI_42, "Q1")
 
 
-async def test_a_private_draft_becomes_a_private_note(sandbox: Sandbox, api: TicketApi) -> None:
+async def test_a_private_draft_becomes_a_private_note(sandbox: Sandbox, api: TicketApiClient) -> None:
     outcome = await api.post_message(draft(sandbox, private=True), idempotency_key="Q1")
     assert isinstance(outcome, Delivered)
     assert sandbox.desk.messages[outcome.ticket_message_id]["private"] is True
@@ -128,7 +128,7 @@ async def test_each_fault_ends_in_its_outcome_and_is_not_repeated_at_hand(
     sandbox: Sandbox, fault: dict[str, Any], expected: str, posted: int
 ) -> None:
     await order(sandbox, {"method": "POST", **fault})
-    async with TicketApi(settings(sandbox, api_timeout=0.5)) as api:
+    async with TicketApiClient(settings(sandbox, api_timeout=0.5)) as api:
         outcome = await api.post_message(draft(sandbox), idempotency_key="Q1")
     assert kind(outcome) == expected
     assert len(sandbox.desk.posts) == posted
@@ -136,7 +136,7 @@ async def test_each_fault_ends_in_its_outcome_and_is_not_repeated_at_hand(
 
 @pytest.mark.parametrize("wrong", [{"author_id": "nobody"}, {"ticket_id": "no-such-ticket"}])
 async def test_what_the_api_itself_refuses_fails_with_its_words(
-    sandbox: Sandbox, api: TicketApi, wrong: dict[str, str]
+    sandbox: Sandbox, api: TicketApiClient, wrong: dict[str, str]
 ) -> None:
     outcome = await api.post_message(draft(sandbox, **wrong), idempotency_key="Q1")
     assert isinstance(outcome, Failed)
@@ -145,11 +145,11 @@ async def test_what_the_api_itself_refuses_fails_with_its_words(
 
 async def test_undocumented_fields_are_refused_by_a_strict_api_and_honoured_by_a_lenient_one(sandbox: Sandbox) -> None:
     with_ids = draft(sandbox, email_message_id="reply-1@customer.example", email_in_reply_to="tai-42-1@x.example")
-    async with TicketApi(settings(sandbox, send_undocumented=True)) as api:
+    async with TicketApiClient(settings(sandbox, send_undocumented=True)) as api:
         assert isinstance(await api.post_message(with_ids, idempotency_key="Q1"), Failed)
     async with (
         Sandbox(data=DATA, lenient=True) as lenient,
-        TicketApi(settings(lenient, send_undocumented=True)) as api,
+        TicketApiClient(settings(lenient, send_undocumented=True)) as api,
     ):
         outcome = await api.post_message(with_ids, idempotency_key="Q1")
     assert isinstance(outcome, Delivered)
@@ -158,14 +158,14 @@ async def test_undocumented_fields_are_refused_by_a_strict_api_and_honoured_by_a
 
 async def test_a_short_wait_that_the_api_asks_for_is_waited_at_hand(sandbox: Sandbox) -> None:
     await order(sandbox, {"method": "POST", "status": 429, "retry_after": "0", "times": 2})
-    async with TicketApi(settings(sandbox)) as api:
+    async with TicketApiClient(settings(sandbox)) as api:
         outcome = await api.post_message(draft(sandbox), idempotency_key="Q1")
     assert isinstance(outcome, Delivered)
     assert len(sandbox.desk.posts) == 1
 
 
 async def test_a_long_wait_holds_back_all_requests_until_it_is_over(
-    sandbox: Sandbox, api: TicketApi, clock: Clock
+    sandbox: Sandbox, api: TicketApiClient, clock: Clock
 ) -> None:
     await order(sandbox, {"method": "POST", "status": 429, "retry_after": "30"})
     await api.post_message(draft(sandbox), idempotency_key="Q1")
@@ -184,7 +184,7 @@ async def test_an_api_that_is_down_is_tried_three_times_and_certainly_has_nothin
     labels = {"method": "POST", "status": "ClientConnectorError"}
     before = REGISTRY.get_sample_value("ingest_api_requests_total", labels) or 0
     unreachable = settings(sandbox, api_url="http://127.0.0.1:1/api")
-    async with TicketApi(unreachable) as api:
+    async with TicketApiClient(unreachable) as api:
         outcome = await api.post_message(draft(sandbox), idempotency_key="Q1")
     assert kind(outcome) == "deferred"
     assert REGISTRY.get_sample_value("ingest_api_requests_total", labels) == before + 3
@@ -192,13 +192,13 @@ async def test_an_api_that_is_down_is_tried_three_times_and_certainly_has_nothin
 
 async def test_two_hundred_messages_at_once_are_each_posted_once(sandbox: Sandbox) -> None:
     drafts = [draft(sandbox, f"Message {number}") for number in range(200)]
-    async with TicketApi(settings(sandbox, deliveries=32)) as api:
+    async with TicketApiClient(settings(sandbox, deliveries=32)) as api:
         outcomes = await asyncio.gather(*(api.post_message(each, idempotency_key=each.content) for each in drafts))
     assert {kind(outcome) for outcome in outcomes} == {"delivered"}
     assert sorted(post["content"] for post in sandbox.desk.posts) == sorted(each.content for each in drafts)
 
 
-async def test_a_message_that_is_cancelled_in_mid_post_says_so(sandbox: Sandbox, api: TicketApi) -> None:
+async def test_a_message_that_is_cancelled_in_mid_post_says_so(sandbox: Sandbox, api: TicketApiClient) -> None:
     await order(sandbox, {"method": "POST", "delay": 30, "effect": True})
     posting = asyncio.create_task(api.post_message(draft(sandbox), idempotency_key="Q1"))
     async with asyncio.timeout(10):
@@ -210,7 +210,7 @@ async def test_a_message_that_is_cancelled_in_mid_post_says_so(sandbox: Sandbox,
 
 
 async def test_a_ticket_merged_a_moment_ago_defers_its_message_instead_of_failing_it(
-    sandbox: Sandbox, api: TicketApi
+    sandbox: Sandbox, api: TicketApiClient
 ) -> None:
     found = await api.find_ticket("TAI-43")
     assert found is not None
@@ -229,7 +229,7 @@ async def test_a_wrong_token_stops_everything_and_a_probe_that_succeeds_starts_i
     sandbox: Sandbox, clock: Clock
 ) -> None:
     await order(sandbox, {"status": 401, "times": 2})
-    async with TicketApi(settings(sandbox), clock) as api:
+    async with TicketApiClient(settings(sandbox), clock) as api:
         assert kind(await api.post_message(draft(sandbox), idempotency_key="Q1")) == "deferred"
         assert api.stopped
         with pytest.raises(Unavailable, match="sending is stopped"):
@@ -243,14 +243,16 @@ async def test_a_wrong_token_stops_everything_and_a_probe_that_succeeds_starts_i
 
 
 async def test_a_token_that_the_api_does_not_know_is_not_tried_for_each_message(sandbox: Sandbox) -> None:
-    async with TicketApi(settings(sandbox, api_token="not the token")) as api:
+    async with TicketApiClient(settings(sandbox, api_token="not the token")) as api:
         outcomes = [await api.post_message(draft(sandbox), idempotency_key=f"Q{number}") for number in range(20)]
     assert {kind(outcome) for outcome in outcomes} == {"deferred"}
     assert sandbox.desk.posts == []
     assert all("401" in outcome.reason for outcome in outcomes if isinstance(outcome, Deferred))
 
 
-async def test_a_403_for_one_ticket_lets_the_other_tickets_messages_through(sandbox: Sandbox, api: TicketApi) -> None:
+async def test_a_403_for_one_ticket_lets_the_other_tickets_messages_through(
+    sandbox: Sandbox, api: TicketApiClient
+) -> None:
     other = sandbox.desk.ticket("TAI-43")["id"]
     await order(sandbox, {"method": "POST", "status": 403})
     assert kind(await api.post_message(draft(sandbox), idempotency_key="Q1")) == "deferred"
@@ -262,7 +264,7 @@ async def test_a_403_for_one_ticket_lets_the_other_tickets_messages_through(sand
 
 async def test_a_token_that_no_header_can_carry_is_a_configuration_error(sandbox: Sandbox) -> None:
     with pytest.raises(ConfigError, match="copy it again"):
-        TicketApi(settings(sandbox, api_token="tökén"))
+        TicketApiClient(settings(sandbox, api_token="tökén"))
 
 
 # Looking again after doubt
@@ -270,7 +272,7 @@ async def test_a_token_that_no_header_can_carry_is_a_configuration_error(sandbox
 
 @pytest.mark.parametrize("fault", [{"cut": True, "effect": True}, {"status": 500, "effect": True}])
 async def test_a_post_whose_answer_was_lost_is_found_again(
-    sandbox: Sandbox, api: TicketApi, fault: dict[str, Any]
+    sandbox: Sandbox, api: TicketApiClient, fault: dict[str, Any]
 ) -> None:
     await order(sandbox, {"method": "POST", **fault})
     await api.post_message(draft(sandbox), idempotency_key="Q1")
@@ -282,39 +284,41 @@ async def test_a_post_whose_answer_was_lost_is_found_again(
 
 @pytest.mark.parametrize("status", [404, 410, 403])
 async def test_a_look_that_is_refused_does_not_say_that_the_post_never_arrived(
-    sandbox: Sandbox, api: TicketApi, status: int
+    sandbox: Sandbox, api: TicketApiClient, status: int
 ) -> None:
     await order(sandbox, {"method": "GET", "path": "/api/ticket-messages", "status": status})
     with pytest.raises(Unavailable):
         await api.find_posted(draft(sandbox), since=0.0, owned=nobody_owns)
 
 
-async def test_a_post_that_never_arrived_is_not_found(sandbox: Sandbox, api: TicketApi) -> None:
+async def test_a_post_that_never_arrived_is_not_found(sandbox: Sandbox, api: TicketApiClient) -> None:
     await order(sandbox, {"method": "POST", "cut": True})
     await api.post_message(draft(sandbox), idempotency_key="Q1")
     assert await api.find_posted(draft(sandbox), since=0.0, owned=nobody_owns) is None
 
 
-async def test_white_space_that_the_api_changed_does_not_hide_a_post(sandbox: Sandbox, api: TicketApi) -> None:
+async def test_white_space_that_the_api_changed_does_not_hide_a_post(sandbox: Sandbox, api: TicketApiClient) -> None:
     await api.post_message(draft(sandbox, "It works\nnow. "), idempotency_key="Q1")
     assert await api.find_posted(draft(sandbox, "It  works\r\nnow."), since=0.0, owned=nobody_owns) is not None
 
 
-async def test_a_post_is_found_by_what_was_to_be_posted_then(sandbox: Sandbox, api: TicketApi) -> None:
+async def test_a_post_is_found_by_what_was_to_be_posted_then(sandbox: Sandbox, api: TicketApiClient) -> None:
     then = draft(sandbox, "It works now.")
     await api.post_message(then, idempotency_key="Q1")
     now = draft(sandbox, "It works.", author_id=user_id(sandbox, "bob@customer.example"))
     assert await api.find_posted(now, since=0.0, owned=nobody_owns) is None
-    imprints = [imprint(then.author_id, "It works\nnow.")]
-    assert await api.find_posted(now, since=0.0, owned=nobody_owns, imprints=imprints) is not None
+    post_fingerprints = [post_fingerprint(then.author_id, "It works\nnow.")]
+    assert await api.find_posted(now, since=0.0, owned=nobody_owns, post_fingerprints=post_fingerprints) is not None
 
 
-async def test_a_post_is_found_by_its_imprint_though_lines_of_ours_were_added(sandbox: Sandbox, api: TicketApi) -> None:
+async def test_a_post_is_found_by_its_imprint_though_lines_of_ours_were_added(
+    sandbox: Sandbox, api: TicketApiClient
+) -> None:
     then = draft(sandbox, "See the file.", appendix="Attachments that could not be added:\n\n- `a.exe` (1 KB)")
     await api.post_message(then, idempotency_key="Q1")
     now = replace(then, content="See the file!")
-    imprints = [imprint(then.author_id, then.content)]
-    assert await api.find_posted(now, since=0.0, owned=nobody_owns, imprints=imprints) is not None
+    post_fingerprints = [post_fingerprint(then.author_id, then.content)]
+    assert await api.find_posted(now, since=0.0, owned=nobody_owns, post_fingerprints=post_fingerprints) is not None
 
 
 @pytest.mark.parametrize(
@@ -326,19 +330,19 @@ async def test_a_post_is_found_by_its_imprint_though_lines_of_ours_were_added(sa
     ],
 )
 async def test_a_message_of_other_words_author_or_ticket_is_not_ours(
-    sandbox: Sandbox, api: TicketApi, other: dict[str, str]
+    sandbox: Sandbox, api: TicketApiClient, other: dict[str, str]
 ) -> None:
     await api.post_message(draft(sandbox), idempotency_key="Q1")
     assert await api.find_posted(draft(sandbox, **other), since=0.0, owned=nobody_owns) is None
 
 
-async def test_a_message_from_long_before_our_first_attempt_is_not_ours(sandbox: Sandbox, api: TicketApi) -> None:
+async def test_a_message_from_long_before_our_first_attempt_is_not_ours(sandbox: Sandbox, api: TicketApiClient) -> None:
     await api.post_message(draft(sandbox), idempotency_key="Q1")
     assert await api.find_posted(draft(sandbox), since=FAR_FUTURE, owned=nobody_owns) is None
 
 
 async def test_of_two_messages_with_the_same_words_only_the_one_that_nobody_owns_is_ours(
-    sandbox: Sandbox, api: TicketApi
+    sandbox: Sandbox, api: TicketApiClient
 ) -> None:
     first = await api.post_message(draft(sandbox, "Thanks!"), idempotency_key="Q1")
     assert isinstance(first, Delivered)
@@ -355,7 +359,7 @@ async def test_of_two_messages_with_the_same_words_only_the_one_that_nobody_owns
 
 
 async def test_an_api_that_may_not_be_listed_is_not_asked(sandbox: Sandbox) -> None:
-    async with TicketApi(settings(sandbox, api_can_list=False)) as api:
+    async with TicketApiClient(settings(sandbox, api_can_list=False)) as api:
         await api.post_message(draft(sandbox), idempotency_key="Q1")
         before = await requests_at(sandbox)
         assert await api.find_posted(draft(sandbox), since=0.0, owned=nobody_owns) is None
@@ -364,7 +368,7 @@ async def test_an_api_that_may_not_be_listed_is_not_asked(sandbox: Sandbox) -> N
 
 @pytest.mark.parametrize("status", [400, 403])
 async def test_a_list_that_is_refused_is_not_taken_for_an_empty_one(
-    sandbox: Sandbox, api: TicketApi, status: int
+    sandbox: Sandbox, api: TicketApiClient, status: int
 ) -> None:
     await order(sandbox, {"method": "GET", "status": status})
     with pytest.raises(Unavailable):
@@ -375,14 +379,14 @@ async def test_a_list_that_is_refused_is_not_taken_for_an_empty_one(
 
 
 @pytest.mark.parametrize("identifier", [TAI_42, "TAI-42", TAI_42[-8:]])
-async def test_a_ticket_is_found_by_id_code_and_short_id(api: TicketApi, identifier: str) -> None:
+async def test_a_ticket_is_found_by_id_code_and_short_id(api: TicketApiClient, identifier: str) -> None:
     ticket = await api.find_ticket(identifier)
     assert ticket is not None
     assert (ticket.id, ticket.code, ticket.title) == (TAI_42, "TAI-42", "Lost Password")
 
 
 async def test_an_api_that_knows_tickets_by_id_only_is_asked_for_the_codes_summary(
-    sandbox: Sandbox, api: TicketApi
+    sandbox: Sandbox, api: TicketApiClient
 ) -> None:
     await order(sandbox, {"path": "/api/tickets/TAI-42", "status": 404})
     ticket = await api.find_ticket("TAI-42")
@@ -391,7 +395,7 @@ async def test_an_api_that_knows_tickets_by_id_only_is_asked_for_the_codes_summa
 
 
 @pytest.mark.parametrize("identifier", ["TAI-999", "nosuchticket"])
-async def test_an_unknown_ticket_is_none(api: TicketApi, identifier: str) -> None:
+async def test_an_unknown_ticket_is_none(api: TicketApiClient, identifier: str) -> None:
     assert await api.find_ticket(identifier) is None
 
 
@@ -400,19 +404,19 @@ async def test_an_unknown_ticket_is_none(api: TicketApi, identifier: str) -> Non
     ["", "../users", "TAI-42/../..", "a?b=c", "a#b", "a b", "%2e%2e", "..", "TAI-42\r\nX: y", "x" * 65, "тай-42", "-1"],
 )
 async def test_an_identifier_of_no_possible_form_is_not_even_asked_for(
-    sandbox: Sandbox, api: TicketApi, identifier: str
+    sandbox: Sandbox, api: TicketApiClient, identifier: str
 ) -> None:
     assert await api.find_ticket(identifier) is None
     assert await requests_at(sandbox) == 0
 
 
-async def test_a_merged_ticket_is_followed_to_the_one_that_took_it_in(api: TicketApi) -> None:
+async def test_a_merged_ticket_is_followed_to_the_one_that_took_it_in(api: TicketApiClient) -> None:
     ticket = await api.find_ticket("HELP-111")
     assert ticket is not None
     assert ticket.code == "HELP-110"
 
 
-async def test_tickets_merged_in_a_circle_have_an_end(sandbox: Sandbox, api: TicketApi) -> None:
+async def test_tickets_merged_in_a_circle_have_an_end(sandbox: Sandbox, api: TicketApiClient) -> None:
     one, two = sandbox.desk.ticket("TAI-43"), sandbox.desk.ticket("TAI-44")
     one["mergedIntoId"], two["mergedIntoId"] = two["id"], one["id"]
     ticket = await api.find_ticket("TAI-43")
@@ -420,14 +424,14 @@ async def test_tickets_merged_in_a_circle_have_an_end(sandbox: Sandbox, api: Tic
     assert ticket.id in (one["id"], two["id"])
 
 
-async def test_a_ticket_merged_into_one_that_cannot_be_seen_is_itself(sandbox: Sandbox, api: TicketApi) -> None:
+async def test_a_ticket_merged_into_one_that_cannot_be_seen_is_itself(sandbox: Sandbox, api: TicketApiClient) -> None:
     sandbox.desk.ticket("TAI-43")["mergedIntoId"] = "gone"
     ticket = await api.find_ticket("TAI-43")
     assert ticket is not None
     assert ticket.code == "TAI-43"
 
 
-async def test_a_user_is_found_by_the_exact_address_among_those_that_contain_it(api: TicketApi) -> None:
+async def test_a_user_is_found_by_the_exact_address_among_those_that_contain_it(api: TicketApiClient) -> None:
     user = await api.find_user("alice@customer.example")
     assert user is not None
     assert (user.email, user.name) == ("alice@customer.example", "Alice Archer")
@@ -449,7 +453,9 @@ async def test_a_user_is_found_by_the_exact_address_among_those_that_contain_it(
         ("a@" + "b" * 300, None),
     ],
 )
-async def test_addresses_are_compared_exactly_but_for_case(api: TicketApi, written: str, found: str | None) -> None:
+async def test_addresses_are_compared_exactly_but_for_case(
+    api: TicketApiClient, written: str, found: str | None
+) -> None:
     user = await api.find_user(written)
     assert (user.email if user is not None else None) == found
 
@@ -469,19 +475,19 @@ def many_users(tmp_path: Path) -> Path:
 
 
 async def test_the_exact_spelling_is_found_even_on_the_last_page(many_users: Path) -> None:
-    async with Sandbox(data=many_users) as sandbox, TicketApi(settings(sandbox)) as api:
+    async with Sandbox(data=many_users) as sandbox, TicketApiClient(settings(sandbox)) as api:
         user = await api.find_user("kim@many.example")
     assert user is not None
     assert user.id == "exact"
 
 
 async def test_a_letter_that_only_unicode_takes_for_the_same_is_another_letter(many_users: Path) -> None:
-    async with Sandbox(data=many_users) as sandbox, TicketApi(settings(sandbox)) as api:
+    async with Sandbox(data=many_users) as sandbox, TicketApiClient(settings(sandbox)) as api:
         assert await api.find_user("kate@many.example") is None
 
 
 async def test_look_ups_are_remembered_also_those_without_a_result(
-    sandbox: Sandbox, api: TicketApi, clock: Clock
+    sandbox: Sandbox, api: TicketApiClient, clock: Clock
 ) -> None:
     async def look_up() -> None:
         await asyncio.gather(*(api.find_user("alice@customer.example") for _ in range(10)))
@@ -496,12 +502,14 @@ async def test_look_ups_are_remembered_also_those_without_a_result(
     assert await requests_at(sandbox) == 6
 
 
-async def test_a_look_up_in_doubt_is_repeated_at_hand(sandbox: Sandbox, api: TicketApi) -> None:
+async def test_a_look_up_in_doubt_is_repeated_at_hand(sandbox: Sandbox, api: TicketApiClient) -> None:
     await order(sandbox, {"status": 500}, {"cut": True})
     assert await api.find_ticket("TAI-42") is not None
 
 
-async def test_a_look_up_without_an_answer_is_unavailable_and_not_remembered(sandbox: Sandbox, api: TicketApi) -> None:
+async def test_a_look_up_without_an_answer_is_unavailable_and_not_remembered(
+    sandbox: Sandbox, api: TicketApiClient
+) -> None:
     await order(sandbox, {"status": 502, "body": "<html>", "times": 3})
     with pytest.raises(Unavailable) as unavailable:
         await api.find_ticket("TAI-42")
@@ -509,7 +517,7 @@ async def test_a_look_up_without_an_answer_is_unavailable_and_not_remembered(san
     assert await api.find_ticket("TAI-42") is not None
 
 
-async def test_all_pages_of_a_tickets_messages_are_listed(sandbox: Sandbox, api: TicketApi) -> None:
+async def test_all_pages_of_a_tickets_messages_are_listed(sandbox: Sandbox, api: TicketApiClient) -> None:
     alice = user_id(sandbox, "alice@customer.example")
     fields = {"authorId": alice, "ticketId": TAI_42, "source": "EMAIL", "private": False}
     for number in range(250):
@@ -518,13 +526,13 @@ async def test_all_pages_of_a_tickets_messages_are_listed(sandbox: Sandbox, api:
     assert listed[1:] == [str(number) for number in range(250)]
 
 
-async def test_the_messages_of_an_unknown_ticket_are_none(api: TicketApi) -> None:
+async def test_the_messages_of_an_unknown_ticket_are_none(api: TicketApiClient) -> None:
     assert [message async for message in api.list_messages("nosuchticket")] == []
 
 
 @pytest.mark.parametrize("faults", [(), ({"status": 400},)])
 async def test_tickets_are_listed_closed_ones_too_even_if_they_cannot_be_sorted(
-    sandbox: Sandbox, api: TicketApi, faults: tuple[dict[str, Any], ...]
+    sandbox: Sandbox, api: TicketApiClient, faults: tuple[dict[str, Any], ...]
 ) -> None:
     await api.post_message(draft(sandbox), idempotency_key="Q1")
     await order(sandbox, *faults)
@@ -532,7 +540,7 @@ async def test_tickets_are_listed_closed_ones_too_even_if_they_cannot_be_sorted(
     assert len(await api.list_tickets(limit=1000)) == len(sandbox.desk.tickets)
 
 
-async def test_of_a_long_conversation_the_latest_is_told(sandbox: Sandbox, api: TicketApi) -> None:
+async def test_of_a_long_conversation_the_latest_is_told(sandbox: Sandbox, api: TicketApiClient) -> None:
     for number in range(MAX_CONVERSATION + 5):
         await api.post_message(draft(sandbox, f"message {number}"), idempotency_key=f"Q{number}")
     said = [message.content for message in await api.conversation(TAI_42)]
@@ -541,14 +549,14 @@ async def test_of_a_long_conversation_the_latest_is_told(sandbox: Sandbox, api: 
 
 @pytest.mark.parametrize("status", [400, 403, 404])
 async def test_a_conversation_that_may_not_be_listed_is_done_without(
-    sandbox: Sandbox, api: TicketApi, status: int
+    sandbox: Sandbox, api: TicketApiClient, status: int
 ) -> None:
     await order(sandbox, {"method": "GET", "status": status})
     assert await api.conversation(TAI_42) == ()
     assert await api.conversation(TAI_42) != ()
 
 
-async def test_a_conversation_that_cannot_be_listed_now_is_waited_for(sandbox: Sandbox, api: TicketApi) -> None:
+async def test_a_conversation_that_cannot_be_listed_now_is_waited_for(sandbox: Sandbox, api: TicketApiClient) -> None:
     await order(sandbox, *[{"method": "GET", "status": 503}] * 9)
     with pytest.raises(Unavailable):
         await api.conversation(TAI_42)

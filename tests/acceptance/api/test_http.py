@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import trustme
 
-from ingest.api import Draft, TicketApi, Unavailable
+from ingest.api import Draft, TicketApiClient, Unavailable
 from ingest.api.http import MAX_ANSWER
 from ingest.config.settings import Settings
 from ingest.model.outcome import Deferred, Delivered, Outcome
@@ -79,9 +79,9 @@ def response(body: bytes, *fields: str, status: str = "200 OK") -> bytes:
     return head.encode() + b"\r\n\r\n" + body
 
 
-def client(server: Server, **other: Any) -> TicketApi:
+def client(server: Server, **other: Any) -> TicketApiClient:
     given = {"api_url": server.url, "api_token": "secret", "api_timeout": 5} | other
-    return TicketApi(Settings.model_validate(given))
+    return TicketApiClient(Settings.model_validate(given))
 
 
 async def post_to(answer: Answering | bytes, **other: Any) -> Outcome:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from ingest.config.settings import SANDBOX_TOKEN
-from ingest.sandbox import Desk, Sandbox, run
+from ingest.sandbox import Sandbox, SandboxState, run
 from ingest.sandbox.state import UPLOAD_SECONDS, Refused
 
 DATA = Path(__file__).parents[3] / "fixtures" / "sandbox.json"
@@ -39,7 +39,7 @@ async def http(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
 
 def fields(**other: Any) -> dict[str, Any]:
     """A request body as the documentation has it."""
-    alice = Desk(DATA).users
+    alice = SandboxState(DATA).users
     author_id = next(user["id"] for user in alice.values() if user["email"] == "alice@customer.example")
     return {"content": "It works now.", "authorId": author_id, "ticketId": TAI_42, "source": "EMAIL"} | other
 
@@ -56,7 +56,7 @@ def assert_envelope(answer: httpx.Response, status: int, code: str) -> None:
 
 
 def test_the_start_data_is_enough_to_try_everything_out() -> None:
-    desk = Desk(DATA)
+    desk = SandboxState(DATA)
     ticket = desk.ticket("TAI-42")
     assert len(desk.tickets) >= 20
     assert ticket["id"] == TAI_42
@@ -66,7 +66,7 @@ def test_the_start_data_is_enough_to_try_everything_out() -> None:
 
 
 def test_no_two_outbound_messages_of_the_start_data_share_an_id() -> None:
-    ids = [message["emailMessageId"] for message in Desk(DATA).messages.values() if message["emailMessageId"]]
+    ids = [message["emailMessageId"] for message in SandboxState(DATA).messages.values() if message["emailMessageId"]]
     assert len(ids) == len(set(ids))
 
 
@@ -277,7 +277,7 @@ async def test_an_upload_address_takes_octets_once_and_no_token_and_wants_their_
 
 def test_an_upload_address_grows_old() -> None:
     now = 1_800_000_000.0
-    desk = Desk(DATA, clock=lambda: now)
+    desk = SandboxState(DATA, clock=lambda: now)
     made = desk.create_attachment({"ticketId": TAI_42, "mimeType": "text/plain", "filename": "a.txt"}, "http://x")
     now += UPLOAD_SECONDS + 1
     with pytest.raises(Refused, match="expired"):
@@ -422,7 +422,7 @@ async def test_what_was_answered_is_still_known_after_kill_9(tmp_path: Path) -> 
                     await asyncio.sleep(0)
             running.kill()
             await posting
-    desk = Desk(DATA, journal)
+    desk = SandboxState(DATA, journal)
     assert set(answered) <= desk.messages.keys()
     assert [post["id"] for post in desk.posts[:10]] == [message["id"] for message in desk.messages_of(TAI_42)[1:11]]
     desk.close()
@@ -437,7 +437,7 @@ async def test_attachments_survive_a_restart(tmp_path: Path) -> None:
     ):
         made = (await http.post("api/tickets/attachments", json=wanted)).json()
         await put(made["uploadUrl"], b"octets", "text/plain")
-    desk = Desk(DATA, journal)
+    desk = SandboxState(DATA, journal)
     assert desk.uploads == {made["id"]: b"octets"}
     assert desk.attachments[made["id"]]["status"] == "completed"
     desk.close()
@@ -446,28 +446,28 @@ async def test_attachments_survive_a_restart(tmp_path: Path) -> None:
 def test_a_line_of_the_journal_that_a_kill_cut_short_is_dropped_and_written_over(tmp_path: Path) -> None:
     journal = tmp_path / "sandbox.jsonl"
     given = fields(private=False)
-    first = Desk(DATA, journal)
+    first = SandboxState(DATA, journal)
     first.post_message(given, "Q1")
     first.close()
     with journal.open("ab") as cut_short:
         cut_short.write(b'{"event": "message", "fact": {"mess')
-    second = Desk(DATA, journal)
+    second = SandboxState(DATA, journal)
     second.post_message(given, "Q2")
     second.close()
-    third = Desk(DATA, journal)
+    third = SandboxState(DATA, journal)
     assert [post["idempotencyKey"] for post in third.posts] == ["Q1", "Q2"]
     third.close()
 
 
 def test_a_journal_about_tickets_that_are_no_more_does_not_keep_the_sandbox_from_starting(tmp_path: Path) -> None:
     journal, data = tmp_path / "sandbox.jsonl", tmp_path / "data.json"
-    desk = Desk(DATA, journal)
+    desk = SandboxState(DATA, journal)
     desk.post_message(fields(private=False), "Q1")
     desk.close()
     start = json.loads(DATA.read_text("utf-8"))
     start |= {name: [item for item in start[name] if TAI_42 not in item.values()] for name in ("tickets", "messages")}
     data.write_text(json.dumps(start), "utf-8")
-    desk = Desk(data, journal)
+    desk = SandboxState(data, journal)
     assert desk.posts == []
     desk.close()
 

@@ -113,7 +113,7 @@ async def test_discarding_a_message_lets_those_behind_it_go_on(store: Store) -> 
     await identify(store, second, ticket_id="T1")
     later = Deferred(reason="503")
     await store.settle(first.queue_id, first.lease_token, later, now=NOW, next_attempt_at=NOW + 10**6)
-    await store.settle(second.queue_id, second.lease_token, Deferred(reason="order", behind="Q1"), now=NOW)
+    await store.settle(second.queue_id, second.lease_token, Deferred(reason="order", blocked_by="Q1"), now=NOW)
     await store.discard("Q1", by="olga", reason="spam", now=NOW + 1)
     assert (await claim_one(store, now=NOW + 1)).queue_id == "Q2"
 

@@ -199,7 +199,7 @@ async def test_what_was_found_out_is_kept_with_the_message(store: Store) -> None
         sender="alice@customer.example",
         evidence=(seen,),
     )
-    assert (standing.lease_held, standing.duplicate_of, standing.behind) == (True, None, None)
+    assert (standing.lease_held, standing.duplicate_of, standing.blocked_by) == (True, None, None)
     row = await record(store, "Q1")
     assert (row.message_id, row.ticket_id, row.subject) == ("m@x", "T1", "Re: [TAI-42] Printer")
     assert (row.sender, '"subject-tag"' in row.evidence) == ("alice@customer.example", True)
@@ -207,11 +207,11 @@ async def test_what_was_found_out_is_kept_with_the_message(store: Store) -> None
 
 async def test_what_a_message_was_to_be_posted_as_is_remembered_once_for_each_difference(store: Store) -> None:
     await receive(store)
-    assert (await identify(store, await claim_one(store))).imprints == ()
-    for attempt, imprint in enumerate(["U1 aa", "U1 aa", "U 2 bb", "U1 aa"], start=1):
+    assert (await identify(store, await claim_one(store))).post_fingerprints == ()
+    for attempt, post_fingerprint in enumerate(["U1 aa", "U1 aa", "U 2 bb", "U1 aa"], start=1):
         queued = await claim_one(store, now=START + 1000 + attempt * LEASE)
-        standing = await identify(store, queued, imprint=imprint)
-    assert sorted(standing.imprints) == ["U 2 bb", "U1 aa"]
+        standing = await identify(store, queued, post_fingerprint=post_fingerprint)
+    assert sorted(standing.post_fingerprints) == ["U 2 bb", "U1 aa"]
 
 
 async def test_identifying_without_the_lease_writes_nothing(store: Store) -> None:
@@ -269,16 +269,16 @@ async def test_a_discarded_message_does_not_make_others_duplicates_but_any_other
 async def test_a_younger_message_of_a_ticket_is_behind_the_older_one(store: Store) -> None:
     await receive_all(store, 1, 2, 3)
     first, second, third = await claim(store)
-    assert (await identify(store, first, ticket_id="T1")).behind is None
-    assert (await identify(store, second, ticket_id="T2")).behind is None
-    assert (await identify(store, third, ticket_id="T1")).behind == "Q1"
+    assert (await identify(store, first, ticket_id="T1")).blocked_by is None
+    assert (await identify(store, second, ticket_id="T2")).blocked_by is None
+    assert (await identify(store, third, ticket_id="T1")).blocked_by == "Q1"
 
 
 async def test_messages_without_a_ticket_are_behind_nobody(store: Store) -> None:
     await receive_all(store, 1, 2)
     first, second = await claim(store)
     await identify(store, first)
-    assert (await identify(store, second)).behind is None
+    assert (await identify(store, second)).blocked_by is None
 
 
 async def test_a_message_behind_another_resumes_as_soon_as_that_one_is_done(store: Store) -> None:
@@ -286,7 +286,7 @@ async def test_a_message_behind_another_resumes_as_soon_as_that_one_is_done(stor
     first, second = await claim(store)
     await identify(store, first, ticket_id="T1")
     await identify(store, second, ticket_id="T1")
-    await settle(store, second.queue_id, second.lease_token, Deferred(reason="order", behind="Q1"))
+    await settle(store, second.queue_id, second.lease_token, Deferred(reason="order", blocked_by="Q1"))
     assert not await claim(store, now=NOW + 1)
     await settle(store, first.queue_id, first.lease_token, DELIVERED, now=NOW + 2)
     assert await store.next_due(now=NOW + 2) == NOW + 2
@@ -299,7 +299,7 @@ async def test_a_message_is_not_put_behind_one_that_is_done_by_now(store: Store)
     await identify(store, first, ticket_id="T1")
     await identify(store, second, ticket_id="T1")
     await settle(store, first.queue_id, first.lease_token, DELIVERED)
-    await settle(store, second.queue_id, second.lease_token, Deferred(reason="order", behind="Q1"))
+    await settle(store, second.queue_id, second.lease_token, Deferred(reason="order", blocked_by="Q1"))
     assert (await claim_one(store, now=NOW)).queue_id == "Q2"
 
 
@@ -335,7 +335,7 @@ async def test_a_message_is_not_forgotten_when_the_one_before_it_turns_out_to_be
     first, second = await claim(store)
     await identify(store, first, ticket_id="T1")
     await identify(store, second, ticket_id="T1")
-    await settle(store, second.queue_id, second.lease_token, Deferred(reason="order", behind="Q1"))
+    await settle(store, second.queue_id, second.lease_token, Deferred(reason="order", blocked_by="Q1"))
     await identify(store, first, ticket_id="T2")
     await store.extend(first.queue_id, first.lease_token, until=NOW + 10 * LEASE)
     assert (await claim_one(store, now=NOW + LOOK_AGAIN)).queue_id == "Q2"

@@ -11,7 +11,7 @@ from tests.support.store import START, claim_one, receive
 NOW = START + 1000
 POSTED = Delivered(ticket_id="T1", ticket_message_id="M1", email_message_id="m1@api.example")
 LOGO = {"sha256": "a" * 64, "sender": "alice@customer.example"}
-LACKING = Deferred(reason="the upload address answered 503", lacking=True)
+LACKING = Deferred(reason="the upload address answered 503", optional_step_failed=True)
 DOWN = Deferred(reason="no answer from the API")
 
 
@@ -59,14 +59,14 @@ async def test_a_picture_counts_as_shown_when_its_message_is_on_the_ticket(
 async def test_a_message_knows_since_when_it_lacks_no_more_than_it_can_do_without(store: Store) -> None:
     await receive(store)
     await settle(store, DOWN, now=NOW)
-    assert (await claim_one(store, now=NOW)).lacking_since is None
+    assert (await claim_one(store, now=NOW)).optional_failing_since is None
     await store.release_leases()
     await settle(store, LACKING, now=NOW + 10)
     await settle(store, LACKING, now=NOW + 20)
-    assert (await claim_one(store, now=NOW + 30)).lacking_since == NOW + 10
+    assert (await claim_one(store, now=NOW + 30)).optional_failing_since == NOW + 10
     await store.release_leases()
     await settle(store, DOWN, now=NOW + 40)
-    assert (await claim_one(store, now=NOW + 50)).lacking_since is None
+    assert (await claim_one(store, now=NOW + 50)).optional_failing_since is None
 
 
 async def test_a_message_that_was_posted_is_not_forgotten_for_what_failed_after_it(store: Store) -> None:

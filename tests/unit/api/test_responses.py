@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ingest.api import responses
 from ingest.api.records import Draft
-from ingest.api.responses import Answer, Meaning
+from ingest.api.responses import ApiResponse, ResponseClass
 from ingest.model.outcome import Deferred, Delivered, Failed
 
 DRAFT = Draft(ticket_id="T1", author_id="U1", content="It works now.")
@@ -113,18 +113,18 @@ def test_every_exception_of_the_http_libraries_has_its_place_in_the_table(module
 
 @pytest.mark.parametrize("kind", sorted(SENT_NOTHING, key=str))
 def test_an_exception_from_before_the_request_was_sent_had_no_effect(kind: type[Exception]) -> None:
-    assert responses.of_error(blank(kind)) is Meaning.UNREACHED
+    assert responses.of_error(blank(kind)) is ResponseClass.UNREACHED
 
 
 @pytest.mark.parametrize("kind", [*sorted(MAY_HAVE_ARRIVED, key=str), *OTHERS])
 def test_any_other_exception_leaves_the_request_in_doubt(kind: type[Exception]) -> None:
-    assert responses.of_error(blank(kind)) is Meaning.IN_DOUBT
+    assert responses.of_error(blank(kind)) is ResponseClass.IN_DOUBT
 
 
 def test_a_lost_connection_that_the_transport_calls_a_connect_timeout_is_in_doubt() -> None:
     misnamed = httpx.ConnectTimeout("Server disconnected")
     misnamed.__cause__ = aiohttp.ServerDisconnectedError()
-    assert responses.of_error(misnamed) is Meaning.IN_DOUBT
+    assert responses.of_error(misnamed) is ResponseClass.IN_DOUBT
     assert "ServerDisconnectedError" in responses.judge_error(misnamed).reason
 
 
@@ -238,5 +238,5 @@ def kind(outcome: Delivered | Deferred | Failed) -> str:
 
 
 def outcome_of(status: int, body: Any) -> Delivered | Deferred | Failed:
-    answer: Answer = responses.judge_response(status, {}, body, NOW)
+    answer: ApiResponse = responses.judge_response(status, {}, body, NOW)
     return responses.outcome(answer, DRAFT)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest.model.envelope import ReceivedMessage
-from ingest.sources.imap import Pace
+from ingest.sources.imap import Timing
 from tests.support.dovecot import Dovecot, dovecot
 from tests.support.mailboxes import Intake, account, eventually, faster, intake, mail, numbered
 from tests.support.proxy import Proxy, proxy
@@ -220,7 +220,7 @@ async def _alarm(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_the_usual_figures_are_those_that_the_issue_asks_for() -> None:
-    pace = Pace()
+    pace = Timing()
     assert pace.alarm == 600
     assert pace.forewarning == 14 * 86_400
     assert 60 <= pace.retry_cap <= 600

@@ -13,7 +13,7 @@ import pytest
 
 from ingest.model.envelope import ReceivedMessage
 from ingest.model.outcome import State
-from ingest.sources.imap import Pace
+from ingest.sources.imap import Timing
 from tests.support.dovecot import PASSWORD, Dovecot, dovecot
 from tests.support.mailboxes import Intake, account, eventually, faster, intake, mail, numbered
 
@@ -329,7 +329,7 @@ async def test_one_worker_reads_a_mailbox_at_a_time_and_another_takes_over_when_
 
 
 def test_a_dead_worker_is_replaced_within_a_minute() -> None:
-    pace = Pace()
+    pace = Timing()
     assert pace.lease + pace.renew < 60
 
 

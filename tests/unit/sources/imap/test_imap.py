@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ingest.config.imap_accounts import ImapAccount
 from ingest.sources.imap.auth.login import LoginRefused
 from ingest.sources.imap.diagnosis import Kind, diagnose
-from ingest.sources.imap.fetch_retries import Trials
+from ingest.sources.imap.fetch_retries import FetchRetries
 from ingest.sources.imap.mail import date_of, received, reverse_path, what_is_known
 from ingest.sources.imap.protocol.client import Bye, Refused
 from ingest.sources.imap.protocol.grammar import Continuation, Data, Status, Unknown, fields, read, values
@@ -160,7 +160,7 @@ def test_a_mail_that_nobody_can_read_is_kept_by_its_headers_or_its_place() -> No
 
 
 def test_a_message_is_tried_with_growing_waits_and_then_given_up() -> None:
-    trials = Trials((0.0, 60.0))
+    trials = FetchRetries((0.0, 60.0))
     trials.suspect(5)
     assert trials.is_due(5, now=0.0)
     trials.fail(5, "NIL", now=0.0)
@@ -175,7 +175,7 @@ def test_a_message_is_tried_with_growing_waits_and_then_given_up() -> None:
 
 
 def test_a_message_that_others_took_away_is_forgotten() -> None:
-    trials = Trials((0.0,))
+    trials = FetchRetries((0.0,))
     trials.suspect(5)
     trials.suspect(6)
     trials.keep_only({6})
