@@ -13,15 +13,14 @@ Decide first, write once: everything above ``identify`` also serves ``ingest exp
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
 from ingest import attachments, compose, policy, tickets
-from ingest.api import Draft, PostedMessage, Ticket, Unavailable, User, post_fingerprint
+from ingest.api import Draft, PostedMessage, TicketApi, Unavailable, User, post_fingerprint
 from ingest.attachments import AttachmentUploader, reason_to_skip
 from ingest.model.envelope import QueuedMessage
 from ingest.model.message import ParsedMessage, Reply
@@ -65,24 +64,6 @@ class Facts(Protocol):
         evidence: tuple[Evidence, ...],
         post_fingerprint: str | None,
     ) -> Identified: ...
-
-
-class TicketApi(Protocol):
-    """What the story asks the ticket API; ``api.Unavailable`` where it does not answer now."""
-
-    async def find_user(self, email: str) -> User | None: ...
-    async def find_ticket(self, identifier: str) -> Ticket | None: ...
-    def list_messages(self, ticket_id: str) -> AsyncIterator[PostedMessage]: ...
-    async def conversation(self, ticket_id: str) -> Sequence[PostedMessage]: ...
-    async def post_message(self, draft: Draft, *, idempotency_key: str) -> Outcome: ...
-    async def find_posted(
-        self,
-        draft: Draft,
-        *,
-        since: float,
-        owned: Callable[[Sequence[str]], Awaitable[AbstractSet[str]]],
-        post_fingerprints: Sequence[str],
-    ) -> Delivered | None: ...
 
 
 class Reader(Protocol):

@@ -7,6 +7,7 @@ from ingest.api.attachments import Attachments, Refused, UploadTarget
 from ingest.api.client import Owned, TicketApiClient
 from ingest.api.records import Draft, PostedMessage, Ticket, User, post_fingerprint
 from ingest.api.responses import Unavailable
+from ingest.api.ticket_api import TicketApi
 
 __all__ = [
     "Attachments",
@@ -15,6 +16,7 @@ __all__ = [
     "PostedMessage",
     "Refused",
     "Ticket",
+    "TicketApi",
     "TicketApiClient",
     "Unavailable",
     "UploadTarget",

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-from ingest.api import PostedMessage, Ticket, TicketApiClient, User
+from ingest.api import PostedMessage, Ticket, TicketApi, TicketApiClient, User
 from ingest.app import rules
 from ingest.config.settings import Settings
 from ingest.model.envelope import Envelope, QueuedMessage
 from ingest.model.message import Reply
 from ingest.model.outcome import Evidence, Resolution
 from ingest.parse_pool import ParsePool
-from ingest.pipeline import Decision, Pipeline, Rules, TicketApi
+from ingest.pipeline import Decision, Pipeline, Rules
 from ingest.sources.replay import StoredMail, Unread, received
 from ingest.store.messages import Store
 from ingest.store.opening import SQLITE, file_of, open_store
