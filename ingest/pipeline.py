@@ -229,7 +229,7 @@ class Pipeline:
         """The reply, read once more where what was said on the ticket tells a quote from answers typed into it, and in
         the form that the operator wants. What kills its reader stays as it was read first."""
         with suppress(PoisonMessage):
-            if reply.open and (said := await self._conversation(queued, ticket_id)):
+            if reply.ambiguous and (said := await self._conversation(queued, ticket_id)):
                 own = (author_id, "")  # whose author is not told may be the sender's: people repeat themselves
                 sent = [posted.content for posted in said if posted.author_id not in own]
                 written = [posted.content for posted in said if posted.author_id in own]

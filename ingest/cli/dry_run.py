@@ -26,7 +26,7 @@ from ingest.store.opening import SQLITE, file_of, open_store
 
 NOT_ASKED = "not looked up: RAVENNA_API_TOKEN is not set"
 
-UNREADABLE = Reply(content="", elided="", confidence=0.0, how="nothing could be read")
+UNREADABLE = Reply(content="", elided="", confidence=0.0, method="nothing could be read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,7 +92,12 @@ def facts(item: Explanation) -> dict[str, Any]:
             "attachments": list(map(_attachment, message.attachments)),
             "defects": list(message.defects),
         },
-        "reply": {name: getattr(item.reply, name) for name in ("content", "elided", "confidence", "how")},
+        "reply": {
+            "content": item.reply.content,
+            "elided": item.reply.elided,
+            "confidence": item.reply.confidence,
+            "how": item.reply.method,
+        },
         "resolution": {
             "ticket_id": decision.resolution.ticket_id,
             "conflict": decision.resolution.conflict,

@@ -136,11 +136,11 @@ class Reply:
     """What was cut, in order."""
     confidence: float
     """0 to 1: the lowest confidence of any cut; 1 where nothing was cut."""
-    how: str
+    method: str
     """Which reading gave this, in a few words, such as ``html: gmail_quote`` or ``text: attribution (German)``."""
     markdown: bool = False
     """``content`` was made of HTML, and is Markdown; else it is text as it was written."""
-    open: bool = False
+    ambiguous: bool = False
     """Answers may have been typed into a quote that was cut as a whole, or a quote without any mark may have been kept:
     reading it once more beside the texts of the ticket would tell."""
     segments: tuple[Segment, ...] = ()

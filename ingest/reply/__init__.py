@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ingest.model.message import ParsedMessage, Reply
-from ingest.reply.body import bare, choose
+from ingest.reply.body import bare_text, choose_body
 from ingest.reply.recognise import attribution
 from ingest.reply.recognise.ticket_text import TicketText
-from ingest.reply.select import arrange, whole
+from ingest.reply.select import select_reply, whole
 
 _MANY_WORDS = 20
 """A mail that answers another and is this long may quote it without any mark."""
@@ -31,22 +31,22 @@ def extract(message: ParsedMessage, sent: Sequence[str] = (), written: Sequence[
     """
     try:
         known = TicketText(sent, written)
-        reply = _read(message, known, briefly=True) or _read(message, known, briefly=False)
+        reply = _read(message, known, text_only_quotes=True) or _read(message, known, text_only_quotes=False)
         assert reply is not None, "a full reading leaves nothing out"
     except Exception as error:  # a reading that fails must not cost the customer's words
         why = f"whole, {type(error).__name__} while reading it"
-        return whole(message.text, "text", why) if message.text else whole(bare(message.html or ""), "html", why)
+        return whole(message.text, "text", why) if message.text else whole(bare_text(message.html or ""), "html", why)
     return reply
 
 
-def _read(message: ParsedMessage, known: TicketText, *, briefly: bool) -> Reply | None:
-    body = choose(message, briefly=briefly)
+def _read(message: ParsedMessage, known: TicketText, *, text_only_quotes: bool) -> Reply | None:
+    body = choose_body(message, text_only_quotes=text_only_quotes)
     if not body.lines:
         kept = whole(body.text, body.source, "whole, over the limit")
-        return kept if body.text.strip() else replace(kept, how="empty")
+        return kept if body.text.strip() else replace(kept, method="empty")
     lines = [part for line in body.lines for part in attribution.part(line)]
     known.mark(lines)
-    reply = arrange(lines, message.subject, body.source)
+    reply = select_reply(lines, message.subject, body.source)
     if reply is not None and message.in_reply_to and not reply.elided and len(reply.content.split()) >= _MANY_WORDS:
-        return replace(reply, open=not known)
+        return replace(reply, ambiguous=not known)
     return reply

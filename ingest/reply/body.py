@@ -8,8 +8,8 @@ from html import unescape
 from ingest.model.message import Calendar, ParsedMessage
 from ingest.reply.html.escape import plain_markdown
 from ingest.reply.html.page import Page
-from ingest.reply.html.tree import CONTROL, Unreadable
-from ingest.reply.lines import Line, split
+from ingest.reply.html.tree import CONTROL, HtmlOverLimit
+from ingest.reply.lines import BodyLine, split_lines
 
 TEXT_LIMIT = 4_000_000
 """Characters of text that are read line by line. A longer body is kept whole."""
@@ -22,34 +22,34 @@ _TAG = re.compile(r"<[^<>]*>")
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class ChosenBody:
     """The chosen body."""
 
     text: str
     source: str
-    lines: Sequence[Line] = ()
+    lines: Sequence[BodyLine] = ()
     """Empty where the body is beyond a limit, and is kept whole."""
 
 
-def choose(message: ParsedMessage, *, briefly: bool) -> Body:
+def choose_body(message: ParsedMessage, *, text_only_quotes: bool) -> ChosenBody:
     """The body of a message, in lines; ``briefly`` gives what markup says is quoted as bare text."""
     text = message.text if message.text and not message.text.isspace() else ""
-    page = _read_page(message, text, briefly=briefly)
+    page = _read_page(message, text, text_only_quotes=text_only_quotes)
     if page is not None:
         return page
     if text:
         return _in_lines(text, "text")
     if message.calendar:
         return _in_lines("\n".join(map(_in_words, message.calendar)), "calendar")
-    return Body(message.text or "", "text")
+    return ChosenBody(message.text or "", "text")
 
 
-def _in_lines(text: str, source: str) -> Body:
+def _in_lines(text: str, source: str) -> ChosenBody:
     within = len(text) <= TEXT_LIMIT and text.count("\n") <= LINES_LIMIT
-    return Body(text, source, split(text) if within else ())
+    return ChosenBody(text, source, split_lines(text) if within else ())
 
 
-def _read_page(message: ParsedMessage, text: str, *, briefly: bool) -> Body | None:
+def _read_page(message: ParsedMessage, text: str, *, text_only_quotes: bool) -> ChosenBody | None:
     """The HTML as Markdown, where it says more than the text. Beyond a bound, the text has to do, or its bare words."""
     if not message.html or message.html.isspace():
         return None
@@ -58,15 +58,15 @@ def _read_page(message: ParsedMessage, text: str, *, briefly: bool) -> Body | No
         if text and not page.is_better_than(text):
             return None
         pictures = {attachment.content_id: attachment.filename for attachment in message.attachments}
-        lines = page.lines(pictures, briefly=briefly)
-    except Unreadable as error:
-        return None if text else _in_lines(bare(message.html), f"html, {error}")
+        lines = page.lines(pictures, text_only_quotes=text_only_quotes)
+    except HtmlOverLimit as error:
+        return None if text else _in_lines(bare_text(message.html), f"html, {error}")
     if all(line.blank for line in lines):
         return None
-    return Body("".join(line.text for line in lines), "html", lines)
+    return ChosenBody("".join(line.text for line in lines), "html", lines)
 
 
-def bare(html: str) -> str:
+def bare_text(html: str) -> str:
     """The text of HTML that is too large or too deep to be read as a tree: tags out, line breaks kept, and nothing
     left that a renderer could take for a tag."""
     text = _TAG.sub(" ", _BREAK.sub("\n", _UNSEEN.sub("", CONTROL.sub("", html))))

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from ingest.model.message import SegmentKind
+
 _QUOTE_PREFIX = re.compile(r"(?:[ \t]{0,3}\\?[>＞])+")
 _INITIALS_PREFIX = re.compile(r"[A-Z][A-Za-z]{0,2}>(?=\s|$)")
 _INVISIBLE = re.compile(r"[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -12,7 +14,7 @@ _ADDRESS_TARGET = re.compile(r"<(?:https?://|mailto:)[^<>\s]*>")
 _ESCAPE = re.compile(r"\\(?=[!-/:-@\[-`{-~])")
 
 
-class Kind(Enum):
+class MarkKind(Enum):
     """What markup or subtraction says a line is; a line without one is read by its words."""
 
     QUOTE = "quote"
@@ -25,37 +27,47 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class LineMark:
     """What a line is, from something surer than its words."""
 
-    kind: Kind
+    kind: MarkKind
     reason: str
     confidence: float
 
 
-class Line:
+class BodyLine:
     """One line of the body: its exact text with its line end, and the views of it that recognisers need, made once."""
 
-    __slots__ = ("_plain", "answered", "brief", "copied", "depth", "echo", "mark", "prefix", "text")
+    __slots__ = (
+        "_plain",
+        "depth",
+        "in_ticket_passage",
+        "mark",
+        "prefix",
+        "repeats_ticket",
+        "starts_with_ticket_text",
+        "text",
+        "text_only",
+    )
 
-    def __init__(self, text: str, mark: Mark | None = None) -> None:
+    def __init__(self, text: str, mark: LineMark | None = None) -> None:
         self.text = text
         self.mark = mark
-        self.copied = False
+        self.in_ticket_passage = False
         """It is part of a passage that repeats what this sender was sent: a quote, wherever it stands."""
-        self.echo = False
+        self.repeats_ticket = False
         """It repeats words of the ticket, maybe by chance: a quote where it stands in one."""
-        self.answered = False
+        self.starts_with_ticket_text = False
         """It begins with words of the ticket, and goes on with others."""
-        self.brief = False
+        self.text_only = False
         """Only its words were read, not its markup."""
         self.prefix, self.depth = _quote_prefix(text)
         self._plain: str | None = None
 
-    def cut(self, at: int) -> "tuple[Line, Line]":
+    def split_at(self, at: int) -> "tuple[BodyLine, BodyLine]":
         """The line in two, at this place in its text."""
-        head, tail = Line(self.text[:at], self.mark), Line(self.text[at:], self.mark)
-        head.brief = tail.brief = self.brief
+        head, tail = BodyLine(self.text[:at], self.mark), BodyLine(self.text[at:], self.mark)
+        head.text_only = tail.text_only = self.text_only
         return head, tail
 
     @property
@@ -73,19 +85,34 @@ class Line:
     @property
     def marked_quote(self) -> bool:
         """By quote marks or by markup."""
-        return self.depth > 0 or (self.mark is not None and self.mark.kind is Kind.QUOTE)
+        return self.depth > 0 or (self.mark is not None and self.mark.kind is MarkKind.QUOTE)
 
     @property
     def quoted(self) -> bool:
         """By quote marks, by markup, or because this sender was sent the words."""
-        return self.copied or self.marked_quote
+        return self.in_ticket_passage or self.marked_quote
 
 
-def split(body: str) -> list[Line]:
+@dataclass(frozen=True, slots=True)
+class ClassifiedBlock:
+    """Lines ``start`` up to and without ``stop``."""
+
+    kind: SegmentKind
+    start: int
+    stop: int
+    reason: str = ""
+    confidence: float = 1.0
+    client_quoted: bool = False
+    """A mail program quoted this, by markup or as text that the sender was sent; nobody typed the quote marks."""
+    answers_possible: bool = False
+    """It was taken for a quote as a whole, and nothing of it is known: answers may have been typed into it."""
+
+
+def split_lines(body: str) -> list[BodyLine]:
     """The lines of a body; joined, their texts are the body."""
     *ended, last = body.split("\n")
-    lines = [Line(text + "\n") for text in ended]
-    return [*lines, Line(last)] if last else lines
+    lines = [BodyLine(text + "\n") for text in ended]
+    return [*lines, BodyLine(last)] if last else lines
 
 
 def words_of(text: str) -> str:

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ingest.model.message import Reply, Segment
-from ingest.reply.blocks import Block
 from ingest.reply.classify import Classifier
-from ingest.reply.lines import Line
+from ingest.reply.lines import BodyLine, ClassifiedBlock
 from ingest.reply.recognise import trailers
 from ingest.reply.recognise.quoted_headers import is_rule
 
@@ -18,19 +17,21 @@ _SPLITS = frozenset({"gmail_quote"})
 """Quotes that end where somebody types into them: nothing new can stand inside."""
 
 
-def arrange(lines: Sequence[Line], subject: str, source: str) -> Reply | None:
+def select_reply(lines: Sequence[BodyLine], subject: str, source: str) -> Reply | None:
     """The reply that these lines hold; ``source`` says where they are from, ``text`` or ``html``. ``None`` where
     something stays of which only the words were read: read it again with its markup."""
     scanner = Classifier(lines, subject)
     blocks = _decide(lines, _with_endings(lines, list(scanner.blocks()), scanner.protected))
     empty = not any(block.kind in _KEPT and _has_substance(lines, block) for block in blocks)
-    if any(line.brief for block in blocks if empty or block.kind in _KEPT for line in lines[block.start : block.stop]):
+    if any(
+        line.text_only for block in blocks if empty or block.kind in _KEPT for line in lines[block.start : block.stop]
+    ):
         return None
     if empty:
         kept = whole("".join(line.text for line in lines), source, "whole, nothing else was left")
-        return replace(kept, open=any(block.unsearched for block in blocks))
+        return replace(kept, ambiguous=any(block.answers_possible for block in blocks))
     reply = _reply([_segment(lines, block) for block in blocks], source)
-    return replace(reply, open=_is_open(lines, blocks, reply))
+    return replace(reply, ambiguous=_is_open(lines, blocks, reply))
 
 
 def whole(body: str, source: str, why: str) -> Reply:
@@ -38,17 +39,19 @@ def whole(body: str, source: str, why: str) -> Reply:
     return _reply((Segment(text=body, kind="new", kept=True, reason=why),) if body else (), source)
 
 
-def _is_open(lines: Sequence[Line], blocks: Sequence[Block], reply: Reply) -> bool:
+def _is_open(lines: Sequence[BodyLine], blocks: Sequence[ClassifiedBlock], reply: Reply) -> bool:
     """Whether the texts of the ticket would tell more."""
-    unsearched = [block for block in blocks if block.unsearched and block.kind == "quote"]
-    if any(not lines[block.start].quoted for block in unsearched):
+    answers_possible = [block for block in blocks if block.answers_possible and block.kind == "quote"]
+    if any(not lines[block.start].quoted for block in answers_possible):
         return True
     is_short = len(reply.content.split()) <= _FEW_WORDS
-    return is_short and any(block.reason not in _SPLITS for block in unsearched)
+    return is_short and any(block.reason not in _SPLITS for block in answers_possible)
 
 
-def _with_endings(lines: Sequence[Line], blocks: Sequence[Block], protected: frozenset[int]) -> list[Block]:
-    parted: list[Block] = []
+def _with_endings(
+    lines: Sequence[BodyLine], blocks: Sequence[ClassifiedBlock], protected: frozenset[int]
+) -> list[ClassifiedBlock]:
+    parted: list[ClassifiedBlock] = []
     for at, block in enumerate(blocks):
         if block.kind != "new":
             parted.append(block)
@@ -58,23 +61,24 @@ def _with_endings(lines: Sequence[Line], blocks: Sequence[Block], protected: fro
             block.start,
             block.stop,
             protected,
-            before_quote=at + 1 < len(blocks) and (blocks[at + 1].kind == "attribution" or blocks[at + 1].cited),
+            before_quote=at + 1 < len(blocks)
+            and (blocks[at + 1].kind == "attribution" or blocks[at + 1].client_quoted),
             after_quote=at + 1 == len(blocks) and at > 0 and blocks[at - 1].kind == "quote",
         )
         parted += trailers.trim(stretch)
     return parted
 
 
-def _has_substance(lines: Sequence[Line], block: Block) -> bool:
+def _has_substance(lines: Sequence[BodyLine], block: ClassifiedBlock) -> bool:
     return any(not line.blank and not is_rule(line.text) for line in lines[block.start : block.stop])
 
 
-def _decide(lines: Sequence[Line], blocks: Sequence[Block]) -> list[Block]:
+def _decide(lines: Sequence[BodyLine], blocks: Sequence[ClassifiedBlock]) -> list[ClassifiedBlock]:
     """Each quote is cut, unless something new below answers it."""
     written = [at for at, block in enumerate(blocks) if block.kind == "new" and _has_substance(lines, block)]
     first, last = (written[0], written[-1]) if written else (len(blocks), -1)
     quotes = [at for at, block in enumerate(blocks) if block.kind == "quote"]
-    decided: list[Block] = []
+    decided: list[ClassifiedBlock] = []
     for at, block in enumerate(blocks):
         if block.kind != "quote":
             decided.append(block)
@@ -87,11 +91,11 @@ def _decide(lines: Sequence[Line], blocks: Sequence[Block]) -> list[Block]:
     return decided
 
 
-def _trailing(lines: Sequence[Line], blocks: Sequence[Block], at: int) -> Block:
+def _trailing(lines: Sequence[BodyLine], blocks: Sequence[ClassifiedBlock], at: int) -> ClassifiedBlock:
     """A quote with nothing new below: cut, unless the writer made it: ``The log says:`` and lines with marks, or the
     first such lines where no blank one parts them from the text."""
     block = blocks[at]
-    if block.cited or at == 0 or blocks[at - 1].kind != "new" or block.reason != "quote marks":
+    if block.client_quoted or at == 0 or blocks[at - 1].kind != "new" or block.reason != "quote marks":
         return block
     above = [line.plain for line in lines[blocks[at - 1].start : block.start] if not line.blank]
     introduced = bool(above) and above[-1].endswith((":", "："))
@@ -102,14 +106,14 @@ def _trailing(lines: Sequence[Line], blocks: Sequence[Block], at: int) -> Block:
     return replace(block, confidence=0.75)
 
 
-def _is_bottom_reply(blocks: Sequence[Block], at: int, first: int, quotes: Sequence[int]) -> bool:
+def _is_bottom_reply(blocks: Sequence[ClassifiedBlock], at: int, first: int, quotes: Sequence[int]) -> bool:
     """The whole mail quoted under its attribution, and the answer below it."""
     attributed = at > 0 and blocks[at - 1].kind == "attribution"
     inside = blocks[at].reason.startswith("attribution")
     return (attributed or inside) and first > at and at == quotes[-1]
 
 
-def _answered(lines: Sequence[Line], block: Block) -> list[Block]:
+def _answered(lines: Sequence[BodyLine], block: ClassifiedBlock) -> list[ClassifiedBlock]:
     """A quote that something below answers stays; of a long one only its last paragraph, which is what is answered."""
     if block.stop - block.start <= _ANSWERED_LINES:
         return [replace(block, kind="answered-quote")]
@@ -121,7 +125,7 @@ def _answered(lines: Sequence[Line], block: Block) -> list[Block]:
     return [cut, kept] if start > block.start else [kept]
 
 
-def _segment(lines: Sequence[Line], block: Block) -> Segment:
+def _segment(lines: Sequence[BodyLine], block: ClassifiedBlock) -> Segment:
     kept = block.kind in _KEPT
     return Segment(
         text="".join(line.text for line in lines[block.start : block.stop]),
@@ -139,7 +143,7 @@ def _reply(segments: Sequence[Segment], source: str) -> Reply:
         content=_trimmed("".join(segment.text for segment in segments if segment.kept)),
         elided="".join(segment.text for segment in cut),
         confidence=min((segment.confidence for segment in cut), default=1.0),
-        how=f"{source}: {', '.join(reasons) or 'nothing to cut'}",
+        method=f"{source}: {', '.join(reasons) or 'nothing to cut'}",
         markdown=source.startswith("html"),
         segments=tuple(segments),
     )

@@ -104,7 +104,7 @@ class _Page(HTMLParser):
 
 def assert_never_empty(reply: Reply) -> None:
     assert reply.content.strip() or not reply.body.strip()
-    assert reply.how
+    assert reply.method
 
 
 def assert_safe(markdown: str) -> None:

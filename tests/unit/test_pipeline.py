@@ -17,16 +17,18 @@ from tests.support.factories import ALICE, DOMAIN, envelope, parsed, queued
 class Around:
     """A store, an API and a parser that know one mail and one ticket; ``lease_held`` is what identify is told."""
 
-    def __init__(self, *, lease_held: bool = True, is_open: bool = False) -> None:
+    def __init__(self, *, lease_held: bool = True, is_ambiguous: bool = False) -> None:
         self.lease_held = lease_held
-        self.is_open = is_open
+        self.is_ambiguous = is_ambiguous
         self.posted: list[Draft] = []
 
     async def content(self, queue_id: str) -> bytes:
         return b""
 
     async def read(self, content: bytes) -> tuple[ParsedMessage, Reply]:
-        return parsed(), Reply(content="It works now.", elided="", confidence=1.0, how="text", open=self.is_open)
+        return parsed(), Reply(
+            content="It works now.", elided="", confidence=1.0, method="text", ambiguous=self.is_ambiguous
+        )
 
     async def find_ticket(self, identifier: str) -> Ticket:
         return Ticket(id="T1", code="TAI-42")
@@ -67,7 +69,7 @@ async def test_a_message_whose_lease_is_held_is_posted() -> None:
 
 
 async def test_a_conversation_that_cannot_be_had_is_waited_for_and_then_done_without() -> None:
-    around = Around(is_open=True)
+    around = Around(is_ambiguous=True)
     long_ago = 9 * PATIENCE_SECONDS
     first = await outcome_of(around, long_ago)
     assert isinstance(first, Deferred)

@@ -5,16 +5,18 @@ from collections.abc import Set
 
 from lxml import etree
 
-from ingest.reply.html.tree import BLOCKS, END, Element, names
+from ingest.reply.html.tree import BLOCKS, END, Element, tag_names
 
-_UNHOLDING = names("b i s q a code span h1 h2 h3 h4 h5 h6")
-_HANDED = names("b i s a")
-_HOLDING_TEXT = names("div p h1 h2 h3 h4 h5 h6 li td th dt dd")
-_LINED = names("html body div td th li blockquote")
-_GROUPS = names("thead tbody tfoot")
-_TABLE = names("table thead tbody tfoot tr td th")
-_HOMES = {"td": names("tr"), "th": names("tr"), "tr": _GROUPS | {"table"}} | dict.fromkeys(_GROUPS, names("table"))
-_LEVELS = names("blockquote ul ol")
+_UNHOLDING = tag_names("b i s q a code span h1 h2 h3 h4 h5 h6")
+_HANDED = tag_names("b i s a")
+_HOLDING_TEXT = tag_names("div p h1 h2 h3 h4 h5 h6 li td th dt dd")
+_LINED = tag_names("html body div td th li blockquote")
+_GROUPS = tag_names("thead tbody tfoot")
+_TABLE = tag_names("table thead tbody tfoot tr td th")
+_HOMES = {"td": tag_names("tr"), "th": tag_names("tr"), "tr": _GROUPS | {"table"}} | dict.fromkeys(
+    _GROUPS, tag_names("table")
+)
+_LEVELS = tag_names("blockquote ul ol")
 _DEEPEST = 30
 _TABLE_CELLS = 400
 _COLUMNS = 100
@@ -23,7 +25,7 @@ _CELL_LENGTH = 600
 _BLANK = "\u00a0\u200b\ufeff \t\r\n"
 
 
-def shape(root: Element) -> None:
+def normalise_blocks(root: Element) -> None:
     """Change the tree in place; it holds only what ``clean`` leaves."""
     if sum(1 for _ in root.iter(*_LEVELS)) > _DEEPEST:
         _flatten(root)
@@ -46,7 +48,7 @@ def _sort_out(elements: list[Element]) -> None:
         parent = element.getparent()
         if parent is not None and element.tag in _HOMES and parent.tag not in _HOMES[element.tag]:
             element.tag = "div"
-        elif element.tag == "table" and not is_data(element):
+        elif element.tag == "table" and not is_data_table(element):
             _place(element)
         elif element.tag in ("ul", "ol"):
             _take_in(element)
@@ -106,7 +108,7 @@ def _rows(table: Element) -> list[Element]:
     return [row for group in groups for row in group if row.tag == "tr"]
 
 
-def is_data(table: Element) -> bool:
+def is_data_table(table: Element) -> bool:
     """Rows and columns of short cells; anything else only places things on the page."""
     rows = _rows(table)
     cells = [cell for row in rows for cell in row]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from ingest.reply.html.tree import Element, text_of
-from ingest.reply.lines import Kind, Mark
+from ingest.reply.lines import LineMark, MarkKind
 
 _HEADER_LABELS = 10
 
@@ -52,134 +52,134 @@ def _is_header(element: Element) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class MarkupRule:
     """One kind of markup of one mail program."""
 
-    kind: Kind
+    kind: MarkKind
     client: str
     confidence: float = 0.98
     applies: Callable[[Element], bool] = _always
 
 
 _LEAD = 400
-Reader = Callable[[Element, str], Rule | None]
-_CITE = Rule(Kind.QUOTE, "blockquote type=cite", 0.97)
-_GMAIL_QUOTE = Rule(Kind.QUOTE, "gmail_quote", applies=_holds_no_blockquote)
-_YAHOO_QUOTE = Rule(Kind.QUOTE, "yahoo_quoted")
-_OUTLOOK_REPLY = Rule(Kind.REST, "divRplyFwdMsg")
-_OUTLOOK_MOBILE = Rule(Kind.REST, "ms-outlook-mobile-reference-message")
-_OUTLOOK_APP = Rule(Kind.DEVICE, "ms-outlook-mobile-signature", 0.95)
-_APPLE_SIGNATURE = Rule(Kind.SIGNATURE, "AppleMailSignature", 0.9)
-_ZOHO_QUOTE = Rule(Kind.QUOTE, "zmail_extra")
+AttributeMatcher = Callable[[Element, str], MarkupRule | None]
+_CITE = MarkupRule(MarkKind.QUOTE, "blockquote type=cite", 0.97)
+_GMAIL_QUOTE = MarkupRule(MarkKind.QUOTE, "gmail_quote", applies=_holds_no_blockquote)
+_YAHOO_QUOTE = MarkupRule(MarkKind.QUOTE, "yahoo_quoted")
+_OUTLOOK_REPLY = MarkupRule(MarkKind.REST, "divRplyFwdMsg")
+_OUTLOOK_MOBILE = MarkupRule(MarkKind.REST, "ms-outlook-mobile-reference-message")
+_OUTLOOK_APP = MarkupRule(MarkKind.DEVICE, "ms-outlook-mobile-signature", 0.95)
+_APPLE_SIGNATURE = MarkupRule(MarkKind.SIGNATURE, "AppleMailSignature", 0.9)
+_ZOHO_QUOTE = MarkupRule(MarkKind.QUOTE, "zmail_extra")
 
 _BY_CLASS = {
-    "gmail_attr": Rule(Kind.ATTRIBUTION, "gmail_attr", applies=_is_attribution),
+    "gmail_attr": MarkupRule(MarkKind.ATTRIBUTION, "gmail_attr", applies=_is_attribution),
     "gmail_quote": _GMAIL_QUOTE,
     "gmail_quote_container": _GMAIL_QUOTE,
-    "gmail_signature": Rule(Kind.SIGNATURE, "gmail_signature", 0.9),
-    "gmail_signature_prefix": Rule(Kind.SIGNATURE, "gmail_signature", 0.9),
-    "moz-cite-prefix": Rule(Kind.ATTRIBUTION, "moz-cite-prefix"),
-    "moz-forward-container": Rule(Kind.FORWARD, "moz-forward-container"),
-    "moz-email-headers-table": Rule(Kind.FORWARD, "moz-email-headers-table"),
-    "moz-signature": Rule(Kind.SIGNATURE, "moz-signature", 0.95),
+    "gmail_signature": MarkupRule(MarkKind.SIGNATURE, "gmail_signature", 0.9),
+    "gmail_signature_prefix": MarkupRule(MarkKind.SIGNATURE, "gmail_signature", 0.9),
+    "moz-cite-prefix": MarkupRule(MarkKind.ATTRIBUTION, "moz-cite-prefix"),
+    "moz-forward-container": MarkupRule(MarkKind.FORWARD, "moz-forward-container"),
+    "moz-email-headers-table": MarkupRule(MarkKind.FORWARD, "moz-email-headers-table"),
+    "moz-signature": MarkupRule(MarkKind.SIGNATURE, "moz-signature", 0.95),
     "ms-outlook-mobile-reference-message": _OUTLOOK_MOBILE,
     "ms-outlook-mobile-signature": _OUTLOOK_APP,
     "ms-outlook-ios-signature": _OUTLOOK_APP,
-    "outlookmessageheader": Rule(Kind.REST, "OutlookMessageHeader", 0.97),
+    "outlookmessageheader": MarkupRule(MarkKind.REST, "OutlookMessageHeader", 0.97),
     "applemailsignature": _APPLE_SIGNATURE,
     "yahoo_quoted": _YAHOO_QUOTE,
-    "yahoo-quoted-begin": Rule(Kind.REST, "yahoo-quoted-begin"),
+    "yahoo-quoted-begin": MarkupRule(MarkKind.REST, "yahoo-quoted-begin"),
     "iosymail": _YAHOO_QUOTE,
-    "protonmail_quote": Rule(Kind.QUOTE, "protonmail_quote"),
-    "protonmail_signature_block": Rule(Kind.SIGNATURE, "protonmail_signature_block", 0.95),
-    "tutanota_quote": Rule(Kind.QUOTE, "tutanota_quote"),
-    "skiff_quote": Rule(Kind.QUOTE, "skiff_quote"),
+    "protonmail_quote": MarkupRule(MarkKind.QUOTE, "protonmail_quote"),
+    "protonmail_signature_block": MarkupRule(MarkKind.SIGNATURE, "protonmail_signature_block", 0.95),
+    "tutanota_quote": MarkupRule(MarkKind.QUOTE, "tutanota_quote"),
+    "skiff_quote": MarkupRule(MarkKind.QUOTE, "skiff_quote"),
     "zmail_extra": _ZOHO_QUOTE,
-    "front-blockquote": Rule(Kind.QUOTE, "front-blockquote"),
-    "front-signature": Rule(Kind.SIGNATURE, "front-signature", 0.95),
-    "sh-quoted-content": Rule(Kind.QUOTE, "sh-quoted-content"),
-    "sh-signature": Rule(Kind.SIGNATURE, "sh-signature", 0.9),
-    "nylas-quote": Rule(Kind.QUOTE, "nylas-quote"),
-    "missive_quote": Rule(Kind.QUOTE, "missive_quote"),
-    "notion-mail-quote": Rule(Kind.QUOTE, "notion-mail-quote"),
-    "outreach-quote": Rule(Kind.QUOTE, "outreach-quote"),
-    "hs_reply": Rule(Kind.QUOTE, "hs_reply"),
-    "fernand_quote": Rule(Kind.QUOTE, "fernand_quote"),
-    "freshdesk_quote": Rule(Kind.QUOTE, "freshdesk_quote"),
-    "quotedreply": Rule(Kind.QUOTE, "quotedReply"),
-    "ik_mail_quote": Rule(Kind.QUOTE, "ik_mail_quote"),
-    "alimail-quote": Rule(Kind.QUOTE, "alimail-quote"),
-    "spark_quote": Rule(Kind.QUOTE, "spark_quote"),
-    "clean_bq": Rule(Kind.QUOTE, "airmail clean_bq"),
-    "airmail_on": Rule(Kind.ATTRIBUTION, "airmail_on"),
-    "airmail_ext_on": Rule(Kind.ATTRIBUTION, "airmail_on"),
-    "gmail_quote_attribution": Rule(Kind.ATTRIBUTION, "mailspring attribution"),
-    "history-quote-wrapper": Rule(Kind.QUOTE, "lark history-quote-wrapper"),
-    "bloop_sign": Rule(Kind.SIGNATURE, "airmail bloop_sign", 0.9),
+    "front-blockquote": MarkupRule(MarkKind.QUOTE, "front-blockquote"),
+    "front-signature": MarkupRule(MarkKind.SIGNATURE, "front-signature", 0.95),
+    "sh-quoted-content": MarkupRule(MarkKind.QUOTE, "sh-quoted-content"),
+    "sh-signature": MarkupRule(MarkKind.SIGNATURE, "sh-signature", 0.9),
+    "nylas-quote": MarkupRule(MarkKind.QUOTE, "nylas-quote"),
+    "missive_quote": MarkupRule(MarkKind.QUOTE, "missive_quote"),
+    "notion-mail-quote": MarkupRule(MarkKind.QUOTE, "notion-mail-quote"),
+    "outreach-quote": MarkupRule(MarkKind.QUOTE, "outreach-quote"),
+    "hs_reply": MarkupRule(MarkKind.QUOTE, "hs_reply"),
+    "fernand_quote": MarkupRule(MarkKind.QUOTE, "fernand_quote"),
+    "freshdesk_quote": MarkupRule(MarkKind.QUOTE, "freshdesk_quote"),
+    "quotedreply": MarkupRule(MarkKind.QUOTE, "quotedReply"),
+    "ik_mail_quote": MarkupRule(MarkKind.QUOTE, "ik_mail_quote"),
+    "alimail-quote": MarkupRule(MarkKind.QUOTE, "alimail-quote"),
+    "spark_quote": MarkupRule(MarkKind.QUOTE, "spark_quote"),
+    "clean_bq": MarkupRule(MarkKind.QUOTE, "airmail clean_bq"),
+    "airmail_on": MarkupRule(MarkKind.ATTRIBUTION, "airmail_on"),
+    "airmail_ext_on": MarkupRule(MarkKind.ATTRIBUTION, "airmail_on"),
+    "gmail_quote_attribution": MarkupRule(MarkKind.ATTRIBUTION, "mailspring attribution"),
+    "history-quote-wrapper": MarkupRule(MarkKind.QUOTE, "lark history-quote-wrapper"),
+    "bloop_sign": MarkupRule(MarkKind.SIGNATURE, "airmail bloop_sign", 0.9),
 }
 _BY_ID = {
     "divrplyfwdmsg": _OUTLOOK_REPLY,
     "x_divrplyfwdmsg": _OUTLOOK_REPLY,
-    "mail-editor-reference-message-container": Rule(Kind.REST, "mail-editor-reference-message-container"),
-    "olk_src_body_section": Rule(Kind.REST, "OLK_SRC_BODY_SECTION"),
-    "stopspelling": Rule(Kind.REST, "hr stopSpelling", 0.95),
-    "replysplit": Rule(Kind.REST, "hr replySplit", 0.95),
-    "signature": Rule(Kind.SIGNATURE, "Signature", 0.9),
+    "mail-editor-reference-message-container": MarkupRule(MarkKind.REST, "mail-editor-reference-message-container"),
+    "olk_src_body_section": MarkupRule(MarkKind.REST, "OLK_SRC_BODY_SECTION"),
+    "stopspelling": MarkupRule(MarkKind.REST, "hr stopSpelling", 0.95),
+    "replysplit": MarkupRule(MarkKind.REST, "hr replySplit", 0.95),
+    "signature": MarkupRule(MarkKind.SIGNATURE, "Signature", 0.9),
     "ms-outlook-mobile-signature": _OUTLOOK_APP,
     "applemailsignature": _APPLE_SIGNATURE,
-    "zwchr": Rule(Kind.REST, "zimbra zwchr"),
-    "reply-intro": Rule(Kind.ATTRIBUTION, "reply-intro"),
-    "_rc_sig": Rule(Kind.SIGNATURE, "roundcube _rc_sig", 0.95),
-    "forwardbody1": Rule(Kind.FORWARD, "forwardbody1"),
-    "isreplycontent": Rule(Kind.QUOTE, "isReplyContent"),
-    "isforwardcontent": Rule(Kind.FORWARD, "isForwardContent"),
-    "ntes-pcmac-signature": Rule(Kind.SIGNATURE, "ntes-pcmac-signature", 0.95),
-    "ntes-pcmail-signature": Rule(Kind.SIGNATURE, "ntes-pcmail-signature", 0.95),
-    "origbody": Rule(Kind.REST, "sina origbody"),
-    "reply139content": Rule(Kind.REST, "reply139content"),
-    "orimsghtmlseperator": Rule(Kind.QUOTE, "oriMsgHtmlSeperator"),
-    "sub-body-container": Rule(Kind.QUOTE, "gmx sub-body-container", 0.95),
-    "composer_signature": Rule(Kind.DEVICE, "samsung composer_signature", 0.95),
-    "ymail_android_signature": Rule(Kind.DEVICE, "ymail_android_signature", 0.95),
-    "zm-_id_-sgn": Rule(Kind.SIGNATURE, "zoho signature", 0.9, _is_no_header),
-    "canaryblockquote": Rule(Kind.QUOTE, "CanaryBlockquote"),
-    "canarysig": Rule(Kind.SIGNATURE, "CanarySig", 0.9),
-    "edo-original": Rule(Kind.QUOTE, "edo-original"),
-    "signature_old": Rule(Kind.SIGNATURE, "em client signature_old", 0.9),
-    "edo-signature": Rule(Kind.SIGNATURE, "edo-signature", 0.9),
-    "qt": Rule(Kind.QUOTE, "fastmail qt", 0.97),
+    "zwchr": MarkupRule(MarkKind.REST, "zimbra zwchr"),
+    "reply-intro": MarkupRule(MarkKind.ATTRIBUTION, "reply-intro"),
+    "_rc_sig": MarkupRule(MarkKind.SIGNATURE, "roundcube _rc_sig", 0.95),
+    "forwardbody1": MarkupRule(MarkKind.FORWARD, "forwardbody1"),
+    "isreplycontent": MarkupRule(MarkKind.QUOTE, "isReplyContent"),
+    "isforwardcontent": MarkupRule(MarkKind.FORWARD, "isForwardContent"),
+    "ntes-pcmac-signature": MarkupRule(MarkKind.SIGNATURE, "ntes-pcmac-signature", 0.95),
+    "ntes-pcmail-signature": MarkupRule(MarkKind.SIGNATURE, "ntes-pcmail-signature", 0.95),
+    "origbody": MarkupRule(MarkKind.REST, "sina origbody"),
+    "reply139content": MarkupRule(MarkKind.REST, "reply139content"),
+    "orimsghtmlseperator": MarkupRule(MarkKind.QUOTE, "oriMsgHtmlSeperator"),
+    "sub-body-container": MarkupRule(MarkKind.QUOTE, "gmx sub-body-container", 0.95),
+    "composer_signature": MarkupRule(MarkKind.DEVICE, "samsung composer_signature", 0.95),
+    "ymail_android_signature": MarkupRule(MarkKind.DEVICE, "ymail_android_signature", 0.95),
+    "zm-_id_-sgn": MarkupRule(MarkKind.SIGNATURE, "zoho signature", 0.9, _is_no_header),
+    "canaryblockquote": MarkupRule(MarkKind.QUOTE, "CanaryBlockquote"),
+    "canarysig": MarkupRule(MarkKind.SIGNATURE, "CanarySig", 0.9),
+    "edo-original": MarkupRule(MarkKind.QUOTE, "edo-original"),
+    "signature_old": MarkupRule(MarkKind.SIGNATURE, "em client signature_old", 0.9),
+    "edo-signature": MarkupRule(MarkKind.SIGNATURE, "edo-signature", 0.9),
+    "qt": MarkupRule(MarkKind.QUOTE, "fastmail qt", 0.97),
 }
 _BY_NAME = {
-    "quote": Rule(Kind.QUOTE, "gmx quote"),
-    "messagereplysection": Rule(Kind.QUOTE, "messageReplySection", applies=_holds_no_blockquote),
-    "messagesignaturesection": Rule(Kind.SIGNATURE, "messageSignatureSection", 0.9),
-    "_mailoriginal": Rule(Kind.REST, "_MailOriginal", 0.95),
+    "quote": MarkupRule(MarkKind.QUOTE, "gmx quote"),
+    "messagereplysection": MarkupRule(MarkKind.QUOTE, "messageReplySection", applies=_holds_no_blockquote),
+    "messagesignaturesection": MarkupRule(MarkKind.SIGNATURE, "messageSignatureSection", 0.9),
+    "_mailoriginal": MarkupRule(MarkKind.REST, "_MailOriginal", 0.95),
 }
 _BY_DATA = {
-    ("data-marker", "__divider__"): Rule(Kind.REST, "zimbra divider"),
-    ("data-marker", "__headers__"): Rule(Kind.REST, "zimbra headers"),
-    ("data-marker", "__quoted_text__"): Rule(Kind.QUOTE, "zimbra quote"),
-    ("data-marker", "__sig_pre__"): Rule(Kind.SIGNATURE, "zimbra signature", 0.95),
-    ("data-marker", "__sig_post__"): Rule(Kind.SIGNATURE, "zimbra signature", 0.95),
-    ("data-signature-widget", "container"): Rule(Kind.SIGNATURE, "mail.ru signature", 0.95),
-    ("data-signatureblock", "true"): Rule(Kind.SIGNATURE, "windows mail signature", 0.95),
-    ("data-skiff-mail", ""): Rule(Kind.QUOTE, "skiff_quote"),
-    ("data-skiff-mail", "true"): Rule(Kind.QUOTE, "skiff_quote"),
-    ("data-type", "quote-separator"): Rule(Kind.REST, "quote-separator", 0.95),
-    ("title", "beforequote:::"): Rule(Kind.REST, "zoho beforequote"),
+    ("data-marker", "__divider__"): MarkupRule(MarkKind.REST, "zimbra divider"),
+    ("data-marker", "__headers__"): MarkupRule(MarkKind.REST, "zimbra headers"),
+    ("data-marker", "__quoted_text__"): MarkupRule(MarkKind.QUOTE, "zimbra quote"),
+    ("data-marker", "__sig_pre__"): MarkupRule(MarkKind.SIGNATURE, "zimbra signature", 0.95),
+    ("data-marker", "__sig_post__"): MarkupRule(MarkKind.SIGNATURE, "zimbra signature", 0.95),
+    ("data-signature-widget", "container"): MarkupRule(MarkKind.SIGNATURE, "mail.ru signature", 0.95),
+    ("data-signatureblock", "true"): MarkupRule(MarkKind.SIGNATURE, "windows mail signature", 0.95),
+    ("data-skiff-mail", ""): MarkupRule(MarkKind.QUOTE, "skiff_quote"),
+    ("data-skiff-mail", "true"): MarkupRule(MarkKind.QUOTE, "skiff_quote"),
+    ("data-type", "quote-separator"): MarkupRule(MarkKind.REST, "quote-separator", 0.95),
+    ("title", "beforequote:::"): MarkupRule(MarkKind.REST, "zoho beforequote"),
 }
 _CONTAINERS = (_GMAIL_QUOTE, _BY_NAME["messagereplysection"])
 _BY_PART = (
     ("yahoo_quoted", _YAHOO_QUOTE),
-    ("yahoo_signature", Rule(Kind.SIGNATURE, "yahoo_signature", 0.95)),
-    ("zmail_signature", Rule(Kind.SIGNATURE, "zoho signature", 0.9)),
+    ("yahoo_signature", MarkupRule(MarkKind.SIGNATURE, "yahoo_signature", 0.95)),
+    ("zmail_signature", MarkupRule(MarkKind.SIGNATURE, "zoho signature", 0.9)),
 )
 _RULED_HEADER = re.compile(r"border:none;border-top:solid|border-style:solidnonenone|border-width:1ptmediummedium")
-_OUTLOOK_EXPRESS = Rule(Kind.QUOTE, "outlook express quote", 0.93)
-_OUTLOOK_HEADER = Rule(Kind.REST, "outlook header", 0.95, _is_header)
+_OUTLOOK_EXPRESS = MarkupRule(MarkKind.QUOTE, "outlook express quote", 0.93)
+_OUTLOOK_HEADER = MarkupRule(MarkKind.REST, "outlook header", 0.95, _is_header)
 
 
-def marks(root: Element) -> Iterator[tuple[Element, Mark]]:
+def marks(root: Element) -> Iterator[tuple[Element, LineMark]]:
     """The outermost elements that a mail program marked, in document order; nothing after one that marks the rest."""
     stack = [root]
     while stack:
@@ -188,12 +188,12 @@ def marks(root: Element) -> Iterator[tuple[Element, Mark]]:
         if rule is None or not rule.applies(element):
             lead = _lead(element) if rule in _CONTAINERS else None
             if lead is not None:
-                yield lead, Mark(Kind.ATTRIBUTION, f"{rule.client if rule else ''} lead", 0.95)
+                yield lead, LineMark(MarkKind.ATTRIBUTION, f"{rule.client if rule else ''} lead", 0.95)
             if element.tag != "pre":  # a mark would tear code apart
                 stack.extend(child for child in reversed(element) if child is not lead)
             continue
-        yield element, Mark(rule.kind, rule.client, rule.confidence)
-        if rule.kind in (Kind.REST, Kind.FORWARD):
+        yield element, LineMark(rule.kind, rule.client, rule.confidence)
+        if rule.kind in (MarkKind.REST, MarkKind.FORWARD):
             return
 
 
@@ -215,17 +215,17 @@ def _lead(container: Element) -> Element | None:
     return lead
 
 
-def rule_for(element: Element) -> Rule | None:
+def rule_for(element: Element) -> MarkupRule | None:
     """The rule for one element: the first of its attributes that a mail program is known by."""
     for name, value in element.items():
-        read = _READERS.get(str(name))
+        read = _MATCHERS.get(str(name))
         rule = read(element, str(value).lower()) if read is not None else None
         if rule is not None:
             return rule
     return None
 
 
-def _by_class(element: Element, listed: str) -> Rule | None:
+def _by_class(element: Element, listed: str) -> MarkupRule | None:
     for name in listed.split()[:20]:
         rule = _BY_CLASS.get(name)
         if rule is not None:
@@ -233,30 +233,30 @@ def _by_class(element: Element, listed: str) -> Rule | None:
     return _by_part(listed)
 
 
-def _cited(element: Element, rule: Rule) -> Rule | None:
+def _cited(element: Element, rule: MarkupRule) -> MarkupRule | None:
     """A blockquote of a class is the quote itself; an element around it is its container."""
     if element.tag != "blockquote":
         return rule
-    return Rule(rule.kind, rule.client, rule.confidence) if _is_quote(element) else None
+    return MarkupRule(rule.kind, rule.client, rule.confidence) if _is_quote(element) else None
 
 
-def _by_part(listed: str) -> Rule | None:
+def _by_part(listed: str) -> MarkupRule | None:
     return next((rule for part, rule in _BY_PART if part in listed), None)
 
 
-def _by_id(_element: Element, value: str) -> Rule | None:
+def _by_id(_element: Element, value: str) -> MarkupRule | None:
     return _BY_ID.get(value) or _by_part(value)
 
 
-def _by_name(_element: Element, value: str) -> Rule | None:
+def _by_name(_element: Element, value: str) -> MarkupRule | None:
     return _BY_NAME.get(value)
 
 
-def _by_cite(element: Element, value: str) -> Rule | None:
+def _by_cite(element: Element, value: str) -> MarkupRule | None:
     return _CITE if element.tag == "blockquote" and value not in ("", "disc", "circle", "square") else None
 
 
-def _by_style(element: Element, _value: str) -> Rule | None:
+def _by_style(element: Element, _value: str) -> MarkupRule | None:
     if element.tag == "div" and "border" in element.get("style", ""):
         return _OUTLOOK_HEADER if _RULED_HEADER.search(_style(element)) else None
     if element.tag == "blockquote":
@@ -265,7 +265,7 @@ def _by_style(element: Element, _value: str) -> Rule | None:
     return None
 
 
-def _by_data(name: str) -> Reader:
+def _by_data(name: str) -> AttributeMatcher:
     rules = {value: rule for (attribute, value), rule in _BY_DATA.items() if attribute == name}
     return lambda _element, value: rules.get(value)
 
@@ -274,7 +274,7 @@ def _style(element: Element) -> str:
     return "".join(element.get("style", "")[:2_000].lower().split())
 
 
-_READERS: dict[str, Reader] = {
+_MATCHERS: dict[str, AttributeMatcher] = {
     **{name: _by_data(name) for name, _ in _BY_DATA},
     "class": _by_class,
     "id": _by_id,

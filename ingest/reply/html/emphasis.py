@@ -13,7 +13,7 @@ _LETTER = "x"
 """What the signs of other emphasis count as, where they touch: then each is sound by itself."""
 
 
-def settle(root: Element) -> None:
+def normalise_emphasis(root: Element) -> None:
     """Change the tree in place: emphasis in its like and of nothing goes; each line has its own; punctuation at an edge
     moves out where the signs would be seen. Afterwards no ``<span>`` parts a text."""
     etree.strip_tags(root, "span")

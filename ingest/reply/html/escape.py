@@ -24,7 +24,7 @@ _LONE = re.compile(r"(\s*\d{0,9})([-+#.)][-#]*\s*)")
 _RULES = frozenset("|:- \u00a0")
 
 
-def escape(root: Element) -> None:
+def escape_text(root: Element) -> None:
     """Collapse white space as a browser does, and escape what Markdown would take for markup, outside of code."""
     for link in root.iter("a"):
         _part_from_exclamation(link)

@@ -7,12 +7,12 @@ from html_to_markdown import ConversionOptions, convert
 from lxml import etree
 
 from ingest.reply.html import client_markup, quoted_text
-from ingest.reply.html.blocks import is_data, shape
-from ingest.reply.html.emphasis import settle
-from ingest.reply.html.escape import escape, with_backslashes
-from ingest.reply.html.sanitize import clean
-from ingest.reply.html.tree import CLOSE, END, OPEN, Element, Unreadable, parse
-from ingest.reply.lines import Kind, Line, Mark
+from ingest.reply.html.blocks import is_data_table, normalise_blocks
+from ingest.reply.html.emphasis import normalise_emphasis
+from ingest.reply.html.escape import escape_text, with_backslashes
+from ingest.reply.html.sanitize import sanitize_tree
+from ingest.reply.html.tree import CLOSE, END, OPEN, Element, HtmlOverLimit, parse_html
+from ingest.reply.lines import BodyLine, LineMark, MarkKind
 
 _SENTINEL = re.compile(f"([{OPEN}{CLOSE}])([0-9]+){END}")
 _DECORATION = re.compile(r"[\s>|\-*+]*|\s*\d+\.\s*")
@@ -27,7 +27,7 @@ class Page:
     """
 
     def __init__(self, html: str) -> None:
-        self._root = parse(html)
+        self._root = parse_html(html)
         self._marked = list(client_markup.marks(self._root)) if self._root is not None else []
 
     def is_better_than(self, text: str) -> bool:
@@ -39,22 +39,22 @@ class Page:
         size = sum(len(str(piece).strip()) for piece in self._root.itertext())
         return size * _POOR > len(text.strip()) or _adds(self._root, text)
 
-    def lines(self, pictures: Mapping[str, str], *, briefly: bool) -> list[Line]:
+    def lines(self, pictures: Mapping[str, str], *, text_only_quotes: bool) -> list[BodyLine]:
         """The mail in Markdown; ``briefly`` gives the quoted parts as bare text."""
         if self._root is None:
             return []
-        taken: dict[int, list[Line]] = {}
+        taken: dict[int, list[BodyLine]] = {}
         for number, (element, mark) in enumerate(self._marked):
             _enclose(element, number, mark.kind)
-            if briefly and mark.kind is Kind.QUOTE:
+            if text_only_quotes and mark.kind is MarkKind.QUOTE:
                 taken[number] = quoted_text.take_quote(element, mark)
-            elif briefly and mark.kind is Kind.REST:
+            elif text_only_quotes and mark.kind is MarkKind.REST:
                 taken[number] = quoted_text.take_rest(element, mark)
-        clean(self._root, pictures)
-        shape(self._root)
-        settle(self._root)
-        escape(self._root)
-        return _Unmarking([mark for _, mark in self._marked], taken).lines(_converted(self._root))
+        sanitize_tree(self._root, pictures)
+        normalise_blocks(self._root)
+        normalise_emphasis(self._root)
+        escape_text(self._root)
+        return _SentinelDecoder([mark for _, mark in self._marked], taken).lines(_converted(self._root))
 
 
 _POOR = 0.6
@@ -62,16 +62,16 @@ _POOR = 0.6
 
 def _adds(root: Element, text: str) -> bool:
     return (
-        any(is_data(table) for table in root.iter("table"))
+        any(is_data_table(table) for table in root.iter("table"))
         or any(picture.get("src", "").startswith("cid:") for picture in root.iter("img"))
         or any(link.get("href", "").startswith("http") and link.get("href", "") not in text for link in root.iter("a"))
     )
 
 
-def _enclose(element: Element, number: int, kind: Kind) -> None:
+def _enclose(element: Element, number: int, kind: MarkKind) -> None:
     """Put a paragraph before and behind an element that says which mark begins and ends here."""
     before = _sentinel(OPEN, number)
-    after = _sentinel(CLOSE, number) if kind not in (Kind.REST, Kind.FORWARD) else None
+    after = _sentinel(CLOSE, number) if kind not in (MarkKind.REST, MarkKind.FORWARD) else None
     if element.getparent() is None or element.tag in ("td", "th", "tr", "li", "body"):
         before.tail, element.text = element.text, None
         element.insert(0, before)
@@ -93,20 +93,20 @@ def _sentinel(sign: str, number: int) -> Element:
 def _converted(root: Element) -> str:
     result = convert(etree.tostring(root, encoding="unicode", method="html"), _OPTIONS)
     if any("depth" in str(warning.kind).lower() for warning in result.warnings):
-        raise Unreadable("HTML nested too deeply")
+        raise HtmlOverLimit("HTML nested too deeply")
     return with_backslashes(result.content or "")
 
 
-class _Unmarking:
+class _SentinelDecoder:
     """Takes the sentinels out of Markdown, and gives the lines between them their marks; the outermost mark counts."""
 
-    def __init__(self, marks: Sequence[Mark], taken: Mapping[int, list[Line]]) -> None:
+    def __init__(self, marks: Sequence[LineMark], taken: Mapping[int, list[BodyLine]]) -> None:
         self._marks = marks
         self._taken = taken
         self._open: list[int] = []
-        self._lines: list[Line] = []
+        self._lines: list[BodyLine] = []
 
-    def lines(self, markdown: str) -> list[Line]:
+    def lines(self, markdown: str) -> list[BodyLine]:
         fenced = False
         for text in markdown.strip("\n").split("\n"):
             if END in text:
@@ -140,4 +140,4 @@ class _Unmarking:
             self._add(piece)
 
     def _add(self, text: str) -> None:
-        self._lines.append(Line(text + "\n", self._marks[self._open[0]] if self._open else None))
+        self._lines.append(BodyLine(text + "\n", self._marks[self._open[0]] if self._open else None))

@@ -7,13 +7,13 @@ from lxml import etree
 
 from ingest.reply.html.escape import plain_markdown
 from ingest.reply.html.tree import BLOCKS, Element
-from ingest.reply.lines import Line, Mark
+from ingest.reply.lines import BodyLine, LineMark
 
 _SPACE = re.compile(r"\s+")
 _BREAKS = BLOCKS | {"br"}
 
 
-def take_quote(element: Element, mark: Mark) -> list[Line]:
+def take_quote(element: Element, mark: LineMark) -> list[BodyLine]:
     """Empty an element, and return what it said."""
     lines = _lines(_pieces(element), mark)
     tail = element.tail
@@ -22,7 +22,7 @@ def take_quote(element: Element, mark: Mark) -> list[Line]:
     return lines
 
 
-def take_rest(element: Element, mark: Mark) -> list[Line]:
+def take_rest(element: Element, mark: LineMark) -> list[BodyLine]:
     """Empty an element, take out all that comes after it, and return what they said."""
     pieces = list(_pieces(element))
     element.text = None
@@ -51,9 +51,9 @@ def _pieces(element: Element) -> Iterator[str]:
             yield _SPACE.sub(" ", text)
 
 
-def _lines(pieces: Iterator[str], mark: Mark) -> list[Line]:
+def _lines(pieces: Iterator[str], mark: LineMark) -> list[BodyLine]:
     stripped = (text.strip() for text in "".join(pieces).split("\n"))
-    lines = [Line(plain_markdown(text) + "\n", mark) for text in stripped if text]
+    lines = [BodyLine(plain_markdown(text) + "\n", mark) for text in stripped if text]
     for line in lines:
-        line.brief = True
+        line.text_only = True
     return lines

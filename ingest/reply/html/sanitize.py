@@ -14,15 +14,15 @@ from lxml import etree
 
 from ingest.reply.html import symbols
 from ingest.reply.html.escape import BLANK, VERBATIM, is_markup
-from ingest.reply.html.tree import BLOCKS, Element, names, text_of
+from ingest.reply.html.tree import BLOCKS, Element, tag_names, text_of
 
 _SHOWN = 2_000
 
-_TAGS = names(
+_TAGS = tag_names(
     "html body p div span br blockquote pre code b i s q a img ul ol li table thead tbody tfoot tr td th hr"
     " h1 h2 h3 h4 h5 h6"
 )
-_DROPPED = names(
+_DROPPED = tag_names(
     "head script style title meta link base template noscript iframe frame frameset object embed applet video audio"
     " source canvas svg math map area select textarea datalist colgroup col dialog"
 )
@@ -38,9 +38,11 @@ _RENAMED = (
         "dir": "ul",
         "menu": "ul",
     }
-    | dict.fromkeys(names("listing xmp plaintext"), "pre")
-    | dict.fromkeys(names("center section article header footer main aside nav figure figcaption form fieldset"), "div")
-    | dict.fromkeys(names("address dl dt dd details summary caption"), "div")
+    | dict.fromkeys(tag_names("listing xmp plaintext"), "pre")
+    | dict.fromkeys(
+        tag_names("center section article header footer main aside nav figure figcaption form fieldset"), "div"
+    )
+    | dict.fromkeys(tag_names("address dl dt dd details summary caption"), "div")
 )
 _SPANS = {"colspan": 2, "rowspan": 2}
 _NUMBERS = {"li": {"level": 1}, "ol": {"start": 5}, "td": _SPANS, "th": _SPANS}
@@ -60,7 +62,7 @@ _TINY = frozenset({"0", "1", "2", "0px", "1px", "2px"})
 _TINY_STYLE = re.compile(r"(?:^|;)(?:width|height|max-width|max-height):[012](?:px)?(?:!important)?(?:;|$)")
 
 
-def clean(root: Element, pictures: Mapping[str, str]) -> None:
+def sanitize_tree(root: Element, pictures: Mapping[str, str]) -> None:
     """Change the tree in place. ``pictures`` gives the file names of the pictures that ``cid:`` addresses name."""
     prose = _text_size(root) // 2
     stack = [(root, False)]

@@ -23,26 +23,26 @@ OPEN, CLOSE, END = "\ufdd0", "\ufdd1", "\ufdd2"
 """Around a number, in a paragraph of its own: here a mark of this number begins or ends."""
 
 
-def names(listed: str) -> frozenset[str]:
+def tag_names(listed: str) -> frozenset[str]:
     """The tags in a list of words."""
     return frozenset(listed.split())
 
 
-BLOCKS = names(
+BLOCKS = tag_names(
     "html body p div blockquote pre ul ol li table thead tbody tfoot tr td th hr h1 h2 h3 h4 h5 h6 center dl dt dd"
 )
 
 
-class Unreadable(Exception):
+class HtmlOverLimit(Exception):
     """The HTML is beyond a bound; it can still be read as bare text."""
 
 
-def parse(html: str) -> Element | None:
+def parse_html(html: str) -> Element | None:
     """The root element, or ``None`` where there is nothing in it; text after ``</html>`` counts, comments do not."""
     if len(html) > HTML_LIMIT:
-        raise Unreadable("HTML over the size limit")
+        raise HtmlOverLimit("HTML over the size limit")
     if html.count("<") + html.count("\n") > _PIECES_LIMIT:
-        raise Unreadable("HTML with too many tags or lines")
+        raise HtmlOverLimit("HTML with too many tags or lines")
     html = _LONG.sub(_spare_attributes, CONTROL.sub("", html))
     parser = etree.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
     try:
@@ -50,7 +50,7 @@ def parse(html: str) -> Element | None:
     except (etree.ParserError, etree.XMLSyntaxError):
         return None
     if any("depth" in entry.message.lower() for entry in parser.error_log.filter_from_errors()):
-        raise Unreadable("HTML nested too deeply")
+        raise HtmlOverLimit("HTML nested too deeply")
     if root is not None:
         _adopt(root)
         if _CONTROL_ENTITY.search(html):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingest.reply.lines import Line
+from ingest.reply.lines import BodyLine
 from ingest.reply.recognise.languages import LANGUAGES, every, index
 
 _LINES = 6
@@ -65,7 +65,7 @@ class Attribution:
         return f"attribution ({'/'.join(self.languages[:3])})" if self.languages else "attribution"
 
 
-def find(lines: Sequence[Line], start: int) -> Attribution | None:
+def find(lines: Sequence[BodyLine], start: int) -> Attribution | None:
     """The attribution that begins at this line, if one does."""
     if not _may_begin(lines, start):
         return None
@@ -85,20 +85,20 @@ def find(lines: Sequence[Line], start: int) -> Attribution | None:
     return None
 
 
-def part(line: Line) -> Sequence[Line]:
+def part(line: BodyLine) -> Sequence[BodyLine]:
     """A line in two, where a program has joined the end of a reply and an attribution, or an attribution and the
     beginning of the quote."""
     if line.depth or "@" not in line.text[: _LENGTH * 2]:
         return (line,)
     colon = _QUOTE_BEGINS.search(line.text, 0, _LENGTH)
     if colon is not None:
-        head, quote = line.cut(colon.end())
+        head, quote = line.split_at(colon.end())
         found = _weigh(head.plain, [head], 1) if _opens(head.plain) else None
         return (head, quote) if found is not None and found.unmarked else (line,)
     if len(line.text) > _LENGTH * 2 or not line.plain.endswith(_COLONS):
         return (line,)
     for start in _openings(line.text):
-        head, rest = line.cut(start)
+        head, rest = line.split_at(start)
         if _DATE.search(rest.plain) and _weigh(rest.plain, [rest], 1):
             return head, rest
     return (line,)
@@ -111,7 +111,7 @@ def _openings(text: str) -> list[int]:
     return [at for at in joints if _first_word(text[at:]) in _OPENS][-_OPENINGS:]
 
 
-def _may_begin(lines: Sequence[Line], start: int) -> bool:
+def _may_begin(lines: Sequence[BodyLine], start: int) -> bool:
     """A cheap look that spares most lines the joining and weighing."""
     text = lines[start].plain
     if not text:
@@ -128,7 +128,7 @@ def _may_begin(lines: Sequence[Line], start: int) -> bool:
     )
 
 
-def _may_end(joined: str, last: Line) -> bool:
+def _may_end(joined: str, last: BodyLine) -> bool:
     """A cheap look at the end: a colon, dashes, an address, the verb, or a line that a date leads."""
     return (
         joined.endswith((*_ENDS, ">", ")"))
@@ -137,7 +137,7 @@ def _may_end(joined: str, last: Line) -> bool:
     )
 
 
-def _is_log(lines: Sequence[Line], at: int) -> bool:
+def _is_log(lines: Sequence[BodyLine], at: int) -> bool:
     """Whether a line and the one below it, or above it, begin with the same date."""
     stamp = _STAMP.match(lines[at].plain[:_LENGTH])
     if stamp is None:
@@ -150,7 +150,7 @@ def _first_word(text: str) -> str:
     return text[:40].split(" ", 1)[0].strip(".,:;()-־").lower()
 
 
-def _join(joined: str, line: Line) -> str:
+def _join(joined: str, line: BodyLine) -> str:
     """The next line added; a quote mark that closes an address broken over lines belongs to it."""
     text = line.plain[:_LENGTH]
     if line.depth and _is_inside_address(joined):
@@ -158,7 +158,7 @@ def _join(joined: str, line: Line) -> str:
     return f"{joined} {text}" if joined and text else joined or text
 
 
-def _continues(joined: str, lines: Sequence[Line], stop: int) -> bool:
+def _continues(joined: str, lines: Sequence[BodyLine], stop: int) -> bool:
     """Some clients put blank lines around an address, in the middle of the attribution."""
     return _is_inside_address(joined) or (stop < len(lines) and lines[stop].text.strip() == "<")
 
@@ -169,7 +169,7 @@ def _is_inside_address(text: str) -> bool:
     return begun is not None and (not begun or ("@" in begun and " " not in begun))
 
 
-def _with_name(found: Attribution, joined: str, lines: Sequence[Line], stop: int) -> Attribution:
+def _with_name(found: Attribution, joined: str, lines: Sequence[BodyLine], stop: int) -> Attribution:
     """Where the verb ends a line, the next one may be the name: ``schrieb``, ``Jane Doe:``."""
     if joined.endswith(_ENDS) or stop == len(lines):
         return found
@@ -179,7 +179,7 @@ def _with_name(found: Attribution, joined: str, lines: Sequence[Line], stop: int
     return _weigh(_join(joined, name), lines, stop + 1) or found
 
 
-def _better_start(lines: Sequence[Line], start: int, stop: int) -> bool:
+def _better_start(lines: Sequence[BodyLine], start: int, stop: int) -> bool:
     """Whether the attribution begins further down: the line above it is text that happens to look like an opening."""
     for later in range(stop - 1, start, -1):
         if _opens(lines[later].plain) and _DATE.search(lines[later].plain[:_LENGTH].lower()):
@@ -189,7 +189,7 @@ def _better_start(lines: Sequence[Line], start: int, stop: int) -> bool:
     return False
 
 
-def _joined(lines: Sequence[Line]) -> str:
+def _joined(lines: Sequence[BodyLine]) -> str:
     joined = ""
     for line in lines:
         joined = _join(joined, line)
@@ -206,7 +206,7 @@ def _opens(text: str) -> bool:
     return text[:1].isdigit() or _first_word(text) in _OPENS
 
 
-def _weigh(joined: str, lines: Sequence[Line], stop: int) -> Attribution | None:
+def _weigh(joined: str, lines: Sequence[BodyLine], stop: int) -> Attribution | None:
     found = _Evidence(joined.strip("-–— ").lower() if joined.startswith("-") else joined.lower())
     quoted = _quoted_below(lines, stop)
     if found.is_sentence and not (found.email and quoted):
@@ -268,14 +268,14 @@ class _Evidence:
         )
 
 
-def _quoted_below(lines: Sequence[Line], stop: int) -> bool:
+def _quoted_below(lines: Sequence[BodyLine], stop: int) -> bool:
     for line in lines[stop : stop + 4]:
         if not line.blank or line.quoted:
             return line.quoted or line.text.startswith(("| ", "|\n"))
     return False
 
 
-def is_enclosed(line: Line) -> bool:
+def is_enclosed(line: BodyLine) -> bool:
     """``>>> Jane Doe <jane@doe.example> 05.01.2026 10:14 >>>``, as GroupWise writes it, above a quote without marks."""
     text = line.plain
     return line.depth == 3 and text.endswith(">>>") and bool(_EMAIL.search(text) or _DATE.search(text))

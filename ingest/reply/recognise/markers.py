@@ -2,7 +2,7 @@
 
 import re
 
-from ingest.reply.lines import Line
+from ingest.reply.lines import BodyLine
 from ingest.reply.recognise.languages import every
 
 _LENGTH = 200
@@ -15,7 +15,7 @@ _SIGNS = "##-"
 _ZENDESK = re.compile(r"##- .{3,150} -##")
 
 
-def is_marker(line: Line, *, alone: bool) -> bool:
+def is_marker(line: BodyLine, *, alone: bool) -> bool:
     """Whether a line asks to write above it; ``alone`` says that no line of text stands directly above it."""
     text = line.plain
     if len(text) > _LENGTH or not (_is_set_off(text) or (alone and len(text) <= _LONGEST) or _SIGNS in line.text):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ingest.reply.lines import Line
+from ingest.reply.lines import BodyLine
 from ingest.reply.recognise.languages import LANGUAGES, Language, index
 
 _LINES = 40
@@ -120,7 +120,7 @@ class Header:
 class Reader:
     """Finds headers in one body. What was read in vain is not read again, so that all reading is linear."""
 
-    def __init__(self, lines: Sequence[Line]) -> None:
+    def __init__(self, lines: Sequence[BodyLine]) -> None:
         self._lines = lines
         self._barren = 0
 
@@ -151,7 +151,7 @@ def is_rule(text: str) -> bool:
     return len(text) <= 300 and _RULE.match(text) is not None
 
 
-def _separator(lines: Sequence[Line], start: int, text: str) -> Header | None:
+def _separator(lines: Sequence[BodyLine], start: int, text: str) -> Header | None:
     """``-----Original Message-----``, ``---------- Forwarded message ---------``, ``Begin forwarded message:``."""
     joined = _JOINED.match(text)
     if (
@@ -173,7 +173,7 @@ def _separator(lines: Sequence[Line], start: int, text: str) -> Header | None:
     return None
 
 
-def _ruled_block(lines: Sequence[Line], start: int) -> Header | None:
+def _ruled_block(lines: Sequence[BodyLine], start: int) -> Header | None:
     """A line of underscores or dashes, and a header block below it."""
     if not is_rule(lines[start].text):
         return None
@@ -183,7 +183,7 @@ def _ruled_block(lines: Sequence[Line], start: int) -> Header | None:
     return Header(start + 1, (), False, "header block") if _is_unlisted(lines, start + 1) else None
 
 
-def _block_below(lines: Sequence[Line], start: int) -> _Block | None:
+def _block_below(lines: Sequence[BodyLine], start: int) -> _Block | None:
     for at in range(start, min(start + 3, len(lines))):
         if not lines[at].blank:
             block = _collect(lines, at)
@@ -191,7 +191,7 @@ def _block_below(lines: Sequence[Line], start: int) -> _Block | None:
     return None
 
 
-def _is_unlisted(lines: Sequence[Line], start: int) -> bool:
+def _is_unlisted(lines: Sequence[BodyLine], start: int) -> bool:
     """A header block in a language that no table has: below a rule, labelled lines with an address and a full date."""
     labelled: list[str] = []
     for line in lines[start : start + _LINES]:
@@ -207,7 +207,7 @@ def _is_unlisted(lines: Sequence[Line], start: int) -> bool:
     return len(labelled) >= 3 and found is not None
 
 
-def _collect(lines: Sequence[Line], start: int) -> _Block | None:
+def _collect(lines: Sequence[BodyLine], start: int) -> _Block | None:
     """Header lines from here on; a value may be wrapped, and one blank line may stand between two of them. What follows
     the last of them says nothing about them."""
     if label_of(lines[start]) is None:
@@ -237,7 +237,7 @@ def _is_second_sender(block: _Block, label: tuple[str, str]) -> bool:
     return _ROLES[label[0]] == {Role.FROM} and Role.FROM in block.roles()
 
 
-def _begins_another(block: _Block, lines: Sequence[Line], at: int, label: tuple[str, str] | None) -> bool:
+def _begins_another(block: _Block, lines: Sequence[BodyLine], at: int, label: tuple[str, str] | None) -> bool:
     """Whether another block begins here: below dashes, in a quote, or below a blank line with its sender or date."""
     if label is None:
         return is_rule(lines[at].text) or _DASHED.match(lines[at].plain[:100]) is not None
@@ -245,7 +245,7 @@ def _begins_another(block: _Block, lines: Sequence[Line], at: int, label: tuple[
     return lines[at].depth > block.depth or (lines[at - 1].blank and not heads.isdisjoint(_ROLES[label[0]]))
 
 
-def label_of(line: Line) -> tuple[str, str] | None:
+def label_of(line: BodyLine) -> tuple[str, str] | None:
     """A header line's label, in lower case, and its value."""
     head = line.plain[:300]
     at = min((found for found in (head.find(":"), head.find("：")) if found > 0), default=-1)

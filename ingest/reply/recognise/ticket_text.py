@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate, islice, pairwise
 from unicodedata import normalize
 
-from ingest.reply.body import bare
-from ingest.reply.lines import Line, words_of
+from ingest.reply.body import bare_text
+from ingest.reply.lines import BodyLine, words_of
 
 _RUN = 5
 """Words in a row that make a copy likely."""
@@ -38,7 +38,7 @@ class TicketText:
         """Whether anything is known."""
         return bool(self._all.runs)
 
-    def mark(self, lines: Sequence[Line]) -> None:
+    def mark(self, lines: Sequence[BodyLine]) -> None:
         """Mark the lines that repeat something of it."""
         if not self:
             return
@@ -46,11 +46,11 @@ class TicketText:
         copies = _repeating(of_line, _copied(of_line, self._sent), self._sent)
         for start, stop in _passages(of_line, copies):
             for line in lines[start:stop]:
-                line.copied = True
+                line.in_ticket_passage = True
         echoes = _copied(of_line, self._all)
         for line, words, is_echo in zip(lines, echoes, _repeating(of_line, echoes, self._all), strict=True):
-            line.echo = is_echo
-            line.answered = not is_echo and _is_begun(words)
+            line.repeats_ticket = is_echo
+            line.starts_with_ticket_text = not is_echo and _is_begun(words)
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ class _Phrases:
 
 
 def _readable(text: str) -> str:
-    return bare(text) if _HTML.search(text) else text
+    return bare_text(text) if _HTML.search(text) else text
 
 
 def _words(text: str) -> Iterator[str]:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ingest.model.message import SegmentKind
-from ingest.reply.blocks import Block
-from ingest.reply.lines import Line
+from ingest.reply.lines import BodyLine, ClassifiedBlock
 from ingest.reply.recognise.languages import LANGUAGES, every
 from ingest.reply.recognise.quoted_headers import is_rule
 
@@ -70,7 +69,7 @@ _LIST_FOOTERS = tuple(every(lambda language: language.list_footer))
 class TextBlock:
     """Text between quotes, from which endings are taken one by one, from the end."""
 
-    lines: Sequence[Line]
+    lines: Sequence[BodyLine]
     start: int
     stop: int
     protected: frozenset[int]
@@ -78,20 +77,20 @@ class TextBlock:
     before_quote: bool = False
     after_quote: bool = False
     """The last quote is above, so this may be nothing but a signature."""
-    endings: list[Block] = field(default_factory=list)
+    endings: list[ClassifiedBlock] = field(default_factory=list)
 
     def take(self, kind: SegmentKind, start: int, reason: str, confidence: float) -> None:
         """All from this line on is an ending."""
-        self.endings.append(Block(kind, start, self.stop, reason, confidence))
+        self.endings.append(ClassifiedBlock(kind, start, self.stop, reason, confidence))
         self.stop = start
 
-    def blocks(self) -> list[Block]:
+    def blocks(self) -> list[ClassifiedBlock]:
         """What was written, and the endings behind it."""
-        written = [Block("new", self.start, self.stop)] if self.stop > self.start else []
+        written = [ClassifiedBlock("new", self.start, self.stop)] if self.stop > self.start else []
         return [*written, *reversed(self.endings)]
 
 
-def trim(stretch: TextBlock) -> list[Block]:
+def trim(stretch: TextBlock) -> list[ClassifiedBlock]:
     """A stretch of text, parted into what was written and the endings behind it."""
     _take_paragraphs(stretch)
     _take_signature(stretch)
@@ -131,7 +130,7 @@ def _spare_postscript(stretch: TextBlock, signature: int) -> None:
             return
 
 
-def _is_filled(line: Line) -> bool:
+def _is_filled(line: BodyLine) -> bool:
     return bool(line.text.strip()) and (not line.blank or is_rule(line.text))
 
 
@@ -169,7 +168,7 @@ def _is_sentence(text: str) -> bool:
     return len(words) >= _SENTENCE_WORDS or (words[-1].islower() and words[-1][:-1].isalpha() and len(words[-1]) > 4)
 
 
-def _is_exact(line: Line) -> bool:
+def _is_exact(line: BodyLine) -> bool:
     """RFC 3676 section 4.3: dash, dash, space."""
     return line.text.rstrip("\r\n") == "-- "
 
@@ -194,7 +193,7 @@ def _take_paragraph(stretch: TextBlock) -> None:
         stretch.take("footer", first, "footer", 0.8)
 
 
-def _footer_at(lines: Sequence[Line], first: int, last: int, *, ruled: bool) -> int | None:
+def _footer_at(lines: Sequence[BodyLine], first: int, last: int, *, ruled: bool) -> int | None:
     """Where in a paragraph a footer begins: some programs leave no blank line between a sign-off and what the company
     has put below it."""
     paragraph = _joined(lines[first:last])
@@ -212,7 +211,7 @@ def _footer_at(lines: Sequence[Line], first: int, last: int, *, ruled: bool) -> 
     return None
 
 
-def _is_list_footer(lines: Sequence[Line], paragraph: str) -> bool:
+def _is_list_footer(lines: Sequence[BodyLine], paragraph: str) -> bool:
     """Who asks to be taken off a list gives no address to do so."""
     return any(phrase in paragraph for phrase in _LIST_FOOTERS) and any(_LINK.search(line.text) for line in lines)
 
@@ -228,7 +227,7 @@ def _ends_itself(text: str) -> bool:
     return len(text) < _WRAPPED or text.endswith((".", "!", "?", "。"))
 
 
-def _company_at(lines: Sequence[Line], first: int, last: int) -> int:
+def _company_at(lines: Sequence[BodyLine], first: int, last: int) -> int:
     """The line in which the data of a company begin, if they do; the name and the title above them are somebody's."""
     if not _is_company(_joined(lines[first:last])):
         return last
@@ -236,7 +235,7 @@ def _company_at(lines: Sequence[Line], first: int, last: int) -> int:
     return next(telling, first)
 
 
-def _joined(lines: Sequence[Line]) -> str:
+def _joined(lines: Sequence[BodyLine]) -> str:
     return " ".join(line.plain for line in lines)[:_PARAGRAPH_LENGTH].lower()
 
 
@@ -256,7 +255,7 @@ def _heads_footer(stretch: TextBlock, paragraph: str) -> bool:
     return above and len(paragraph.split()) <= 4 and paragraph.startswith(_LEGAL_OPENS)
 
 
-def _devices(lines: Sequence[Line], first: int, stop: int) -> int:
+def _devices(lines: Sequence[BodyLine], first: int, stop: int) -> int:
     """Where the device lines at the end of a paragraph begin."""
     at = stop
     if stop - first > 1 and _ADDRESS_ALONE.fullmatch(lines[stop - 1].plain) and is_device_line(lines[stop - 2].plain):

@@ -18,27 +18,30 @@ def of_answer(text: str) -> Reply:
     return extract(ParsedMessage(message_id=None, in_reply_to=("a@b.example",), subject="Re: Printer", text=text))
 
 
-def test_an_unmarked_quote_is_open_whatever_stands_above_it() -> None:
-    assert of_text(f"{LONG}{OUTLOOK}").open
-    assert of_text(f"See below.\n\n{OUTLOOK}").open
-    assert of_text(OUTLOOK).open
+def test_an_unmarked_quote_is_ambiguous_whatever_stands_above_it() -> None:
+    assert of_text(f"{LONG}{OUTLOOK}").ambiguous
+    assert of_text(f"See below.\n\n{OUTLOOK}").ambiguous
+    assert of_text(OUTLOOK).ambiguous
 
 
-def test_a_marked_quote_is_open_where_hardly_anything_stands_above_it() -> None:
-    assert of_text(f"See below.\n\n{MARKED}").open
-    assert not of_text(f"{LONG}{MARKED}").open
+def test_a_marked_quote_is_ambiguous_where_hardly_anything_stands_above_it() -> None:
+    assert of_text(f"See below.\n\n{MARKED}").ambiguous
+    assert not of_text(f"{LONG}{MARKED}").ambiguous
 
 
-@pytest.mark.parametrize(("quote", "is_open"), [("yahoo_quoted", True), ("gmail_quote", False)])
-def test_a_quote_that_ends_where_somebody_types_is_not_open(quote: str, is_open: bool) -> None:
-    assert of_html(f"<p>See below.</p><div class={quote}>On Monday A wrote:<p>Which one?</p></div>").open is is_open
+@pytest.mark.parametrize(("quote", "is_ambiguous"), [("yahoo_quoted", True), ("gmail_quote", False)])
+def test_a_quote_that_ends_where_somebody_types_is_not_open(quote: str, is_ambiguous: bool) -> None:
+    assert (
+        of_html(f"<p>See below.</p><div class={quote}>On Monday A wrote:<p>Which one?</p></div>").ambiguous
+        is is_ambiguous
+    )
 
 
-def test_a_long_answer_without_any_quote_is_open_and_a_short_one_is_not() -> None:
-    assert of_answer(LONG).open
-    assert not of_answer("It works again.\n").open
-    assert not of_text(LONG).open
+def test_a_long_answer_without_any_quote_is_ambiguous_and_a_short_one_is_not() -> None:
+    assert of_answer(LONG).ambiguous
+    assert not of_answer("It works again.\n").ambiguous
+    assert not of_text(LONG).ambiguous
 
 
 def test_a_quote_in_which_copies_were_found_is_not_open() -> None:
-    assert not of_text(f"The red one.\n\n{OUTLOOK}", f"{ASKED}\nThe other one is not for you to open.").open
+    assert not of_text(f"The red one.\n\n{OUTLOOK}", f"{ASKED}\nThe other one is not for you to open.").ambiguous

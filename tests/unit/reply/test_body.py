@@ -19,7 +19,7 @@ def both(text: str | None, html: str | None) -> str:
 def test_html_whose_markup_tells_the_quote_is_read_first() -> None:
     reply = extract(ParsedMessage(message_id=None, text="It works.\n\nunmarked old text", html=GMAIL))
     assert reply.content == "It **works**."
-    assert reply.how == "html: gmail_attr, gmail_quote"
+    assert reply.method == "html: gmail_attr, gmail_quote"
 
 
 def test_text_is_read_as_it_is_where_html_says_no_more() -> None:
@@ -52,7 +52,7 @@ def test_empty_html_beside_text_is_no_body() -> None:
 
 def test_a_message_without_any_body_is_empty_and_says_so() -> None:
     reply = extract(ParsedMessage(message_id=None))
-    assert (reply.content, reply.segments, reply.how) == ("", (), "empty")
+    assert (reply.content, reply.segments, reply.method) == ("", (), "empty")
 
 
 def test_an_invitation_without_a_body_becomes_one_readable_line() -> None:
@@ -114,7 +114,7 @@ def test_a_body_over_the_limit_is_kept_whole() -> None:
     body = "On Mon, 5 Jan 2026 at 10:14, A <a@b.example> wrote:\n> x\n" * 80_000
     reply = of_text(body)
     assert (reply.body, reply.elided) == (body, "")
-    assert reply.how == "text: whole, over the limit"
+    assert reply.method == "text: whole, over the limit"
 
 
 def test_html_nested_a_hundred_thousand_deep_is_read_as_bare_text() -> None:
@@ -131,9 +131,9 @@ def test_a_failing_reading_keeps_the_body(monkeypatch: pytest.MonkeyPatch) -> No
     def fail(*_: object) -> None:
         raise RuntimeError("no")
 
-    monkeypatch.setattr("ingest.reply.arrange", fail)
+    monkeypatch.setattr("ingest.reply.select_reply", fail)
     reply = of_text("Hello\n> x\n")
-    assert (reply.content, reply.how) == ("Hello\n> x", "text: whole, RuntimeError while reading it")
+    assert (reply.content, reply.method) == ("Hello\n> x", "text: whole, RuntimeError while reading it")
     assert "<b>" not in of_html("<b>x</b>").content
 
 
@@ -146,5 +146,5 @@ def test_what_stands_behind_the_end_of_the_html_is_read_in_its_place() -> None:
 
 def test_signs_of_ours_cannot_be_written_as_entities() -> None:
     reply = of_html("<p>a&#xfdd0;0&#xfdd2;b&#64979;&lt;b> <img src=cid:x alt='c&#xfdd3;'></p><hr id=stopSpelling>old")
-    assert (reply.content, reply.how) == ("a0b\\<b> ![c](cid:x)", "html: hr stopSpelling")
+    assert (reply.content, reply.method) == ("a0b\\<b> ![c](cid:x)", "html: hr stopSpelling")
     assert of_html("<div>" * 5_000 + "\ufdd3&lt;b>").content == "\\<b>"

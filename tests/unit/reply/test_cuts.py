@@ -169,7 +169,7 @@ def test_a_device_line_goes_at_the_end_and_stays_in_the_middle(line: str) -> Non
 def test_only_device_line_and_quote_keep_the_whole() -> None:
     reply = of_text("Sent from my iPhone\n\n> On 5 Jan 2026, at 10:14, A <a@b.example> wrote:\n> old\n")
     assert reply.elided == ""
-    assert reply.how == "text: whole, nothing else was left"
+    assert reply.method == "text: whole, nothing else was left"
 
 
 def test_a_signature_with_the_space_of_rfc_3676_is_surer_than_one_without() -> None:
@@ -209,7 +209,7 @@ def test_a_postscript_below_a_signature_is_new(postscript: str) -> None:
 def test_the_confidence_is_that_of_the_least_sure_cut() -> None:
     reply = of_text("Hi\n\n-- \nA\n\nOn 1/5/26 10:14, A wrote:\n> x\n\n> y\n")
     assert reply.confidence == min(segment.confidence for segment in reply.segments if not segment.kept)
-    assert reply.how == "text: signature, attribution (English), quote marks"
+    assert reply.method == "text: signature, attribution (English), quote marks"
 
 
 def test_quotes_are_kept_where_something_new_follows_and_cut_where_nothing_does() -> None:
@@ -239,7 +239,7 @@ def test_what_was_sent_is_a_quote_whatever_was_done_to_it() -> None:
     copy = "Please restart the\nprinter, wait ten   minutes, and\ntell us whether the lamp is green again.\n"
     reply = of_text(f"It is red.\n\n{copy}", sent)
     assert reply.content == "It is red."
-    assert reply.how == "text: text that was sent"
+    assert reply.method == "text: text that was sent"
     assert of_text(f"It is red.\n\n{copy}").elided == ""
 
 

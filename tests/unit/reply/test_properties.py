@@ -110,7 +110,7 @@ def test_any_html_is_parted_without_loss_and_is_safe_to_render(html: str) -> Non
     assert_lossless(reply)
     assert_never_empty(reply)
     assert_safe(reply.body)
-    assert "while reading" not in reply.how
+    assert "while reading" not in reply.method
 
 
 @settings(max_examples=150, deadline=None)
