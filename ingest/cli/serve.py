@@ -80,7 +80,7 @@ async def _with_sandbox(settings: Settings, data: Path) -> None:
 
 def _point_at(stand_in: Sandbox, settings: Settings) -> Settings:
     """The settings, with the API that really listens, and its user for mail of strangers."""
-    users = stand_in.desk.users.values()
+    users = stand_in.state.users.values()
     stranger = next((user["id"] for user in users if user["email"].startswith(UNKNOWN_SENDER)), None)
     author = settings.fallback_author_id or stranger
     return settings.model_copy(update={"api_url": stand_in.url, "fallback_author_id": author})

@@ -1,6 +1,6 @@
 """A local stand-in for the ticket API: to try the worker out, and to test it against something that answers back.
 
-It answers what the API's documentation says and no more, keeps what was posted (``desk.py``), makes trouble on order
+It answers what the API's documentation says and no more, keeps what was posted (``state.py``), makes trouble on order
 (``faults.py``), and shows the tickets on a small page.
 """
 

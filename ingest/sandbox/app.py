@@ -14,29 +14,37 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest.sandbox import records
-from ingest.sandbox.faults import FaultLayer, Faults, error
+from ingest.sandbox.faults import FaultLayer, FaultQueue, error
 from ingest.sandbox.page import page
 from ingest.sandbox.records import Record
-from ingest.sandbox.schema import Archive, Body, Connection, Fault, NewAttachment, NewMessage, NewMessageWithEmailIds
-from ingest.sandbox.state import Refused, SandboxState
+from ingest.sandbox.schema import (
+    ArchiveAttachments,
+    ConnectAttachments,
+    Fault,
+    NewAttachment,
+    NewMessage,
+    NewMessageWithEmailIds,
+    RequestBody,
+)
+from ingest.sandbox.state import ApiError, SandboxState
 
 MAX_BODY = 64 * 1024 * 1024
-B = TypeVar("B", bound=Body)
+B = TypeVar("B", bound=RequestBody)
 Endpoint = Callable[[Request], Awaitable[Response]]
 _FAULTS = TypeAdapter(list[Fault])
 
 
-def create_app(desk: SandboxState, token: str, *, lenient: bool = False) -> ASGIApp:
+def create_app(state: SandboxState, token: str, *, lenient: bool = False) -> ASGIApp:
     """The stand-in as an ASGI application. ``lenient`` also takes the email ids that requests do not document."""
-    api = Api(desk, NewMessageWithEmailIds if lenient else NewMessage)
-    faults = Faults()
+    api = ApiEndpoints(state, NewMessageWithEmailIds if lenient else NewMessage)
+    faults = FaultQueue()
     app = Starlette(
-        routes=[*api.routes(), *_control(desk, faults, api.requests), Route("/", page(desk))],
+        routes=[*api.routes(), *_control(state, faults, api.requests), Route("/", page(state))],
         exception_handlers={
-            Refused: _refused,
-            ValidationError: _invalid,
+            ApiError: _api_error,
+            ValidationError: _invalid_body,
             HTTPException: _http_error,
-            ClientDisconnect: _gone,
+            ClientDisconnect: _client_gone,
         },
     )
     return FaultLayer(TokenLayer(app, token), faults)
@@ -60,11 +68,11 @@ class TokenLayer:
         return hmac.compare_digest(given, self._token)
 
 
-class Api:
+class ApiEndpoints:
     """The endpoints under ``/api``, and the uploads beside them."""
 
-    def __init__(self, desk: SandboxState, new_message: type[NewMessage]) -> None:
-        self._desk = desk
+    def __init__(self, state: SandboxState, new_message: type[NewMessage]) -> None:
+        self._state = state
         self._new_message = new_message
         self.requests: Counter[str] = Counter()
 
@@ -101,32 +109,32 @@ class Api:
         given = {key: value for key, value in body.model_dump(by_alias=True).items() if value is not None}
         given.setdefault("source", None)
         given.pop("slackTimestamp", None)
-        return JSONResponse(self._desk.post_message(given, request.headers.get("idempotency-key", "")))
+        return JSONResponse(self._state.post_message(given, request.headers.get("idempotency-key", "")))
 
     async def _list_messages(self, request: Request) -> Response:
         ticket_id = request.query_params.get("ticketId")
         if not ticket_id:
-            raise Refused(400, "Invalid input data", "ticketId: required")
-        if ticket_id not in self._desk.tickets:
-            raise Refused(404, "Ticket not found")
-        return _listing(request, self._desk.messages_of(ticket_id), sort_by="createdAt")
+            raise ApiError(400, "Invalid input data", "ticketId: required")
+        if ticket_id not in self._state.tickets:
+            raise ApiError(404, "Ticket not found")
+        return _listing(request, self._state.messages_of(ticket_id), sort_by="createdAt")
 
     async def _get_message(self, request: Request) -> Response:
-        return JSONResponse(_found(self._desk.messages, request, "Ticket message"))
+        return JSONResponse(_found(self._state.messages, request, "Ticket message"))
 
     # Tickets and users
 
     async def _list_tickets(self, request: Request) -> Response:
-        tickets: Iterable[Record] = self._desk.tickets.values()
+        tickets: Iterable[Record] = self._state.tickets.values()
         if request.query_params.get("openFilter") != "false":
             tickets = (ticket for ticket in tickets if ticket["status"]["label"] not in ("Done", "Closed"))
         return _listing(request, tickets, sort_by="updatedAt", descending=True)
 
     async def _get_ticket(self, request: Request) -> Response:
-        return JSONResponse(self._desk.ticket(request.path_params["identifier"]))
+        return JSONResponse(self._state.ticket(request.path_params["identifier"]))
 
     async def _get_summary(self, request: Request) -> Response:
-        ticket = self._desk.ticket(request.path_params["identifier"])
+        ticket = self._state.ticket(request.path_params["identifier"])
         summary = {key: ticket[key] for key in ("id", "shortId", "number")}
         home = ticket["queue"]
         return JSONResponse(summary | {"queuePrefix": home["prefix"], "workspaceId": home["workspaceId"]})
@@ -134,54 +142,54 @@ class Api:
     async def _list_users(self, request: Request) -> Response:
         """The documentation leaves open what ``email`` matches; we take the loosest reading: contains, any case."""
         wanted = request.query_params.get("email", "").lower()
-        found = (user for user in self._desk.users.values() if wanted in user["email"].lower())
+        found = (user for user in self._state.users.values() if wanted in user["email"].lower())
         return _listing(request, found, sort_by="createdAt")
 
     async def _get_user(self, request: Request) -> Response:
-        return JSONResponse(_found(self._desk.users, request, "User"))
+        return JSONResponse(_found(self._state.users, request, "User"))
 
     # Attachments
 
     async def _create_attachment(self, request: Request) -> Response:
         body = await _body(request, NewAttachment)
         base = str(request.base_url).rstrip("/")
-        made = self._desk.create_attachment(body.model_dump(by_alias=True), base)
+        made = self._state.create_attachment(body.model_dump(by_alias=True), base)
         return JSONResponse(records.made_attachment(made))
 
     async def _list_attachments(self, request: Request) -> Response:
         ticket_id = request.query_params.get("ticketId", "")
-        if ticket_id not in self._desk.tickets:
-            raise Refused(404, "Ticket not found")
-        return JSONResponse([records.listed_attachment(found) for found in self._desk.attachments_of(ticket_id)])
+        if ticket_id not in self._state.tickets:
+            raise ApiError(404, "Ticket not found")
+        return JSONResponse([records.listed_attachment(found) for found in self._state.attachments_of(ticket_id)])
 
     async def _connect(self, request: Request) -> Response:
-        body = await _body(request, Connection)
-        self._desk.connect(body.ticket_id, body.attachment_ids, body.ticket_message_id)
+        body = await _body(request, ConnectAttachments)
+        self._state.connect(body.ticket_id, body.attachment_ids, body.ticket_message_id)
         return JSONResponse({})
 
     async def _archive(self, request: Request) -> Response:
-        body = await _body(request, Archive)
-        self._desk.archive(body.ticket_id, body.attachment_ids)
+        body = await _body(request, ArchiveAttachments)
+        self._state.archive(body.ticket_id, body.attachment_ids)
         return JSONResponse({})
 
     async def _upload(self, request: Request) -> Response:
         """As an object store takes it: the length is told before, and nobody else's secret comes along."""
         if "content-length" not in request.headers:
-            raise Refused(411, "Length required")
+            raise ApiError(411, "Length required")
         if "x-ravenna-api-token" in request.headers or "authorization" in request.headers:
-            raise Refused(400, "The address is signed; send no token")
+            raise ApiError(400, "The address is signed; send no token")
         content_type = request.headers.get("content-type", "")
         signature = request.query_params.get("signature", "")
-        self._desk.upload(request.path_params["id"], signature, content_type, await _read(request))
+        self._state.upload(request.path_params["id"], signature, content_type, await _read(request))
         return Response(status_code=200)
 
     async def _download(self, request: Request) -> Response:
         attachment_id = request.path_params["id"]
-        content = self._desk.download(attachment_id, request.query_params.get("signature", ""))
+        content = self._state.download(attachment_id, request.query_params.get("signature", ""))
         return Response(content, media_type="application/octet-stream")
 
 
-def _control(desk: SandboxState, faults: Faults, requests: Counter[str]) -> list[Route]:
+def _control(state: SandboxState, faults: FaultQueue, requests: Counter[str]) -> list[Route]:
     """What only a sandbox has: faults to order, and what was posted to see."""
 
     async def order(request: Request) -> Response:
@@ -196,10 +204,10 @@ def _control(desk: SandboxState, faults: Faults, requests: Counter[str]) -> list
         return JSONResponse({"waiting": 0})
 
     async def posts(request: Request) -> Response:
-        return JSONResponse(desk.posts[_number(request, "skip", 0) :])
+        return JSONResponse(state.posts[_number(request, "skip", 0) :])
 
-    async def state(_request: Request) -> Response:
-        known = {"tickets": desk.tickets, "users": desk.users, "messages": desk.messages, "posts": desk.posts}
+    async def counts(_request: Request) -> Response:
+        known = {"tickets": state.tickets, "users": state.users, "messages": state.messages, "posts": state.posts}
         return JSONResponse({name: len(items) for name, items in known.items()} | {"requests": dict(requests)})
 
     return [
@@ -207,7 +215,7 @@ def _control(desk: SandboxState, faults: Faults, requests: Counter[str]) -> list
         Route("/sandbox/faults", waiting, methods=["GET"]),
         Route("/sandbox/faults", forget, methods=["DELETE"]),
         Route("/sandbox/posts", posts),
-        Route("/sandbox/state", state),
+        Route("/sandbox/state", counts),
     ]
 
 
@@ -219,13 +227,13 @@ async def _read(request: Request) -> bytes:
     async for chunk in request.stream():
         content += chunk
         if len(content) > MAX_BODY:
-            raise Refused(413, "Request body is too large")
+            raise ApiError(413, "Request body is too large")
     return bytes(content)
 
 
 async def _body(request: Request, form: type[B]) -> B:
     if not request.headers.get("content-type", "").startswith("application/json"):
-        raise Refused(415, "Send application/json")
+        raise ApiError(415, "Send application/json")
     return form.model_validate_json(await _read(request))
 
 
@@ -234,14 +242,14 @@ def _number(request: Request, name: str, default: int) -> int:
     if given is None:
         return default
     if not given.isascii() or not given.isdigit() or len(given) > 9:
-        raise Refused(400, "Invalid input data", f"{name}: not a number")
+        raise ApiError(400, "Invalid input data", f"{name}: not a number")
     return int(given)
 
 
 def _found(items: dict[str, Record], request: Request, kind: str) -> Record:
     found = items.get(request.path_params["id"])
     if found is None:
-        raise Refused(404, f"{kind} not found")
+        raise ApiError(404, f"{kind} not found")
     return found
 
 
@@ -249,10 +257,10 @@ def _listing(request: Request, items: Iterable[Record], *, sort_by: str, descend
     """The list envelope; ``cursor`` is the number of the first item of the next page."""
     limit = _number(request, "limit", 100)
     if not 1 <= limit <= 10_000:
-        raise Refused(400, "Invalid input data", "limit: 1 to 10000")
+        raise ApiError(400, "Invalid input data", "limit: 1 to 10000")
     key = request.query_params.get("sortBy", sort_by)
     if key not in ("createdAt", "updatedAt"):
-        raise Refused(400, "Invalid input data", f"sortBy: {key}")
+        raise ApiError(400, "Invalid input data", f"sortBy: {key}")
     direction = request.query_params.get("sortDirection", "desc" if descending else "asc")
     ordered = sorted(items, key=lambda item: str(item[key]), reverse=direction == "desc")
     start = _number(request, "cursor", _number(request, "offset", 0))
@@ -265,18 +273,18 @@ def _listing(request: Request, items: Iterable[Record], *, sort_by: str, descend
 # Answering errors
 
 
-async def _refused(_request: Request, problem: Exception) -> Response:
-    assert isinstance(problem, Refused)
+async def _api_error(_request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, ApiError)
     return error(problem.status, str(problem), *problem.issues)
 
 
-async def _invalid(_request: Request, problem: Exception) -> Response:
+async def _invalid_body(_request: Request, problem: Exception) -> Response:
     assert isinstance(problem, ValidationError)
     issues = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in problem.errors())
     return error(400, "Invalid input data", *issues)
 
 
-async def _gone(_request: Request, _problem: Exception) -> Response:
+async def _client_gone(_request: Request, _problem: Exception) -> Response:
     """Nobody reads it: the client was killed while it sent."""
     return Response(status_code=400)
 

@@ -19,7 +19,7 @@ CUT = "cut_connection"
 """Key in the ASGI ``state`` of what closes the connection at once (set by the server, see ``server.py``)."""
 
 
-class Faults:
+class FaultQueue:
     """The queue of faults that wait for their requests."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Faults:
 class FaultLayer:
     """ASGI middleware that plays the faults; the rest of the sandbox knows nothing of them."""
 
-    def __init__(self, app: ASGIApp, faults: Faults) -> None:
+    def __init__(self, app: ASGIApp, faults: FaultQueue) -> None:
         self._app = app
         self._faults = faults
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from ingest.sandbox.records import Record
-from ingest.sandbox.state import Refused, SandboxState
+from ingest.sandbox.state import ApiError, SandboxState
 
 MAX_SHOWN = 200
 """Tickets and messages on one page; the newest are shown."""
@@ -65,15 +65,15 @@ _MESSAGE = Template(
 )
 
 
-def page(desk: SandboxState) -> Callable[[Request], Awaitable[Response]]:
+def page(state: SandboxState) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint. ``?ticket=`` names the ticket whose messages are shown; without it, the one changed last."""
 
     async def endpoint(request: Request) -> Response:
-        tickets = sorted(desk.tickets.values(), key=lambda ticket: str(ticket["updatedAt"]), reverse=True)[:MAX_SHOWN]
-        chosen = _chosen(desk, request.query_params.get("ticket"), tickets)
+        tickets = sorted(state.tickets.values(), key=lambda ticket: str(ticket["updatedAt"]), reverse=True)[:MAX_SHOWN]
+        chosen = _chosen(state, request.query_params.get("ticket"), tickets)
         return _answer(
             tickets="".join(_ticket(ticket, ticket is chosen) for ticket in tickets),
-            messages=_messages(desk, chosen) if chosen else "<p>No such ticket.</p>",
+            messages=_messages(state, chosen) if chosen else "<p>No such ticket.</p>",
         )
 
     return endpoint
@@ -92,10 +92,10 @@ def _fill(template: Template, **texts: str) -> str:
     return template.substitute({name: escape(text) for name, text in texts.items()})
 
 
-def _chosen(desk: SandboxState, identifier: str | None, tickets: list[Record]) -> Record | None:
+def _chosen(state: SandboxState, identifier: str | None, tickets: list[Record]) -> Record | None:
     try:
-        return desk.ticket(identifier) if identifier else tickets[0]
-    except (Refused, IndexError):
+        return state.ticket(identifier) if identifier else tickets[0]
+    except (ApiError, IndexError):
         return None
 
 
@@ -114,11 +114,11 @@ def _ticket(ticket: Record, is_here: bool) -> str:
     )
 
 
-def _messages(desk: SandboxState, ticket: Record) -> str:
-    requester = desk.users.get(ticket["requesterId"] or "", {}).get("email", "nobody")
+def _messages(state: SandboxState, ticket: Record) -> str:
+    requester = state.users.get(ticket["requesterId"] or "", {}).get("email", "nobody")
     head = _fill(_HEAD, title=ticket["title"], code=_code(ticket), requester=requester)
-    attached = desk.attachments_of(ticket["id"])
-    shown = desk.messages_of(ticket["id"])[-MAX_SHOWN:]
+    attached = state.attachments_of(ticket["id"])
+    shown = state.messages_of(ticket["id"])[-MAX_SHOWN:]
     return head + ("".join(_message(message, attached) for message in shown) or "<p>No messages yet.</p>")
 
 

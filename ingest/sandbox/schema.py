@@ -13,13 +13,13 @@ Source = Literal[
 ]  # fmt: skip
 
 
-class Body(BaseModel):
+class RequestBody(BaseModel):
     """Field names in camel case, exact types, nothing undocumented."""
 
     model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel)
 
 
-class NewMessage(Body):
+class NewMessage(RequestBody):
     """``POST /ticket-messages`` as the documentation of the API has it."""
 
     content: Annotated[str, Field(min_length=1)]
@@ -38,7 +38,7 @@ class NewMessageWithEmailIds(NewMessage):
     email_in_reply_to: str | None = None
 
 
-class NewAttachment(Body):
+class NewAttachment(RequestBody):
     """``POST /tickets/attachments``."""
 
     ticket_id: Name
@@ -49,7 +49,7 @@ class NewAttachment(Body):
     placement: Literal["TICKET", "MESSAGE", "CUSTOM_FIELD"] = "MESSAGE"
 
 
-class Connection(Body):
+class ConnectAttachments(RequestBody):
     """``POST /tickets/attachments/connect``."""
 
     ticket_id: Name
@@ -57,7 +57,7 @@ class Connection(Body):
     ticket_message_id: str | None = None
 
 
-class Archive(Body):
+class ArchiveAttachments(RequestBody):
     """``POST /tickets/attachments/archive``."""
 
     ticket_id: Name

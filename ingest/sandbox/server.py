@@ -24,7 +24,7 @@ class CuttableProtocol(HttpToolsProtocol):
         self.app_state = {**self.app_state, CUT: transport.abort}
 
 
-class _Server(uvicorn.Server):
+class _SandboxServer(uvicorn.Server):
     """A server that says when it is ready, and leaves signals to the process it runs in."""
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -56,8 +56,8 @@ class Sandbox:
         lenient: bool = False,
     ) -> None:
         self.token = token
-        self.desk = SandboxState(data, journal)
-        self._app = create_app(self.desk, token, lenient=lenient)
+        self.state = SandboxState(data, journal)
+        self._app = create_app(self.state, token, lenient=lenient)
         self._address = (host, port)
 
     @property
@@ -79,7 +79,7 @@ class Sandbox:
         """
         listening = _listen(*self._address)
         self._address = (self._address[0], listening.getsockname()[1])
-        self._server = _Server(_config(self._app))
+        self._server = _SandboxServer(_config(self._app))
         self._serving = asyncio.create_task(self._server.serve([listening]))
         await self._server.ready.wait()
 
@@ -87,7 +87,7 @@ class Sandbox:
         """Finish the requests that are being answered, for a second at most, and close."""
         self._server.should_exit = True
         await self._serving
-        self.desk.close()
+        self.state.close()
 
     async def __aenter__(self) -> "Sandbox":
         await self.start()
@@ -109,11 +109,11 @@ def run(
     Raises:
         OSError: the address cannot be listened on.
     """
-    desk = SandboxState(data, journal)
+    state = SandboxState(data, journal)
     try:
-        uvicorn.Server(_config(create_app(desk, token))).run([_listen(host, port)])
+        uvicorn.Server(_config(create_app(state, token))).run([_listen(host, port)])
     finally:
-        desk.close()
+        state.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:

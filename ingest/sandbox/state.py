@@ -18,7 +18,7 @@ UPLOAD_SECONDS = 900.0
 """For how long octets can be put to an upload address."""
 
 
-class Refused(Exception):
+class ApiError(Exception):
     """The API says no: an HTTP status and the message of its error envelope."""
 
     def __init__(self, status: int, message: str, *issues: str) -> None:
@@ -61,7 +61,7 @@ class SandboxState:
         """By id, short id or ``PREFIX-NUMBER``."""
         found = self._by_name.get(identifier) or self._by_name.get(identifier.upper())
         if found is None:
-            raise Refused(404, "Ticket not found")
+            raise ApiError(404, "Ticket not found")
         return found
 
     def messages_of(self, ticket_id: str) -> list[Record]:
@@ -79,7 +79,7 @@ class SandboxState:
         """Add a ticket message. EMAIL and WEB messages get an ``emailMessageId``, as if they were mailed out."""
         ticket, now = self._open_ticket(given["ticketId"]), records.timestamp(self._clock())
         if given["authorId"] not in self.users:
-            raise Refused(400, "Invalid input data", f"authorId: no user {given['authorId']}")
+            raise ApiError(400, "Invalid input data", f"authorId: no user {given['authorId']}")
         message = {"id": records.new_id(), **given, "createdAt": now}
         if given["source"] in ("EMAIL", "WEB") and not given["private"]:
             message.setdefault("emailMessageId", f"<{message['id']}@{self.domain}>")
@@ -99,9 +99,9 @@ class SandboxState:
         """Take the octets, once and soon, if they are of the type that the upload address was signed for."""
         place = self._signed(attachment_id, signature)
         if content_type != place["mimeType"]:
-            raise Refused(403, "Signature does not match")
+            raise ApiError(403, "Signature does not match")
         if place["status"] != "pending" or self._age(place) > UPLOAD_SECONDS:
-            raise Refused(403, "Request has expired")
+            raise ApiError(403, "Request has expired")
         self._record("upload", {"id": attachment_id, "content": base64.b64encode(content).decode()})
 
     def download(self, attachment_id: str, signature: str) -> bytes:
@@ -112,11 +112,11 @@ class SandboxState:
         """Tie attachments that have arrived to a message of their ticket, and to no second one."""
         found = self._own(ticket_id, attachment_ids)
         if ticket_message_id is not None and self.messages.get(ticket_message_id, {}).get("ticketId") != ticket_id:
-            raise Refused(404, "Ticket message not found")
+            raise ApiError(404, "Ticket message not found")
         if missing := [one["id"] for one in found if one["status"] != "completed"]:
-            raise Refused(400, "Invalid input data", *(f"attachmentIds: {name} has not arrived" for name in missing))
+            raise ApiError(400, "Invalid input data", *(f"attachmentIds: {name} has not arrived" for name in missing))
         if tied := [one["id"] for one in found if one["ticketMessageId"] not in (None, ticket_message_id)]:
-            raise Refused(400, "Invalid input data", *(f"attachmentIds: {name} is another message's" for name in tied))
+            raise ApiError(400, "Invalid input data", *(f"attachmentIds: {name} is another message's" for name in tied))
         self._record("change", {"ids": attachment_ids, "changes": {"ticketMessageId": ticket_message_id}})
 
     def archive(self, ticket_id: str, attachment_ids: list[str]) -> None:
@@ -128,15 +128,15 @@ class SandboxState:
 
     def _open_ticket(self, ticket_id: str) -> Record:
         if ticket_id not in self.tickets:
-            raise Refused(404, "Ticket not found")
+            raise ApiError(404, "Ticket not found")
         if into := self.tickets[ticket_id]["mergedIntoId"]:
-            raise Refused(400, f"Ticket is merged into {into}")
+            raise ApiError(400, f"Ticket is merged into {into}")
         return self.tickets[ticket_id]
 
     def _own(self, ticket_id: str, attachment_ids: list[str]) -> list[Record]:
         own = {found["id"]: found for found in self.attachments_of(ticket_id)}
         if unknown := [wanted for wanted in attachment_ids if wanted not in own]:
-            raise Refused(400, "Invalid input data", *(f"attachmentIds: no attachment {name}" for name in unknown))
+            raise ApiError(400, "Invalid input data", *(f"attachmentIds: no attachment {name}" for name in unknown))
         return [own[wanted] for wanted in attachment_ids]
 
     def _age(self, record: Record) -> float:
@@ -150,7 +150,7 @@ class SandboxState:
         place = self.attachments.get(attachment_id, {"uploadUrl": ""})
         expected = place["uploadUrl"].rpartition("=")[2]
         if not expected or not secrets.compare_digest(expected.encode(), signature.encode()):
-            raise Refused(403, "Signature does not match")
+            raise ApiError(403, "Signature does not match")
         return place
 
     def _load(self, data: Mapping[str, Any]) -> None:

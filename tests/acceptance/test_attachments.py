@@ -22,7 +22,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 def attached(world: World) -> list[dict[str, Any]]:
     """What the ticket shows: the attachments that were not put away."""
-    return world.sandbox.desk.attachments_of(TICKET)
+    return world.sandbox.state.attachments_of(TICKET)
 
 
 async def test_an_attachment_arrives_octet_for_octet_with_its_message(world: World) -> None:
@@ -30,8 +30,8 @@ async def test_an_attachment_arrives_octet_for_octet_with_its_message(world: Wor
     await world.deliver(mail("see the scan", part(PDF, "application/pdf", "scan.pdf")))
     await eventually(lambda: world.settled(1), "the mail is delivered")
     [found] = attached(world)
-    [posted] = world.sandbox.desk.posts
-    assert world.sandbox.desk.uploads[found["id"]] == PDF
+    [posted] = world.sandbox.state.posts
+    assert world.sandbox.state.uploads[found["id"]] == PDF
     assert (found["filename"], found["mimeType"]) == ("scan.pdf", "application/pdf")
     assert found["ticketMessageId"] == posted["id"]
 
@@ -58,7 +58,7 @@ async def test_a_worker_killed_in_mid_step_brings_each_attachment_once(
     world.kill()
     world.start()
     await eventually(lambda: world.settled(1), "the mail is delivered")
-    [posted] = world.sandbox.desk.posts
+    [posted] = world.sandbox.state.posts
     shown = {(found["filename"], found["ticketMessageId"]) for found in attached(world)}
     assert shown == {("one.pdf", posted["id"]), ("two.pdf", posted["id"])}
     assert len(attached(world)) == 2
@@ -74,7 +74,7 @@ async def test_a_step_that_fails_for_a_while_is_tried_again(world: World, method
     await world.deliver(mail("see the scan", part(PDF, "application/pdf", "scan.pdf")))
     await eventually(lambda: world.settled(1), "the mail is delivered")
     assert len(attached(world)) == 1
-    assert len(world.sandbox.desk.posts) == 1
+    assert len(world.sandbox.state.posts) == 1
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 408, 409, 410])
@@ -85,8 +85,8 @@ async def test_an_upload_address_that_went_wrong_costs_no_attachment(world: Worl
     await world.deliver(mail("see the scan", part(PDF, "application/pdf", "scan.pdf")))
     await eventually(lambda: world.settled(1), "the mail is delivered")
     [found] = attached(world)
-    assert world.sandbox.desk.uploads[found["id"]] == PDF
-    assert world.sandbox.desk.posts[0]["content"] == "see the scan"
+    assert world.sandbox.state.uploads[found["id"]] == PDF
+    assert world.sandbox.state.posts[0]["content"] == "see the scan"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ async def test_a_message_is_posted_once_though_its_attachments_cannot_be_tied_to
     await world.deliver(mail("see the scan", part(PDF, "application/pdf", "scan.pdf")))
     await eventually(lambda: world.settled(1), "the mail is delivered")
     [found] = attached(world)
-    [posted] = world.sandbox.desk.posts
+    [posted] = world.sandbox.state.posts
     assert found["ticketMessageId"] == posted["id"]
 
 
@@ -110,16 +110,16 @@ async def test_a_message_is_posted_once_though_its_attachments_cannot_be_tied_to
 async def test_a_ticket_that_is_merged_in_mid_step_takes_nothing_and_the_other_one_takes_all(
     world: World, path: str
 ) -> None:
-    desk = world.sandbox.desk
-    other = next(ticket for ticket in desk.tickets if ticket != TICKET)
+    state = world.sandbox.state
+    other = next(ticket for ticket in state.tickets if ticket != TICKET)
     await world.order(Fault(path=path, delay=1))
     world.start()
     await world.deliver(mail("see the scan", part(PDF, "application/pdf", "scan.pdf")))
     await eventually(world.played, "the step has begun")
-    desk.tickets[TICKET]["mergedIntoId"] = other
+    state.tickets[TICKET]["mergedIntoId"] = other
     await eventually(lambda: world.settled(1), "the mail is delivered")
-    [found] = desk.attachments_of(other)
-    [posted] = desk.posts
+    [found] = state.attachments_of(other)
+    [posted] = state.posts
     assert posted["ticketId"] == other
     assert found["ticketMessageId"] == posted["id"]
     assert attached(world) == []
@@ -132,9 +132,9 @@ async def test_empty_files_the_same_file_twice_and_very_many_files_all_arrive(wo
     await world.deliver(mail("all of it", part(b"", "application/pdf", "empty.pdf"), *twins, *many))
     await eventually(lambda: world.settled(1), "the mail is delivered")
     found = attached(world)
-    octets = [world.sandbox.desk.uploads[each["id"]] for each in found]
+    octets = [world.sandbox.state.uploads[each["id"]] for each in found]
     assert octets == [b"", PDF, PDF, *(bytes([number]) * 20_000 for number in range(70))]
-    assert {each["ticketMessageId"] for each in found} == {world.sandbox.desk.posts[0]["id"]}
+    assert {each["ticketMessageId"] for each in found} == {world.sandbox.state.posts[0]["id"]}
 
 
 async def test_a_message_whose_attachment_is_refused_says_what_is_missing(world: World) -> None:
@@ -143,7 +143,7 @@ async def test_a_message_whose_attachment_is_refused_says_what_is_missing(world:
     await world.deliver(mail("see the scan", part(PDF, "application/pdf", "scan.pdf")))
     await eventually(lambda: world.settled(1), "the mail is delivered")
     assert attached(world) == []
-    [posted] = world.sandbox.desk.posts
+    [posted] = world.sandbox.state.posts
     assert posted["content"].startswith("see the scan\n")
     assert "scan.pdf" in posted["content"]
 
@@ -163,4 +163,4 @@ async def test_what_the_operator_does_not_want_is_named_and_left_out(world: Worl
     await world.deliver(mail("run this", part(PDF, "application/octet-stream", "tool.exe")))
     await eventually(lambda: world.settled(1), "the mail is delivered")
     assert attached(world) == []
-    assert "tool.exe" in world.sandbox.desk.posts[0]["content"]
+    assert "tool.exe" in world.sandbox.state.posts[0]["content"]

@@ -195,7 +195,7 @@ async def _suffer(folder: Path) -> Aftermath:
         await eventually(lambda: _is_quiet(world), "nothing is left to do")
         after.worker_runs = world.worker is not None and world.worker.poll() is None
         after.ledger = await world.ledger()
-        posts = {str(post["id"]): world.sandbox.desk.messages[str(post["id"])] for post in world.sandbox.desk.posts}
+        posts = {str(post["id"]): world.sandbox.state.messages[str(post["id"])] for post in world.sandbox.state.posts}
         async with open_store(world.database_url) as store:
             for name, queue_id in names.items():
                 record = await store.message(queue_id)

@@ -31,4 +31,4 @@ async def test_an_html_mail_is_posted_in_the_form_that_the_operator_wants(
         world.start()
         await world.deliver(MAIL.encode())
         await eventually(lambda: world.settled(1), "the mail is delivered")
-        assert [post["content"] for post in world.sandbox.desk.posts] == [content]
+        assert [post["content"] for post in world.sandbox.state.posts] == [content]

@@ -158,7 +158,7 @@ def _explain(mail: FixtureMail, decision: Decision) -> Told:
 
 def _recorded(record: MessageRecord, sandbox: Sandbox) -> Told:
     """What the store and the API know of a mail that went all the way."""
-    posted = sandbox.desk.messages.get(record.ticket_message_id or "", {})
+    posted = sandbox.state.messages.get(record.ticket_message_id or "", {})
     return {
         "message": {"message_id": record.message_id, "subject": record.subject},
         "resolution": {"ticket_id": record.ticket_id},

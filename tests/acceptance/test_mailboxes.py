@@ -72,7 +72,7 @@ async def _replay_twice(database: Path) -> Replayed:
         settings = environment(sandbox, database)
         paths = [str(MAILBOXES / name) for name in NAMES]
         first = await told_by(settings, "replay", *paths)
-        posts_after_first = len(sandbox.desk.posts)
+        posts_after_first = len(sandbox.state.posts)
         again = await told_by(settings, "replay", *paths)
         async with open_store(settings["INGEST_DATABASE_URL"]) as store:
             found = [await store.message(item["queue_id"]) for item in first]
@@ -80,7 +80,7 @@ async def _replay_twice(database: Path) -> Replayed:
         return Replayed(
             first=first,
             again=again,
-            posts=[sandbox.desk.messages[str(post["id"])] for post in sandbox.desk.posts],
+            posts=[sandbox.state.messages[str(post["id"])] for post in sandbox.state.posts],
             posts_after_first=posts_after_first,
             records={record.queue_id: record for record in found if record is not None},
             ledger=ledger,

@@ -50,7 +50,7 @@ async def posted(world: World) -> str:
     head = f"From: <alice@customer.example>\r\nTo: <help+TAI-{TICKET}@{DOMAIN}>\r\nSubject: RE: [TAI-42] Printer\r\n"
     await world.deliver(f"{head}Message-ID: <a@customer.example>\r\n\r\n{BODY}".encode())
     await eventually(lambda: world.settled(1), "the mail is delivered")
-    return str(world.sandbox.desk.posts[-1]["content"])
+    return str(world.sandbox.state.posts[-1]["content"])
 
 
 async def test_answers_typed_into_the_quote_of_what_an_agent_wrote_are_posted(world: World) -> None:
@@ -65,9 +65,9 @@ async def test_where_the_token_may_not_list_messages_the_quote_goes_as_a_whole(w
 async def test_a_message_whose_posting_made_it_part_of_what_the_ticket_says_is_not_posted_twice(world: World) -> None:
     """The second reading knows the first one's text, and would make another one of the same mail."""
     await world.order(Fault(method="POST", path="/api/ticket-messages", effect=True, cut=True, times=2))
-    before = len(world.sandbox.desk.posts)
+    before = len(world.sandbox.state.posts)
     assert await posted(world) == KEPT
-    assert len(world.sandbox.desk.posts) == before + 1
+    assert len(world.sandbox.state.posts) == before + 1
 
 
 @pytest.mark.parametrize(

@@ -66,12 +66,12 @@ async def test_a_worker_that_reads_otherwise_after_its_death_does_not_double_the
 
 
 async def posts_reach(world: World, count: int) -> None:
-    await eventually(lambda: len(world.sandbox.desk.posts) >= count, f"{count} mails are posted")
+    await eventually(lambda: len(world.sandbox.state.posts) >= count, f"{count} mails are posted")
 
 
 async def test_a_worker_killed_again_and_again_under_load_neither_loses_nor_doubles_a_mail(world: World) -> None:
     chance = random.Random(20261123)
-    tickets = [ticket for ticket, facts in world.sandbox.desk.tickets.items() if not facts["mergedIntoId"]]
+    tickets = [ticket for ticket, facts in world.sandbox.state.tickets.items() if not facts["mergedIntoId"]]
     sending = asyncio.gather(
         *(
             world.deliver(
@@ -82,7 +82,7 @@ async def test_a_worker_killed_again_and_again_under_load_neither_loses_nor_doub
     )
     for _ in range(KILLS):
         world.start()
-        await posts_reach(world, len(world.sandbox.desk.posts) + chance.randint(1, MAILS // KILLS - 2))
+        await posts_reach(world, len(world.sandbox.state.posts) + chance.randint(1, MAILS // KILLS - 2))
         world.kill()
     world.start()
     await sending
@@ -92,8 +92,8 @@ async def test_a_worker_killed_again_and_again_under_load_neither_loses_nor_doub
 
 async def test_a_worker_killed_again_and_again_brings_each_attachment_once_to_its_own_message(world: World) -> None:
     chance = random.Random(20261127)
-    desk = world.sandbox.desk
-    tickets = [ticket for ticket, facts in desk.tickets.items() if not facts["mergedIntoId"]]
+    state = world.sandbox.state
+    tickets = [ticket for ticket, facts in state.tickets.items() if not facts["mergedIntoId"]]
     files = {n: {f"{n}-{k}.bin": chance.randbytes(20_000 * k) for k in range(n % 5)} for n in range(MAILS_WITH_FILES)}
 
     async def send(n: int) -> None:
@@ -104,17 +104,17 @@ async def test_a_worker_killed_again_and_again_brings_each_attachment_once_to_it
     sending = asyncio.gather(*map(send, files))
     for _ in range(KILLS):
         world.start()
-        enough = len(desk.attachments) + chance.randint(1, 8)
-        await eventually(lambda enough=enough: len(desk.attachments) >= enough, "more attachments are made")  # type: ignore[misc]
+        enough = len(state.attachments) + chance.randint(1, 8)
+        await eventually(lambda enough=enough: len(state.attachments) >= enough, "more attachments are made")  # type: ignore[misc]
         world.kill()
     world.start()
     await sending
     await eventually(lambda: world.settled(MAILS_WITH_FILES), "all mails are delivered")
-    number_of = {post["id"]: int(post["content"][-3:]) for post in desk.posts}
-    shown = [file for ticket in tickets for file in desk.attachments_of(ticket)]
+    number_of = {post["id"]: int(post["content"][-3:]) for post in state.posts}
+    shown = [file for ticket in tickets for file in state.attachments_of(ticket)]
     arrived: dict[int, dict[str, bytes]] = {n: {} for n in number_of.values()}
     for file in shown:
-        arrived[number_of[file["ticketMessageId"]]][file["filename"]] = desk.uploads[file["id"]]
-    assert len(desk.posts) == MAILS_WITH_FILES
+        arrived[number_of[file["ticketMessageId"]]][file["filename"]] = state.uploads[file["id"]]
+    assert len(state.posts) == MAILS_WITH_FILES
     assert arrived == files
     assert len(shown) == sum(map(len, files.values()))

@@ -139,11 +139,11 @@ class World:
 
     def author(self, email: str) -> str:
         """The id of the user with this address."""
-        return next(str(user["id"]) for user in self.sandbox.desk.users.values() if user["email"] == email)
+        return next(str(user["id"]) for user in self.sandbox.state.users.values() if user["email"] == email)
 
     def posted(self, text: str) -> int:
         """How often ``text`` was posted."""
-        return sum(text in post["content"] for post in self.sandbox.desk.posts)
+        return sum(text in post["content"] for post in self.sandbox.state.posts)
 
     async def ledger(self) -> Ledger:
         async with open_store(self.database_url) as store:

@@ -54,7 +54,7 @@ def settings(sandbox: Sandbox, **other: Any) -> Settings:
 
 
 def user_id(sandbox: Sandbox, email: str) -> str:
-    return next(str(user["id"]) for user in sandbox.desk.users.values() if user["email"] == email)
+    return next(str(user["id"]) for user in sandbox.state.users.values() if user["email"] == email)
 
 
 def draft(sandbox: Sandbox, content: str = "It works now.", ticket_id: str = TAI_42, **other: Any) -> Draft:
@@ -88,7 +88,7 @@ async def nobody_owns(_ids: Sequence[str]) -> Collection[str]:
 
 async def test_a_draft_becomes_one_message_and_the_answers_ids_are_told(sandbox: Sandbox, api: TicketApiClient) -> None:
     outcome = await api.post_message(draft(sandbox), idempotency_key="Q1")
-    (post,) = sandbox.desk.posts
+    (post,) = sandbox.state.posts
     assert outcome == Delivered(
         ticket_id=TAI_42,
         ticket_message_id=post["id"],
@@ -101,7 +101,7 @@ async def test_a_draft_becomes_one_message_and_the_answers_ids_are_told(sandbox:
 async def test_a_private_draft_becomes_a_private_note(sandbox: Sandbox, api: TicketApiClient) -> None:
     outcome = await api.post_message(draft(sandbox, private=True), idempotency_key="Q1")
     assert isinstance(outcome, Delivered)
-    assert sandbox.desk.messages[outcome.ticket_message_id]["private"] is True
+    assert sandbox.state.messages[outcome.ticket_message_id]["private"] is True
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ async def test_each_fault_ends_in_its_outcome_and_is_not_repeated_at_hand(
     async with TicketApiClient(settings(sandbox, api_timeout=0.5)) as api:
         outcome = await api.post_message(draft(sandbox), idempotency_key="Q1")
     assert kind(outcome) == expected
-    assert len(sandbox.desk.posts) == posted
+    assert len(sandbox.state.posts) == posted
 
 
 @pytest.mark.parametrize("wrong", [{"author_id": "nobody"}, {"ticket_id": "no-such-ticket"}])
@@ -161,7 +161,7 @@ async def test_a_short_wait_that_the_api_asks_for_is_waited_at_hand(sandbox: San
     async with TicketApiClient(settings(sandbox)) as api:
         outcome = await api.post_message(draft(sandbox), idempotency_key="Q1")
     assert isinstance(outcome, Delivered)
-    assert len(sandbox.desk.posts) == 1
+    assert len(sandbox.state.posts) == 1
 
 
 async def test_a_long_wait_holds_back_all_requests_until_it_is_over(
@@ -195,14 +195,14 @@ async def test_two_hundred_messages_at_once_are_each_posted_once(sandbox: Sandbo
     async with TicketApiClient(settings(sandbox, deliveries=32)) as api:
         outcomes = await asyncio.gather(*(api.post_message(each, idempotency_key=each.content) for each in drafts))
     assert {kind(outcome) for outcome in outcomes} == {"delivered"}
-    assert sorted(post["content"] for post in sandbox.desk.posts) == sorted(each.content for each in drafts)
+    assert sorted(post["content"] for post in sandbox.state.posts) == sorted(each.content for each in drafts)
 
 
 async def test_a_message_that_is_cancelled_in_mid_post_says_so(sandbox: Sandbox, api: TicketApiClient) -> None:
     await order(sandbox, {"method": "POST", "delay": 30, "effect": True})
     posting = asyncio.create_task(api.post_message(draft(sandbox), idempotency_key="Q1"))
     async with asyncio.timeout(10):
-        while not sandbox.desk.posts:
+        while not sandbox.state.posts:
             await asyncio.sleep(0.01)
     posting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -214,7 +214,7 @@ async def test_a_ticket_merged_a_moment_ago_defers_its_message_instead_of_failin
 ) -> None:
     found = await api.find_ticket("TAI-43")
     assert found is not None
-    sandbox.desk.tickets[found.id]["mergedIntoId"] = TAI_42
+    sandbox.state.tickets[found.id]["mergedIntoId"] = TAI_42
     outcome = await api.post_message(draft(sandbox, ticket_id=found.id), idempotency_key="Q1")
     assert kind(outcome) == "deferred"
     moved = await api.find_ticket(found.id)
@@ -246,14 +246,14 @@ async def test_a_token_that_the_api_does_not_know_is_not_tried_for_each_message(
     async with TicketApiClient(settings(sandbox, api_token="not the token")) as api:
         outcomes = [await api.post_message(draft(sandbox), idempotency_key=f"Q{number}") for number in range(20)]
     assert {kind(outcome) for outcome in outcomes} == {"deferred"}
-    assert sandbox.desk.posts == []
+    assert sandbox.state.posts == []
     assert all("401" in outcome.reason for outcome in outcomes if isinstance(outcome, Deferred))
 
 
 async def test_a_403_for_one_ticket_lets_the_other_tickets_messages_through(
     sandbox: Sandbox, api: TicketApiClient
 ) -> None:
-    other = sandbox.desk.ticket("TAI-43")["id"]
+    other = sandbox.state.ticket("TAI-43")["id"]
     await order(sandbox, {"method": "POST", "status": 403})
     assert kind(await api.post_message(draft(sandbox), idempotency_key="Q1")) == "deferred"
     assert kind(await api.post_message(draft(sandbox, ticket_id=other), idempotency_key="Q2")) == "delivered"
@@ -278,7 +278,7 @@ async def test_a_post_whose_answer_was_lost_is_found_again(
     await api.post_message(draft(sandbox), idempotency_key="Q1")
     found = await api.find_posted(draft(sandbox), since=0.0, owned=nobody_owns)
     assert found is not None
-    assert found.ticket_message_id == sandbox.desk.posts[0]["id"]
+    assert found.ticket_message_id == sandbox.state.posts[0]["id"]
     assert found.email_message_id == f"{found.ticket_message_id}@mail.ravenna.example"
 
 
@@ -417,7 +417,7 @@ async def test_a_merged_ticket_is_followed_to_the_one_that_took_it_in(api: Ticke
 
 
 async def test_tickets_merged_in_a_circle_have_an_end(sandbox: Sandbox, api: TicketApiClient) -> None:
-    one, two = sandbox.desk.ticket("TAI-43"), sandbox.desk.ticket("TAI-44")
+    one, two = sandbox.state.ticket("TAI-43"), sandbox.state.ticket("TAI-44")
     one["mergedIntoId"], two["mergedIntoId"] = two["id"], one["id"]
     ticket = await api.find_ticket("TAI-43")
     assert ticket is not None
@@ -425,7 +425,7 @@ async def test_tickets_merged_in_a_circle_have_an_end(sandbox: Sandbox, api: Tic
 
 
 async def test_a_ticket_merged_into_one_that_cannot_be_seen_is_itself(sandbox: Sandbox, api: TicketApiClient) -> None:
-    sandbox.desk.ticket("TAI-43")["mergedIntoId"] = "gone"
+    sandbox.state.ticket("TAI-43")["mergedIntoId"] = "gone"
     ticket = await api.find_ticket("TAI-43")
     assert ticket is not None
     assert ticket.code == "TAI-43"
@@ -521,7 +521,7 @@ async def test_all_pages_of_a_tickets_messages_are_listed(sandbox: Sandbox, api:
     alice = user_id(sandbox, "alice@customer.example")
     fields = {"authorId": alice, "ticketId": TAI_42, "source": "EMAIL", "private": False}
     for number in range(250):
-        sandbox.desk.post_message({"content": str(number), **fields}, "")
+        sandbox.state.post_message({"content": str(number), **fields}, "")
     listed = [message.content async for message in api.list_messages(TAI_42)]
     assert listed[1:] == [str(number) for number in range(250)]
 
@@ -537,7 +537,7 @@ async def test_tickets_are_listed_closed_ones_too_even_if_they_cannot_be_sorted(
     await api.post_message(draft(sandbox), idempotency_key="Q1")
     await order(sandbox, *faults)
     assert [ticket.code for ticket in await api.list_tickets(limit=1)] == ["TAI-42"]
-    assert len(await api.list_tickets(limit=1000)) == len(sandbox.desk.tickets)
+    assert len(await api.list_tickets(limit=1000)) == len(sandbox.state.tickets)
 
 
 async def test_of_a_long_conversation_the_latest_is_told(sandbox: Sandbox, api: TicketApiClient) -> None:

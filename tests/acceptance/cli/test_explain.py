@@ -103,7 +103,7 @@ async def test_the_configured_database_and_api_are_asked_and_nothing_is_posted(t
             RAVENNA_API_URL=sandbox.url,
             RAVENNA_API_TOKEN=sandbox.token,
         )
-        posts = list(sandbox.desk.posts)
+        posts = list(sandbox.state.posts)
     result = explained(told)
     assert (result["resolution"]["ticket_id"], result["outcome"]["state"]) == (TICKET, "delivered")
     assert ("references", "strong") in [(e["signal"], e["strength"]) for e in result["resolution"]["evidence"]]

@@ -36,7 +36,7 @@ async def test_a_mailbox_is_delivered_and_a_second_time_posts_nothing(tmp_path: 
     async with Sandbox(data=SANDBOX) as sandbox:
         first = await run_beside("replay", "--json", path, **settings(sandbox, tmp_path))
         again = await run_beside("replay", "--json", path, **settings(sandbox, tmp_path))
-        posted = [post["content"] for post in sandbox.desk.posts]
+        posted = [post["content"] for post in sandbox.state.posts]
     assert (first.code, again.code) == (Exit.OK, Exit.OK), first.err
     assert sorted(posted) == ["One", "Two"]
     assert [(row["path"], row["state"], row["known"]) for row in rows(first)] == [
@@ -75,7 +75,7 @@ async def test_a_dry_run_tells_the_same_and_leaves_nothing_behind(tmp_path: Path
     path = mbox(tmp_path, reply("One"), STRANGER)
     async with Sandbox(data=SANDBOX) as sandbox:
         told = await run_beside("replay", "--dry-run", "--json", path, **settings(sandbox, tmp_path))
-        posts = list(sandbox.desk.posts)
+        posts = list(sandbox.state.posts)
     assert told.code == Exit.LOOK
     assert [row["state"] for row in rows(told)] == ["delivered", "quarantined"]
     assert posts == []

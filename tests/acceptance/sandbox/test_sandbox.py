@@ -14,7 +14,7 @@ import pytest
 
 from ingest.config.settings import SANDBOX_TOKEN
 from ingest.sandbox import Sandbox, SandboxState, run
-from ingest.sandbox.state import UPLOAD_SECONDS, Refused
+from ingest.sandbox.state import UPLOAD_SECONDS, ApiError
 
 DATA = Path(__file__).parents[3] / "fixtures" / "sandbox.json"
 TAI_42 = "cm7y0q4kt000q5gneqf0tbspg"
@@ -56,13 +56,13 @@ def assert_envelope(answer: httpx.Response, status: int, code: str) -> None:
 
 
 def test_the_start_data_is_enough_to_try_everything_out() -> None:
-    desk = SandboxState(DATA)
-    ticket = desk.ticket("TAI-42")
-    assert len(desk.tickets) >= 20
+    state = SandboxState(DATA)
+    ticket = state.ticket("TAI-42")
+    assert len(state.tickets) >= 20
     assert ticket["id"] == TAI_42
-    assert desk.users[ticket["requesterId"]]["email"] == "alice@customer.example"
-    assert [message["emailMessageId"] for message in desk.messages_of(TAI_42)] == ["<tai-42-1@mail.ravenna.example>"]
-    assert desk.domain == "mail.ravenna.example"
+    assert state.users[ticket["requesterId"]]["email"] == "alice@customer.example"
+    assert [message["emailMessageId"] for message in state.messages_of(TAI_42)] == ["<tai-42-1@mail.ravenna.example>"]
+    assert state.domain == "mail.ravenna.example"
 
 
 def test_no_two_outbound_messages_of_the_start_data_share_an_id() -> None:
@@ -119,7 +119,7 @@ async def test_a_body_that_is_not_as_documented_is_refused_with_its_issues(
     answer = await http.post("api/ticket-messages", json=fields(**other))
     assert_envelope(answer, 400, "BAD_REQUEST")
     assert answer.json()["issues"]
-    assert sandbox.desk.posts == []
+    assert sandbox.state.posts == []
 
 
 @pytest.mark.parametrize("missing", ["content", "authorId", "ticketId"])
@@ -154,7 +154,7 @@ async def test_a_message_for_what_is_no_ticket_id_is_refused(http: httpx.AsyncCl
 
 
 async def test_a_message_for_a_merged_ticket_is_refused(sandbox: Sandbox, http: httpx.AsyncClient) -> None:
-    merged = sandbox.desk.ticket("HELP-111")["id"]
+    merged = sandbox.state.ticket("HELP-111")["id"]
     assert_envelope(await http.post("api/ticket-messages", json=fields(ticketId=merged)), 400, "BAD_REQUEST")
 
 
@@ -277,11 +277,11 @@ async def test_an_upload_address_takes_octets_once_and_no_token_and_wants_their_
 
 def test_an_upload_address_grows_old() -> None:
     now = 1_800_000_000.0
-    desk = SandboxState(DATA, clock=lambda: now)
-    made = desk.create_attachment({"ticketId": TAI_42, "mimeType": "text/plain", "filename": "a.txt"}, "http://x")
+    state = SandboxState(DATA, clock=lambda: now)
+    made = state.create_attachment({"ticketId": TAI_42, "mimeType": "text/plain", "filename": "a.txt"}, "http://x")
     now += UPLOAD_SECONDS + 1
-    with pytest.raises(Refused, match="expired"):
-        desk.upload(made["id"], made["uploadUrl"].rpartition("=")[2], "text/plain", b"too late")
+    with pytest.raises(ApiError, match="expired"):
+        state.upload(made["id"], made["uploadUrl"].rpartition("=")[2], "text/plain", b"too late")
 
 
 async def test_only_what_has_arrived_is_connected_to_a_message_of_its_ticket_and_to_no_second_one(
@@ -312,7 +312,7 @@ async def test_a_fault_comes_with_the_request_it_is_for(sandbox: Sandbox, http: 
     answer = await http.post("api/ticket-messages", json=fields(), headers=fault)
     assert_envelope(answer, 429, "TOO_MANY_REQUESTS")
     assert answer.headers["retry-after"] == "7"
-    assert sandbox.desk.posts == []
+    assert sandbox.state.posts == []
 
 
 async def test_faults_wait_for_the_requests_they_are_for_and_are_used_up_in_order(http: httpx.AsyncClient) -> None:
@@ -335,13 +335,13 @@ async def test_a_connection_is_cut_before_or_after_the_effect(sandbox: Sandbox, 
     for posts in (0, 1):
         with pytest.raises(httpx.RemoteProtocolError):
             await http.post("api/ticket-messages", json=fields())
-        assert len(sandbox.desk.posts) == posts
+        assert len(sandbox.state.posts) == posts
 
 
 async def test_a_delayed_answer_is_the_true_one(sandbox: Sandbox, http: httpx.AsyncClient) -> None:
     await http.post("sandbox/faults", json=[{"delay": 0.01, "effect": True}])
     answer = await http.post("api/ticket-messages", json=fields())
-    assert answer.json()["id"] == sandbox.desk.posts[0]["id"]
+    assert answer.json()["id"] == sandbox.state.posts[0]["id"]
 
 
 async def test_a_gateways_page_is_answered_instead_of_the_envelope(http: httpx.AsyncClient) -> None:
@@ -422,10 +422,10 @@ async def test_what_was_answered_is_still_known_after_kill_9(tmp_path: Path) -> 
                     await asyncio.sleep(0)
             running.kill()
             await posting
-    desk = SandboxState(DATA, journal)
-    assert set(answered) <= desk.messages.keys()
-    assert [post["id"] for post in desk.posts[:10]] == [message["id"] for message in desk.messages_of(TAI_42)[1:11]]
-    desk.close()
+    state = SandboxState(DATA, journal)
+    assert set(answered) <= state.messages.keys()
+    assert [post["id"] for post in state.posts[:10]] == [message["id"] for message in state.messages_of(TAI_42)[1:11]]
+    state.close()
 
 
 async def test_attachments_survive_a_restart(tmp_path: Path) -> None:
@@ -437,10 +437,10 @@ async def test_attachments_survive_a_restart(tmp_path: Path) -> None:
     ):
         made = (await http.post("api/tickets/attachments", json=wanted)).json()
         await put(made["uploadUrl"], b"octets", "text/plain")
-    desk = SandboxState(DATA, journal)
-    assert desk.uploads == {made["id"]: b"octets"}
-    assert desk.attachments[made["id"]]["status"] == "completed"
-    desk.close()
+    state = SandboxState(DATA, journal)
+    assert state.uploads == {made["id"]: b"octets"}
+    assert state.attachments[made["id"]]["status"] == "completed"
+    state.close()
 
 
 def test_a_line_of_the_journal_that_a_kill_cut_short_is_dropped_and_written_over(tmp_path: Path) -> None:
@@ -461,21 +461,21 @@ def test_a_line_of_the_journal_that_a_kill_cut_short_is_dropped_and_written_over
 
 def test_a_journal_about_tickets_that_are_no_more_does_not_keep_the_sandbox_from_starting(tmp_path: Path) -> None:
     journal, data = tmp_path / "sandbox.jsonl", tmp_path / "data.json"
-    desk = SandboxState(DATA, journal)
-    desk.post_message(fields(private=False), "Q1")
-    desk.close()
+    state = SandboxState(DATA, journal)
+    state.post_message(fields(private=False), "Q1")
+    state.close()
     start = json.loads(DATA.read_text("utf-8"))
     start |= {name: [item for item in start[name] if TAI_42 not in item.values()] for name in ("tickets", "messages")}
     data.write_text(json.dumps(start), "utf-8")
-    desk = SandboxState(data, journal)
-    assert desk.posts == []
-    desk.close()
+    state = SandboxState(data, journal)
+    assert state.posts == []
+    state.close()
 
 
 async def test_without_a_journal_all_is_forgotten(http: httpx.AsyncClient, sandbox: Sandbox) -> None:
     await http.post("api/ticket-messages", json=fields())
     async with Sandbox(data=DATA) as another:
-        assert another.desk.posts == []
+        assert another.state.posts == []
 
 
 async def test_an_address_in_use_is_told_at_once(sandbox: Sandbox) -> None:
