@@ -64,9 +64,9 @@ class Extractor(Protocol):
 class Books(Protocol):
     """What is remembered of attachments."""
 
-    async def of(self, queue_id: str) -> tuple[Upload, ...]: ...
-    async def note(self, queue_id: str, lease_token: str, upload: Upload, *, sha256: str, sender: str) -> bool: ...
-    async def is_shown(self, *, sha256: str, ticket_id: str, sender: str) -> bool: ...
+    async def for_message(self, queue_id: str) -> tuple[Upload, ...]: ...
+    async def record(self, queue_id: str, lease_token: str, upload: Upload, *, sha256: str, sender: str) -> bool: ...
+    async def is_on_ticket(self, *, sha256: str, ticket_id: str, sender: str) -> bool: ...
 
 
 class Shelf(Protocol):
@@ -124,7 +124,7 @@ class _Job:
     """Part number -> what became of it."""
 
     def upload(self, attachment: Attachment, attachment_id: str | None, reason: str = "") -> Upload:
-        return Upload(part=attachment.part, ticket_id=self.ticket_id, attachment_id=attachment_id, reason=reason)
+        return Upload(part_number=attachment.part, ticket_id=self.ticket_id, attachment_id=attachment_id, reason=reason)
 
     async def patiently(self, asked: Awaitable[T]) -> T | Refused:
         """What was asked for; refused, where the API could not answer for so long that the message goes on without.
@@ -160,9 +160,9 @@ class AttachmentUploader:
             Unavailable: not all could be brought now; what could is remembered.
             StoreUnavailable: the store does not answer.
         """
-        noted = await self._books.of(queued.queue_id) if queued.attempts > 1 else ()
+        noted = await self._books.for_message(queued.queue_id) if queued.attempts > 1 else ()
         job = _Job(queued=queued, ticket_id=ticket_id, sender=_sender(message), now=now)
-        job.done.update({upload.part: upload for upload in noted if upload.ticket_id == ticket_id})
+        job.done.update({upload.part_number: upload for upload in noted if upload.ticket_id == ticket_id})
         if queued.attempts > 1:
             await self._archive_strays(job, noted)
         if wanted := [attachment for attachment in message.attachments if attachment.part not in job.done]:
@@ -223,7 +223,7 @@ class AttachmentUploader:
 
     async def _note(self, job: _Job, attachment: Attachment, upload: Upload) -> None:
         queued = job.queued
-        held = await self._books.note(
+        held = await self._books.record(
             queued.queue_id, queued.lease_token, upload, sha256=attachment.sha256, sender=job.sender
         )
         if not held:
@@ -236,7 +236,7 @@ class AttachmentUploader:
             return job.upload(attachment, None, reason)
         if not (attachment.inline and attachment.content_type.startswith("image/")):
             return None
-        shown = await self._books.is_shown(sha256=attachment.sha256, ticket_id=job.ticket_id, sender=job.sender)
+        shown = await self._books.is_on_ticket(sha256=attachment.sha256, ticket_id=job.ticket_id, sender=job.sender)
         return job.upload(attachment, None) if shown else None
 
     async def _extract(self, job: _Job, carried: Sequence[Attachment]) -> Sequence[bytes | Refused]:

@@ -157,7 +157,7 @@ async def _show(queue_id: str) -> tuple[MessageRecord, tuple[str, ...], tuple[Up
         record = await store.message(queue_id)
         if record is None:
             raise _unknown(queue_id)
-        return record, await store.waiting_for(queue_id), await Uploads(database).of(queue_id)
+        return record, await store.waiting_for(queue_id), await Uploads(database).for_message(queue_id)
 
 
 async def _content(queue_id: str) -> bytes:

@@ -15,7 +15,7 @@ import typer
 from ingest.cli import output
 from ingest.cli.exits import Exit, Problem
 from ingest.cli.operator import Json, existing_store
-from ingest.store import Thread
+from ingest.store import ThreadRecord
 from ingest.store.messages import Store
 
 threads = typer.Typer(
@@ -92,9 +92,9 @@ def import_(
     output.say(f"{learned} learned, {len(pairs) - learned} known before")
 
 
-async def _list(message_id: str | None, ticket: str | None, limit: int) -> tuple[Thread, ...]:
+async def _list(message_id: str | None, ticket: str | None, limit: int) -> tuple[ThreadRecord, ...]:
     async with existing_store() as store:
-        return await store.threads(message_id=message_id, ticket_id=ticket, limit=limit)
+        return await store.list_threads(message_id=message_id, ticket_id=ticket, limit=limit)
 
 
 async def _learn(pairs: list[Pair], alias_of: str | None, force: bool) -> int:

@@ -90,7 +90,7 @@ class Identified:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class AuditEntry:
     """One line of the audit trail."""
 
     number: int
@@ -128,11 +128,11 @@ class MessageRecord:
     """JSON: the list of ``Evidence`` objects."""
     has_content: bool
     updated_at: float
-    history: tuple[Attempt, ...] = ()
+    history: tuple[AuditEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Thread:
+class ThreadRecord:
     """A Message-ID and the ticket it belongs to; ``ticket_id`` is ``None`` for a stub: referred to, never seen."""
 
     message_id: str

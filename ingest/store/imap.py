@@ -46,7 +46,7 @@ class ImapStore:
     def __init__(self, database: Database) -> None:
         self._write, self._read = database.write, database.read
 
-    async def taken(self, source: str, uid_validity: int) -> StoredUids:
+    async def stored_uids(self, source: str, uid_validity: int) -> StoredUids:
         """The UIDs that were taken in from a folder under this numbering."""
         return await self._read(lambda tx: _taken(tx, source, uid_validity))
 

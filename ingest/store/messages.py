@@ -12,7 +12,17 @@ from secrets import token_hex
 
 from ingest.model.envelope import QueuedMessage, ReceivedMessage
 from ingest.model.outcome import Evidence, Outcome, State
-from ingest.store import Database, Identified, Ledger, MessageRecord, Thread, contents, lifecycle, operator, threads
+from ingest.store import (
+    Database,
+    Identified,
+    Ledger,
+    MessageRecord,
+    ThreadRecord,
+    contents,
+    lifecycle,
+    operator,
+    threads,
+)
 
 _BACKLOG = "SELECT count(*) FROM messages WHERE state = 'queued'"
 _OLDEST = "SELECT received_at FROM messages WHERE state = 'queued' ORDER BY seq LIMIT 1"
@@ -129,11 +139,11 @@ class Store:
         """The Message-IDs that a waiting message waits for."""
         return await self._read(lambda tx: threads.waiting_for(tx, queue_id))
 
-    async def threads(
+    async def list_threads(
         self, *, message_id: str | None = None, ticket_id: str | None = None, limit: int = 100
-    ) -> tuple[Thread, ...]:
+    ) -> tuple[ThreadRecord, ...]:
         """What is known about Message-IDs, the latest first; of one id or one ticket where these are given."""
-        return await self._read(lambda tx: threads.threads(tx, message_id, ticket_id, limit))
+        return await self._read(lambda tx: threads.list_threads(tx, message_id, ticket_id, limit))
 
     async def owners(self, ticket_message_ids: Sequence[str]) -> dict[str, str]:
         """ticket_message_id -> queue id of the message that became it; those that are nobody's are left out."""

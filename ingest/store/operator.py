@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from ingest.model.outcome import State
-from ingest.store import Attempt, Ledger, MessageRecord, Row, Transaction, transitions
+from ingest.store import AuditEntry, Ledger, MessageRecord, Row, Transaction, transitions
 
 _COLUMNS = """
     queue_id, source, mail_from, rcpt_tos, received_at, size, state, rule, reason, attempts, due_at, lease_token,
@@ -102,7 +102,7 @@ def _record(row: Row, history: Sequence[Row]) -> MessageRecord:
         has_content=bool(has_content),
         updated_at=updated_at,
         history=tuple(
-            Attempt(number=number, started_at=started_at, finished_at=finished_at, outcome=outcome, detail=detail)
+            AuditEntry(number=number, started_at=started_at, finished_at=finished_at, outcome=outcome, detail=detail)
             for number, started_at, finished_at, outcome, detail in history
         ),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ingest.store import Thread, Transaction, transitions
+from ingest.store import ThreadRecord, Transaction, transitions
 
 MAX_ALIASES = 8
 """Aliases followed from one id; more would be a ring."""
@@ -107,11 +107,13 @@ def waiting_for(tx: Transaction, queue_id: str) -> tuple[str, ...]:
     return tuple(message_id for (message_id,) in tx.execute(_WAITING_FOR, {"queue_id": queue_id}))
 
 
-def threads(tx: Transaction, message_id: str | None, ticket_id: str | None, limit: int) -> tuple[Thread, ...]:
+def list_threads(
+    tx: Transaction, message_id: str | None, ticket_id: str | None, limit: int
+) -> tuple[ThreadRecord, ...]:
     """The latest threads, of one id or one ticket where these are given."""
     where = _FILTERS[message_id is not None, ticket_id is not None]
     found = tx.execute(f"{_LIST} {where} {_LATEST}", {"message_id": message_id, "ticket_id": ticket_id, "limit": limit})
     return tuple(
-        Thread(message_id=name, ticket_id=ticket, learned_from=origin, learned_at=learned_at, alias_of=alias)
+        ThreadRecord(message_id=name, ticket_id=ticket, learned_from=origin, learned_at=learned_at, alias_of=alias)
         for name, ticket, origin, learned_at, alias in found
     )

@@ -28,7 +28,7 @@ class Around:
 
     def __init__(self, *faults: str, noted: Sequence[Upload] = ()) -> None:
         self.faults = faults
-        self.noted = {upload.part: upload for upload in noted}
+        self.noted = {upload.part_number: upload for upload in noted}
         self.made: list[str] = []
         self.archived: list[tuple[str, str]] = []
         self.connected: list[str] = []
@@ -41,12 +41,12 @@ class Around:
             raise LookupError("the message has no part 3")
         return tuple(b"%PDF" for _ in parts)
 
-    async def of(self, queue_id: str) -> tuple[Upload, ...]:
+    async def for_message(self, queue_id: str) -> tuple[Upload, ...]:
         return tuple(self.noted.values())
 
-    async def note(self, queue_id: str, lease_token: str, upload: Upload, *, sha256: str, sender: str) -> bool:
+    async def record(self, queue_id: str, lease_token: str, upload: Upload, *, sha256: str, sender: str) -> bool:
         if "lost" not in self.faults:
-            self.noted[upload.part] = upload
+            self.noted[upload.part_number] = upload
         return "lost" not in self.faults
 
     async def create(
@@ -122,14 +122,14 @@ async def test_a_worker_that_has_lost_its_lease_brings_nothing_more() -> None:
 
 
 async def test_what_was_brought_to_another_ticket_is_put_away_there_and_brought_to_this_one() -> None:
-    around = Around(noted=[Upload(part=2, ticket_id="T0", attachment_id="A0")])
+    around = Around(noted=[Upload(part_number=2, ticket_id="T0", attachment_id="A0")])
     brought = await bring(around, queued(attempts=2))
     assert ("T0", "A0") in around.archived
     assert brought.ids == ("scan.pdf-1", "notes.txt-2")
 
 
 async def test_what_was_brought_before_is_neither_put_away_nor_brought_again() -> None:
-    around = Around(noted=[Upload(part=2, ticket_id="T1", attachment_id="A0")])
+    around = Around(noted=[Upload(part_number=2, ticket_id="T1", attachment_id="A0")])
     brought = await bring(around, queued(attempts=2))
     assert around.archived == [("T1", "stray")]
     assert brought.ids == ("A0", "notes.txt-1")

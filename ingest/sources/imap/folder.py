@@ -143,7 +143,7 @@ class FolderSession:
     async def _count(self) -> list[int]:
         """Compare what the server holds with what was taken in; the missing UIDs, in order."""
         there = set(await self._search(self._record.start_uid + 1))
-        taken = await self._house.memory.taken(self._reading.source, self._record.uid_validity)
+        taken = await self._house.memory.stored_uids(self._reading.source, self._record.uid_validity)
         missing = there - taken.whole - taken.partial
         self._trials.keep_only(missing)
         self._high = max([self._record.start_uid, *there])

@@ -76,6 +76,6 @@ async def test_two_processes_that_write_at_the_same_time_both_get_through(tmp_pa
         await store.learn(f"{number}@x", "T1", learned_from="operator", now=START)
     process.kill()
     process.wait()
-    assert len(await store.threads(limit=1000)) == 50
+    assert len(await store.list_threads(limit=1000)) == 50
     assert (await store.ledger(now=START)).holds
     await database.close()

@@ -84,7 +84,7 @@ async def test_a_folder_is_remembered_as_it_was_saved_last(memory: ImapStore) ->
 
 async def test_the_places_taken_in_are_those_of_one_folder_and_one_numbering(store: Store, memory: ImapStore) -> None:
     await take(store, at("12/1"), at("12/3"), at("123/4"), at("12/5", source="imap:support/Other"))
-    taken = await memory.taken(SOURCE, 12)
+    taken = await memory.stored_uids(SOURCE, 12)
     assert taken.whole == {1, 3}
     assert taken.partial == frozenset()
 
@@ -93,7 +93,7 @@ async def test_mail_that_could_not_be_read_whole_is_quarantined_at_once_and_told
     store: Store, memory: ImapStore
 ) -> None:
     await take(store, at("12/1"), at("12/2", incomplete="the server does not send it"))
-    taken = await memory.taken(SOURCE, 12)
+    taken = await memory.stored_uids(SOURCE, 12)
     assert taken.whole == {1}
     assert taken.partial == {2}
     record = await store.message("Q1")
@@ -109,7 +109,7 @@ async def test_mail_that_could_not_be_read_whole_is_quarantined_at_once_and_told
 async def test_what_an_operator_lets_through_is_still_known_to_be_a_part(store: Store, memory: ImapStore) -> None:
     await take(store, at("12/2", incomplete="the server does not send it"))
     await store.release("Q0", by="sam", now=NOW)
-    assert (await memory.taken(SOURCE, 12)).partial == {2}
+    assert (await memory.stored_uids(SOURCE, 12)).partial == {2}
 
 
 async def test_a_token_is_remembered_as_it_was_saved_last(memory: ImapStore) -> None:

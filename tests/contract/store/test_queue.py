@@ -146,7 +146,7 @@ async def test_a_result_that_comes_after_the_lease_was_lost_writes_nothing(store
     before = await record(store, "Q1")
     assert not await settle(store, late.queue_id, late.lease_token, outcome, now=NOW + LEASE + 1)
     assert await record(store, "Q1") == before
-    assert not await store.threads()
+    assert not await store.list_threads()
 
 
 async def test_a_message_is_settled_once(store: Store) -> None:

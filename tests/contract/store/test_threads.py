@@ -1,7 +1,7 @@
 """What the store knows about Message-IDs, and the mail that waits to learn of one."""
 
 from ingest.model.outcome import Delivered, State, Waiting
-from ingest.store import Thread
+from ingest.store import ThreadRecord
 from ingest.store.messages import Store
 from tests.support.store import START, claim, claim_one, identify, receive, receive_all
 
@@ -51,7 +51,7 @@ async def test_delivery_teaches_the_ids_of_the_mail_and_of_the_api(store: Store)
     outcome = Delivered(ticket_id="T1", ticket_message_id="M1", email_message_id="api@x")
     await store.settle(queued.queue_id, queued.lease_token, outcome, now=NOW)
     assert await store.tickets_of(["mail@x", "api@x"]) == {"mail@x": "T1", "api@x": "T1"}
-    assert {thread.learned_from for thread in await store.threads(ticket_id="T1")} == {"mail", "api"}
+    assert {thread.learned_from for thread in await store.list_threads(ticket_id="T1")} == {"mail", "api"}
 
 
 async def test_an_alias_tells_the_ticket_of_the_mail_that_it_names(store: Store) -> None:
@@ -75,11 +75,11 @@ async def test_a_ring_of_aliases_ends(store: Store) -> None:
 async def test_threads_are_listed_by_id_by_ticket_and_all(store: Store) -> None:
     await learn(store, "a@x", "T1")
     await learn(store, "b@x", "T2")
-    expected = Thread(message_id="a@x", ticket_id="T1", learned_from="api", learned_at=NOW + 5)
-    assert await store.threads(message_id="a@x") == (expected,)
-    assert await store.threads(ticket_id="T1") == (expected,)
-    assert [thread.message_id for thread in await store.threads()] == ["a@x", "b@x"]
-    assert len(await store.threads(limit=1)) == 1
+    expected = ThreadRecord(message_id="a@x", ticket_id="T1", learned_from="api", learned_at=NOW + 5)
+    assert await store.list_threads(message_id="a@x") == (expected,)
+    assert await store.list_threads(ticket_id="T1") == (expected,)
+    assert [thread.message_id for thread in await store.list_threads()] == ["a@x", "b@x"]
+    assert len(await store.list_threads(limit=1)) == 1
 
 
 # Waiting

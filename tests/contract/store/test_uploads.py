@@ -21,7 +21,7 @@ def uploads(database: Database) -> Uploads:
 
 
 def brought(attachment_id: str = "A1") -> Upload:
-    return Upload(part=2, ticket_id="T1", attachment_id=attachment_id)
+    return Upload(part_number=2, ticket_id="T1", attachment_id=attachment_id)
 
 
 async def settle(store: Store, outcome: Outcome, *, now: float) -> None:
@@ -33,10 +33,10 @@ async def settle(store: Store, outcome: Outcome, *, now: float) -> None:
 async def test_an_upload_is_noted_under_the_lease_only(store: Store, uploads: Uploads) -> None:
     await receive(store)
     queued = await claim_one(store)
-    assert not await uploads.note(queued.queue_id, "a lease of yesterday", brought("late"), **LOGO)
-    assert await uploads.of(queued.queue_id) == ()
-    assert await uploads.note(queued.queue_id, queued.lease_token, brought(), **LOGO)
-    assert await uploads.of(queued.queue_id) == (brought(),)
+    assert not await uploads.record(queued.queue_id, "a lease of yesterday", brought("late"), **LOGO)
+    assert await uploads.for_message(queued.queue_id) == ()
+    assert await uploads.record(queued.queue_id, queued.lease_token, brought(), **LOGO)
+    assert await uploads.for_message(queued.queue_id) == (brought(),)
 
 
 @pytest.mark.parametrize(("end", "is_shown"), [(POSTED, True), (DOWN, False), (None, False)])
@@ -46,14 +46,14 @@ async def test_a_picture_counts_as_shown_when_its_message_is_on_the_ticket(
     """A mail that failed, or that somebody discarded, showed nothing: the next one has to bring the picture."""
     await receive(store)
     queued = await claim_one(store)
-    assert await uploads.note(queued.queue_id, queued.lease_token, brought(), **LOGO)
+    assert await uploads.record(queued.queue_id, queued.lease_token, brought(), **LOGO)
     if end is not None:
         assert await store.settle(queued.queue_id, queued.lease_token, end, now=NOW)
     if end is DOWN:
         await store.discard(queued.queue_id, by="sam", reason="spam", now=NOW)
-    assert await uploads.is_shown(ticket_id="T1", **LOGO) is is_shown
-    assert not await uploads.is_shown(ticket_id="T2", **LOGO)
-    assert not await uploads.is_shown(ticket_id="T1", sha256=LOGO["sha256"], sender="bob@customer.example")
+    assert await uploads.is_on_ticket(ticket_id="T1", **LOGO) is is_shown
+    assert not await uploads.is_on_ticket(ticket_id="T2", **LOGO)
+    assert not await uploads.is_on_ticket(ticket_id="T1", sha256=LOGO["sha256"], sender="bob@customer.example")
 
 
 async def test_a_message_knows_since_when_it_lacks_no_more_than_it_can_do_without(store: Store) -> None:
