@@ -29,9 +29,13 @@ from ingest.model.outcome import (
     Delivered,
     Discarded,
     Evidence,
+    Finding,
     Outcome,
     Quarantined,
     Resolution,
+    RuleName,
+    Signal,
+    Strength,
     Waiting,
 )
 from ingest.parse_pool import PoisonMessage
@@ -147,7 +151,7 @@ class Pipeline:
         try:
             message, reply = await self._reader.read(content)
         except PoisonMessage as error:
-            return Decision(outcome=Quarantined(rule="poison", reason=str(error)))
+            return Decision(outcome=Quarantined(rule=RuleName.POISON, reason=str(error)))
         decision = Decision(message=message, reply=reply)
         verdict = policy.screen(message, queued.envelope, self._rules.house)
         if verdict is not None and verdict.outcome is not None and queued.released_by is None:
@@ -202,7 +206,7 @@ class Pipeline:
             return replace(decision, outcome=Waiting(missing=resolution.missing))
         sender = message.from_[0].addr_spec if message.from_ else ""
         user = await self._desk.find_user(sender) if sender and not is_note else None
-        is_participant = resolution.strength == "weak" and await self._is_participant(resolution, user, sender)
+        is_participant = resolution.strength is Strength.WEAK and await self._is_participant(resolution, user, sender)
         verdict = policy.admit(
             resolution, is_note=is_note, is_participant=is_participant, is_released=queued.released_by is not None
         )
@@ -280,7 +284,7 @@ class Pipeline:
     async def _learn_verified(self, resolution: Resolution) -> None:
         """Remember what the API confirmed, so that the next reply in this thread need not ask."""
         for evidence in resolution.evidence:
-            if evidence.signal == "verified-candidate" and evidence.ticket_id is not None:
+            if evidence.signal is Signal.VERIFIED_CANDIDATE and evidence.ticket_id is not None:
                 await self._facts.learn(evidence.value, evidence.ticket_id, learned_from="verified", now=self._clock())
 
     async def _deliver(
@@ -331,7 +335,7 @@ def _stand(standing: Identified, queued: QueuedMessage, decision: Decision) -> O
     if isinstance(outcome, Discarded) or decision.message is None:
         return outcome
     if standing.duplicate_of is not None and queued.released_by is None:
-        return Discarded(rule="duplicate", reason=f"the same mail has come already, as {standing.duplicate_of}")
+        return Discarded(rule=RuleName.DUPLICATE, reason=f"the same mail has come already, as {standing.duplicate_of}")
     if standing.blocked_by is not None and outcome is None:
         older = standing.blocked_by
         return Deferred(reason=f"an older message of its ticket, {older}, has to go first", blocked_by=older)
@@ -345,14 +349,19 @@ def _posted_before(ticket_message_id: str, email_message_id: str | None, draft: 
 def _operators_choice(queued: QueuedMessage, named: Mapping[str, str | None]) -> Resolution:
     chosen = queued.released_ticket or ""
     ticket_id = named.get(chosen)
-    note = f"released by {queued.released_by}" if ticket_id else "the API has no such ticket"
-    strength = "proof" if ticket_id else "none"
-    evidence = Evidence(signal="operator", value=chosen, ticket_id=ticket_id, strength=strength, note=note)
+    evidence = Evidence(
+        signal=Signal.OPERATOR,
+        value=chosen,
+        ticket_id=ticket_id,
+        strength=Strength.PROOF if ticket_id else Strength.NONE,
+        finding=Finding.RELEASED if ticket_id else Finding.NO_SUCH_TICKET,
+        detail=queued.released_by or "",
+    )
     return Resolution(ticket_id=ticket_id, evidence=(evidence,))
 
 
 def _unknown_author(sender: str) -> Quarantined:
     return Quarantined(
-        rule="unknown-author",
+        rule=RuleName.UNKNOWN_AUTHOR,
         reason=f"no API user has the address {sender!r}: add one, or set INGEST_FALLBACK_AUTHOR_ID, then retry",
     )

@@ -12,7 +12,7 @@ from enum import Enum
 
 from ingest.model.envelope import Envelope
 from ingest.model.message import ParsedMessage
-from ingest.model.outcome import Discarded, Quarantined, Resolution
+from ingest.model.outcome import Discarded, Quarantined, Resolution, RuleName, Strength
 
 
 class Action(Enum):
@@ -27,7 +27,7 @@ class Action(Enum):
 class Verdict:
     """The rule that applied, and its reason in words for an operator."""
 
-    rule: str
+    rule: RuleName
     action: Action
     reason: str
 
@@ -60,10 +60,10 @@ Test = Callable[[ParsedMessage, Envelope, LocalAddresses], str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class ScreeningRule:
     """One row of the table: a name, what it does, and a test that returns its reason or ``None``."""
 
-    name: str
+    name: RuleName
     action: Action
     test: Test
 
@@ -191,17 +191,17 @@ def _no_author(message: ParsedMessage, _envelope: Envelope, _house: LocalAddress
     return None
 
 
-SCREEN: tuple[Rule, ...] = (
-    Rule(name="loop", action=Action.DISCARD, test=_many_hops),
-    Rule(name="malformed", action=Action.QUARANTINE, test=_unreadable),
-    Rule(name="delivery-report", action=Action.NOTE, test=_delivery_report),
-    Rule(name="delivery-report", action=Action.DISCARD, test=_passing_report),
-    Rule(name="automatic-reply", action=Action.DISCARD, test=_automatic_field),
-    Rule(name="automatic-reply", action=Action.DISCARD, test=_vacation_subject),
-    Rule(name="delivery-report", action=Action.DISCARD, test=_null_path),
-    Rule(name="malformed", action=Action.QUARANTINE, test=_no_author),
-    Rule(name="loop", action=Action.DISCARD, test=_own_mail),
-    Rule(name="recipient", action=Action.QUARANTINE, test=_no_recipient_of_ours),
+SCREEN: tuple[ScreeningRule, ...] = (
+    ScreeningRule(name=RuleName.LOOP, action=Action.DISCARD, test=_many_hops),
+    ScreeningRule(name=RuleName.MALFORMED, action=Action.QUARANTINE, test=_unreadable),
+    ScreeningRule(name=RuleName.DELIVERY_REPORT, action=Action.NOTE, test=_delivery_report),
+    ScreeningRule(name=RuleName.DELIVERY_REPORT, action=Action.DISCARD, test=_passing_report),
+    ScreeningRule(name=RuleName.AUTOMATIC_REPLY, action=Action.DISCARD, test=_automatic_field),
+    ScreeningRule(name=RuleName.AUTOMATIC_REPLY, action=Action.DISCARD, test=_vacation_subject),
+    ScreeningRule(name=RuleName.DELIVERY_REPORT, action=Action.DISCARD, test=_null_path),
+    ScreeningRule(name=RuleName.MALFORMED, action=Action.QUARANTINE, test=_no_author),
+    ScreeningRule(name=RuleName.LOOP, action=Action.DISCARD, test=_own_mail),
+    ScreeningRule(name=RuleName.RECIPIENT, action=Action.QUARANTINE, test=_no_recipient_of_ours),
 )
 """Machines' mail first, since it is often malformed too; then mail that a person must look at."""
 
@@ -216,15 +216,15 @@ def admit(resolution: Resolution, *, is_note: bool, is_participant: bool, is_rel
     if resolution.conflict:
         tickets = sorted({e.ticket_id for e in resolution.evidence if e.ticket_id})
         return Verdict(
-            rule="conflict",
+            rule=RuleName.CONFLICT,
             action=Action.QUARANTINE,
             reason=f"its evidence names several tickets: {', '.join(tickets)}; release it to one of them",
         )
     if resolution.ticket_id is None:
         return _unmatched(is_note)
-    if resolution.strength == "weak" and not (is_participant or is_released):
+    if resolution.strength is Strength.WEAK and not (is_participant or is_released):
         return Verdict(
-            rule="weak-evidence",
+            rule=RuleName.WEAK_EVIDENCE,
             action=Action.QUARANTINE,
             reason=f"only its subject names ticket {resolution.ticket_id}, and the sender is not on that ticket",
         )
@@ -234,6 +234,8 @@ def admit(resolution: Resolution, *, is_note: bool, is_participant: bool, is_rel
 def _unmatched(is_note: bool) -> Verdict:
     if is_note:
         return Verdict(
-            rule="delivery-report", action=Action.DISCARD, reason="it is a delivery report about no ticket of ours"
+            rule=RuleName.DELIVERY_REPORT,
+            action=Action.DISCARD,
+            reason="it is a delivery report about no ticket of ours",
         )
-    return Verdict(rule="unmatched", action=Action.QUARANTINE, reason="nothing in it names a ticket")
+    return Verdict(rule=RuleName.UNMATCHED, action=Action.QUARANTINE, reason="nothing in it names a ticket")

@@ -22,9 +22,8 @@ from itertools import islice
 
 from ingest.model.envelope import Envelope
 from ingest.model.message import ParsedMessage
-from ingest.model.outcome import Evidence, Resolution
+from ingest.model.outcome import Evidence, Finding, Resolution, Signal, Strength
 
-STRENGTHS = ("proof", "strong", "medium", "weak")
 MAX_RELATED = 60
 MAX_CANDIDATES = 6
 MAC_HEX_DIGITS = 20
@@ -61,11 +60,11 @@ def _mac(key: bytes, purpose: str, text: str) -> str:
 class Candidate:
     """A signal that names a ticket which has to be looked up before it means anything."""
 
-    signal: str
+    signal: Signal
     value: str
     identifier: str
     """A ticket id or a code such as ``TAI-42``, as the sender wrote it: untrusted."""
-    strength: str
+    strength: Strength
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +72,7 @@ class Signals:
     """Everything in a message that may tell its ticket, before any look-up."""
 
     proofs: tuple[Evidence, ...]
-    related: tuple[tuple[str, str], ...]
+    related: tuple[tuple[Signal, str], ...]
     """``(signal, Message-ID)`` of the ancestors, the nearest first, each id once."""
     candidates: tuple[Candidate, ...]
 
@@ -106,15 +105,15 @@ def _telling_local_parts(message: ParsedMessage, envelope: Envelope, domains: fr
     return ()
 
 
-def _related(message: ParsedMessage) -> tuple[tuple[str, str], ...]:
+def _related(message: ParsedMessage) -> tuple[tuple[Signal, str], ...]:
     report = message.delivery_report
     reported = () if report is None else (report.original_message_id, *reversed(report.original_references))
     nearest_first = (
-        *(("reported-message", message_id) for message_id in reported if message_id),
-        *(("in-reply-to", message_id) for message_id in message.in_reply_to),
-        *(("references", message_id) for message_id in reversed(message.references)),
+        *((Signal.REPORTED_MESSAGE, message_id) for message_id in reported if message_id),
+        *((Signal.IN_REPLY_TO, message_id) for message_id in message.in_reply_to),
+        *((Signal.REFERENCES, message_id) for message_id in reversed(message.references)),
     )
-    signal_of: dict[str, str] = {}
+    signal_of: dict[str, Signal] = {}
     for signal, message_id in nearest_first:
         if message_id != message.message_id:
             signal_of.setdefault(message_id, signal)
@@ -125,7 +124,7 @@ def _signed_addresses(local_parts: Iterable[str], key: bytes) -> Iterable[Eviden
     for local in local_parts:
         if (match := _SIGNED_ADDRESS.fullmatch(local)) is not None:
             good = hmac.compare_digest(_mac(key, "address", match[1]), match[2].lower())
-            yield _proof("signed-address", local, _restored(match[1]), good)
+            yield _proof(Signal.SIGNED_ADDRESS, local, _restored(match[1]), good)
 
 
 def _detail(local: str) -> str:
@@ -138,18 +137,18 @@ def _restored(ticket_id: str) -> str:
     return ticket_id.lower() if ticket_id.isupper() else ticket_id
 
 
-def _signed_message_ids(related: Iterable[tuple[str, str]], key: bytes) -> Iterable[Evidence]:
+def _signed_message_ids(related: Iterable[tuple[Signal, str]], key: bytes) -> Iterable[Evidence]:
     for _signal, message_id in related:
         if (match := _SIGNED_MESSAGE_ID.match(message_id)) is not None:
             signed = f"{match[1]}.{match[2]}" if match[2] else match[1]
             good = hmac.compare_digest(_mac(key, "message-id", signed), match[3].lower())
-            yield _proof("signed-message-id", message_id, match[1], good)
+            yield _proof(Signal.SIGNED_MESSAGE_ID, message_id, match[1], good)
 
 
-def _proof(signal: str, value: str, ticket_id: str, good: bool) -> Evidence:
+def _proof(signal: Signal, value: str, ticket_id: str, good: bool) -> Evidence:
     if good:
-        return Evidence(signal=signal, value=value, ticket_id=ticket_id, strength="proof")
-    return Evidence(signal=signal, value=value, ticket_id=None, strength="none", note="the signature is not ours")
+        return Evidence(signal=signal, value=value, ticket_id=ticket_id, strength=Strength.PROOF)
+    return _no_evidence(signal, value, Finding.FORGED)
 
 
 def _address_details(local_parts: Iterable[str]) -> Iterable[Candidate]:
@@ -157,12 +156,12 @@ def _address_details(local_parts: Iterable[str]) -> Iterable[Candidate]:
         detail = _detail(local)
         if (match := _ADDRESS_DETAIL.fullmatch(detail)) is not None:
             identifier = detail.upper() if match[1].isdigit() else _restored(match[1])
-            yield Candidate(signal="address-detail", value=local, identifier=identifier, strength="medium")
+            yield Candidate(signal=Signal.ADDRESS_DETAIL, value=local, identifier=identifier, strength=Strength.MEDIUM)
 
 
 def _subject_tags(subject: str) -> Iterable[Candidate]:
     for tag in dict.fromkeys(_SUBJECT_TAG.findall(subject)):
-        yield Candidate(signal="subject-tag", value=f"[{tag}]", identifier=tag, strength="weak")
+        yield Candidate(signal=Signal.SUBJECT_TAG, value=f"[{tag}]", identifier=tag, strength=Strength.WEAK)
 
 
 def resolve(
@@ -179,7 +178,7 @@ def resolve(
     absent: not looked up). ``verified`` maps ancestors to the candidate ticket whose messages list them.
     """
     evidence = tuple(_today(item, named) for item in _weigh(found, known, named, verified))
-    for strength in STRENGTHS:
+    for strength in Strength:
         tickets = list(dict.fromkeys(e.ticket_id for e in evidence if e.strength == strength and e.ticket_id))
         if len(tickets) > 1:
             return Resolution(ticket_id=None, evidence=evidence, conflict=True)
@@ -195,15 +194,19 @@ def _weigh(
     yield from found.proofs
     for signal, message_id in found.related:
         if (ticket := known.get(message_id)) is not None:
-            yield Evidence(signal=signal, value=message_id, ticket_id=ticket, strength="strong")
+            yield Evidence(signal=signal, value=message_id, ticket_id=ticket, strength=Strength.STRONG)
         elif (ticket := verified.get(message_id)) is not None:
-            note = f"listed by the API as an ancestor ({signal})"
             yield Evidence(
-                signal="verified-candidate", value=message_id, ticket_id=ticket, strength="strong", note=note
+                signal=Signal.VERIFIED_CANDIDATE,
+                value=message_id,
+                ticket_id=ticket,
+                strength=Strength.STRONG,
+                finding=Finding.LISTED,
+                detail=signal,
             )
         else:
-            note = "referred to by others, never seen" if message_id in known else "not known"
-            yield Evidence(signal=signal, value=message_id, ticket_id=None, strength="none", note=note)
+            finding = Finding.ONLY_REFERRED_TO if message_id in known else Finding.UNKNOWN_MESSAGE
+            yield _no_evidence(signal, message_id, finding)
     for candidate in found.candidates:
         yield _candidate_evidence(candidate, named)
 
@@ -212,10 +215,12 @@ def _candidate_evidence(candidate: Candidate, named: Mapping[str, str | None]) -
     ticket = named.get(candidate.identifier)
     if ticket is not None:
         return Evidence(signal=candidate.signal, value=candidate.value, ticket_id=ticket, strength=candidate.strength)
-    note = (
-        "the API has no such ticket" if candidate.identifier in named else "not looked up: there is stronger evidence"
-    )
-    return Evidence(signal=candidate.signal, value=candidate.value, ticket_id=None, strength="none", note=note)
+    finding = Finding.NO_SUCH_TICKET if candidate.identifier in named else Finding.OUTWEIGHED
+    return _no_evidence(candidate.signal, candidate.value, finding)
+
+
+def _no_evidence(signal: Signal, value: str, finding: Finding) -> Evidence:
+    return Evidence(signal=signal, value=value, ticket_id=None, strength=Strength.NONE, finding=finding)
 
 
 def _today(evidence: Evidence, named: Mapping[str, str | None]) -> Evidence:
@@ -224,5 +229,5 @@ def _today(evidence: Evidence, named: Mapping[str, str | None]) -> Evidence:
     if ticket is None or ticket not in named or named[ticket] == ticket:
         return evidence
     if named[ticket] is None:
-        return replace(evidence, ticket_id=None, strength="none", note=f"the API has no ticket {ticket} any more")
-    return replace(evidence, ticket_id=named[ticket], note=f"ticket {ticket} was merged into it")
+        return replace(evidence, ticket_id=None, strength=Strength.NONE, finding=Finding.TICKET_GONE, detail=ticket)
+    return replace(evidence, ticket_id=named[ticket], finding=Finding.TICKET_MERGED, detail=ticket)

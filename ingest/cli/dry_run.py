@@ -17,14 +17,12 @@ from ingest.app import rules
 from ingest.config.settings import Settings
 from ingest.model.envelope import Envelope, QueuedMessage
 from ingest.model.message import Reply
-from ingest.model.outcome import Evidence, Resolution
+from ingest.model.outcome import Evidence, Finding, Resolution
 from ingest.parse_pool import ParsePool
 from ingest.pipeline import Decision, Pipeline, Rules
 from ingest.sources.replay import StoredMail, Unread, received
 from ingest.store.messages import Store
 from ingest.store.opening import SQLITE, file_of, open_store
-
-NOT_ASKED = "not looked up: RAVENNA_API_TOKEN is not set"
 
 UNREADABLE = Reply(content="", elided="", confidence=0.0, method="nothing could be read")
 
@@ -161,7 +159,9 @@ def _without_desk(resolution: Resolution) -> Resolution:
 
 
 def _not_asked(evidence: Evidence) -> Evidence:
-    return replace(evidence, note=NOT_ASKED) if evidence.note.startswith("the API has no") else evidence
+    if evidence.finding not in (Finding.NO_SUCH_TICKET, Finding.TICKET_GONE):
+        return evidence
+    return replace(evidence, finding=Finding.NOT_ASKED)
 
 
 def _as_if_queued(mail: StoredMail) -> QueuedMessage:

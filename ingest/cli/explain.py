@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -101,7 +100,7 @@ def facts(item: Explanation) -> dict[str, Any]:
         "resolution": {
             "ticket_id": decision.resolution.ticket_id,
             "conflict": decision.resolution.conflict,
-            "evidence": [asdict(evidence) for evidence in decision.resolution.evidence],
+            "evidence": [evidence.facts() for evidence in decision.resolution.evidence],
         },
         "outcome": outcome(decision),
     }

@@ -8,16 +8,18 @@
       ├──────► Quarantined   a person must look before it goes anywhere
       └──────► Failed        refused for good, or given up: a person must look
 
-One place, ``worker``, settles an outcome into the store. Unknown errors are Deferred; the other ends must be proved.
+Only ``worker`` writes an outcome to the store. An error that nobody understands is Deferred; the other ends need proof.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
+from ingest.model.described import DescribedStrEnum
+
 
 class State(StrEnum):
-    """The states of a row. Being worked on is a lease on a queued row, not a state."""
+    """The states of a message in the store. Being worked on is a lease on a queued message, not a state."""
 
     QUEUED = "queued"
     WAITING = "waiting"
@@ -28,7 +30,29 @@ class State(StrEnum):
 
 
 FINAL_STATES = frozenset({State.DELIVERED, State.DISCARDED, State.QUARANTINED, State.FAILED})
-"""States that no worker leaves by itself. An operator can retry, release or discard the last two."""
+"""The states that no worker ends. An operator can retry, release or discard quarantined and failed messages."""
+
+
+class RuleName(DescribedStrEnum):
+    """Why a message was discarded, quarantined or made a private note. The value stands in the database and in JSON."""
+
+    LOOP = "loop", "The mail has passed too many mail systems (Received fields), or comes from our own address."
+    MALFORMED = "malformed", "The mail is empty, is no mail, cannot be read, or does not have exactly one author."
+    DELIVERY_REPORT = (
+        "delivery-report",
+        "A mail system wrote it: a failure becomes a private note on its ticket, anything else is discarded.",
+    )
+    AUTOMATIC_REPLY = "automatic-reply", "A machine wrote it: an out-of-office answer or another automatic response."
+    RECIPIENT = "recipient", "None of its recipients is an address of the help desk."
+    CONFLICT = "conflict", "Evidence of the same strength names different tickets."
+    UNMATCHED = "unmatched", "Nothing in the mail names a ticket."
+    WEAK_EVIDENCE = "weak-evidence", "Only the subject names the ticket, and the sender is not on that ticket."
+    UNKNOWN_AUTHOR = "unknown-author", "The API has no user with the sender's address, and no fallback author is set."
+    UNKNOWN_PARENT = "unknown-parent", "The mail waited too long for the mail that it answers."
+    DUPLICATE = "duplicate", "The same mail was received before."
+    POISON = "poison", "The mail killed the process that parsed it, or took too long to parse."
+    INCOMPLETE = "incomplete", "The IMAP server could not deliver the whole mail."
+    OPERATOR = "operator", "An operator discarded it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,34 +62,35 @@ class Delivered:
     ticket_id: str
     ticket_message_id: str
     email_message_id: str | None = None
-    """``emailMessageId`` of the API's answer, normalised."""
+    """``emailMessageId`` of the API's response, normalised."""
     email_in_reply_to: str | None = None
     note: str = ""
-    """How it ended, where that is not plain: ``found by looking after an unconfirmed attempt``."""
+    """How it was delivered, where that is unusual: ``found by looking after an unconfirmed attempt``."""
     state: ClassVar[State] = State.DELIVERED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deferred:
-    """Try again later."""
+    """The message stays queued and is tried again later."""
 
     reason: str
     retry_after: float | None = None
-    """Seconds to wait at least, where the other side said so; ``None`` leaves it to the schedule."""
+    """The least number of seconds to wait, where the other side named one; ``None`` leaves it to the schedule."""
     unconfirmed: bool = False
-    """A POST may have had its effect: the next attempt looks before it posts."""
+    """A POST may have had its effect: the next attempt looks for the message at the API before it posts."""
     blocked_by: str | None = None
     """Queue id of an older message of the same ticket that must go first; the store resumes this one after it."""
     optional_step_failed: bool = False
-    """Nothing failed but what the message can be posted without; the store notes since when."""
+    """Only a step failed that the message can be posted without (attachments, ticket history). The store notes since
+    when; ``attachments.PATIENCE_SECONDS`` later the message is posted without it."""
     posted: Delivered | None = None
-    """The API has the message already, and only what comes after it failed: it must not be posted again."""
+    """The API has the message already, and only a step after the POST failed: it must not be posted again."""
     state: ClassVar[State] = State.QUEUED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """Its relatives are not known yet; the store resumes it when one of them is learned."""
+    """The mails that it answers are not known yet; the store resumes it when it learns the ticket of one of them."""
 
     missing: tuple[str, ...]
     """The Message-IDs that would tell the ticket, normalised; at least one."""
@@ -74,25 +99,27 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discarded:
-    """Nobody needs it."""
+    """Nobody needs the message. Its content is kept for the retention time."""
 
-    rule: str
+    rule: RuleName
     reason: str
+    """The reason in words, for an operator."""
     state: ClassVar[State] = State.DISCARDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined:
-    """A person must look; the octets are kept."""
+    """A person must look at the message; its content is kept until then."""
 
-    rule: str
+    rule: RuleName
     reason: str
+    """The reason in words, for an operator."""
     state: ClassVar[State] = State.QUARANTINED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """Refused for good, or given up."""
+    """The API refused the message for good, or the worker gave it up."""
 
     reason: str
     state: ClassVar[State] = State.FAILED
@@ -101,34 +128,110 @@ class Failed:
 Outcome = Delivered | Deferred | Waiting | Discarded | Quarantined | Failed
 
 
+class Strength(DescribedStrEnum):
+    """How far evidence is believed, the strongest first: ``tickets.resolve`` weighs in the order of definition."""
+
+    PROOF = "proof", "A signature of ours names the ticket; nobody else can make one."
+    STRONG = "strong", "The mail answers a message that is known to be on the ticket."
+    MEDIUM = "medium", "The mail was sent to an address that names the ticket."
+    WEAK = "weak", "Only the subject names the ticket; the sender must be on it."
+    NONE = "none", "The evidence names no ticket."
+
+
+class Signal(DescribedStrEnum):
+    """Where in a mail a piece of evidence was found."""
+
+    SIGNED_ADDRESS = "signed-address", "A recipient `reply+<ticket>.<mac>@ours`, signed by us."
+    SIGNED_MESSAGE_ID = (
+        "signed-message-id",
+        "An ancestor's Message-ID `<ticket.<ticket>.<unique>.<mac>@ours>`, signed by us.",
+    )
+    REPORTED_MESSAGE = "reported-message", "A delivery report is about this mail, or about an answer to it."
+    IN_REPLY_TO = "in-reply-to", "In-Reply-To names this Message-ID."
+    REFERENCES = "references", "References name this Message-ID."
+    VERIFIED_CANDIDATE = (
+        "verified-candidate",
+        "The ticket that an address or the subject names has a message with this Message-ID, which the mail answers.",
+    )
+    ADDRESS_DETAIL = "address-detail", "A recipient `help+TAI-<id>@ours` (RFC 5233) names the ticket."
+    SUBJECT_TAG = "subject-tag", "The subject holds a ticket's code in brackets: `[TAI-42]`."
+    OPERATOR = "operator", "An operator named the ticket when releasing the mail."
+
+
+class Finding(DescribedStrEnum):
+    """What was found out about a piece of evidence. ``Evidence.note`` is made from it."""
+
+    PLAIN = "plain", "The evidence is what it seems, and needs no note."
+    FORGED = "forged", "The signature is not ours."
+    UNKNOWN_MESSAGE = "unknown-message", "Neither the store nor the API knows the Message-ID."
+    ONLY_REFERRED_TO = "only-referred-to", "Other mails refer to this Message-ID, but its mail has never been seen."
+    LISTED = "listed", "The API lists the Message-ID among the messages of the ticket."
+    NO_SUCH_TICKET = "no-such-ticket", "The API has no ticket of this id or code."
+    TICKET_GONE = "ticket-gone", "The API does not have the ticket any more."
+    TICKET_MERGED = "ticket-merged", "The ticket was merged into another one, which is the one named."
+    OUTWEIGHED = "outweighed", "The ticket was not looked up, because there is stronger evidence."
+    NOT_ASKED = "not-asked", "The ticket was not looked up, because no API is configured (`ingest explain`)."
+    RELEASED = "released", "An operator released the mail to this ticket."
+
+
+_NOTES = {
+    Finding.PLAIN: "",
+    Finding.FORGED: "the signature is not ours",
+    Finding.UNKNOWN_MESSAGE: "not known",
+    Finding.ONLY_REFERRED_TO: "referred to by others, never seen",
+    Finding.LISTED: "listed by the API as an ancestor ({detail})",
+    Finding.NO_SUCH_TICKET: "the API has no such ticket",
+    Finding.TICKET_GONE: "the API has no ticket {detail} any more",
+    Finding.TICKET_MERGED: "ticket {detail} was merged into it",
+    Finding.OUTWEIGHED: "not looked up: there is stronger evidence",
+    Finding.NOT_ASKED: "not looked up: RAVENNA_API_TOKEN is not set",
+    Finding.RELEASED: "released by {detail}",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """One signal that was looked at, and what it said."""
 
-    signal: str
-    """``signed-address``, ``signed-message-id``, ``in-reply-to``, ``references``, ``verified-candidate``,
-    ``address-detail``, ``subject-tag`` or ``operator``."""
+    signal: Signal
     value: str
+    """The text that was found, as the sender wrote it: an address, a Message-ID, a tag."""
     ticket_id: str | None
-    """The ticket that it points at; ``None`` where it points nowhere."""
-    strength: str
-    """``proof``, ``strong``, ``medium``, ``weak`` or ``none``."""
-    note: str = ""
+    """The ticket that it names; ``None`` where it names none."""
+    strength: Strength
+    finding: Finding = Finding.PLAIN
+    detail: str = ""
+    """What the note names: a ticket, an operator, or the signal in which a listed ancestor was found."""
+
+    @property
+    def note(self) -> str:
+        """The finding as a sentence for people; ``""`` where there is nothing to say."""
+        return _NOTES[self.finding].format(detail=self.detail)
+
+    def facts(self) -> dict[str, str | None]:
+        """The evidence as the database and ``ingest explain --json`` hold it."""
+        return {
+            "signal": self.signal.value,
+            "value": self.value,
+            "ticket_id": self.ticket_id,
+            "strength": self.strength.value,
+            "note": self.note,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """Which ticket, and why."""
+    """Which ticket a message belongs to, and why."""
 
     ticket_id: str | None
     evidence: tuple[Evidence, ...] = ()
     conflict: bool = False
     """Two signals of the highest strength name different tickets."""
     missing: tuple[str, ...] = ()
-    """Message-IDs that nobody knows yet and that would tell."""
+    """Message-IDs of ancestors that nobody knows yet and that would tell the ticket."""
 
     @property
-    def strength(self) -> str:
-        """The strength of the evidence that decided; ``none`` where nothing did."""
+    def strength(self) -> Strength:
+        """The strength of the evidence that decided; ``Strength.NONE`` where nothing did."""
         deciding = (e.strength for e in self.evidence if e.ticket_id and e.ticket_id == self.ticket_id)
-        return next(deciding, "none")
+        return next(deciding, Strength.NONE)

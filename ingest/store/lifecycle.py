@@ -2,10 +2,20 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from ingest.model.envelope import Envelope, QueuedMessage, ReceivedMessage, SourceRef
-from ingest.model.outcome import Deferred, Delivered, Discarded, Evidence, Failed, Outcome, Quarantined, State, Waiting
+from ingest.model.outcome import (
+    Deferred,
+    Delivered,
+    Discarded,
+    Evidence,
+    Failed,
+    Outcome,
+    Quarantined,
+    RuleName,
+    State,
+    Waiting,
+)
 from ingest.store import Identified, Row, Transaction, contents, threads, transitions
 
 LOOK_AGAIN = 60.0
@@ -100,7 +110,7 @@ def receive(tx: Transaction, message: ReceivedMessage, queue_id: str, dedupe_key
     contents.add(tx, inserted[0][0], message.content)
     tx.execute(_COUNT_ACCEPTED)
     if message.incomplete:
-        _quarantine(tx, inserted[0][0], "incomplete", message.incomplete, message.received_at)
+        _quarantine(tx, inserted[0][0], RuleName.INCOMPLETE, message.incomplete, message.received_at)
     return queue_id
 
 
@@ -181,7 +191,7 @@ def identify(
 ) -> Identified:
     """Write down what the worker found out about a message, and tell where it stands among the others."""
     fence = {"queue_id": queue_id, "lease_token": lease_token}
-    held = tx.execute(_IDENTIFY, {**fence, **facts, "evidence": json.dumps([asdict(e) for e in evidence])})
+    held = tx.execute(_IDENTIFY, {**fence, **facts, "evidence": json.dumps([item.facts() for item in evidence])})
     if not held:
         return Identified(lease_held=False)
     seq, post_fingerprints = held[0]
@@ -294,10 +304,10 @@ def expire_waiting(tx: Transaction, now: float, limit: float) -> int:
     for seq, queue_id in expired:
         reason = f"waited in vain for {', '.join(threads.waiting_for(tx, queue_id))}"
         transitions.stop_waiting(tx, seq)
-        _quarantine(tx, seq, "unknown-parent", reason, now)
+        _quarantine(tx, seq, RuleName.UNKNOWN_PARENT, reason, now)
     return len(expired)
 
 
-def _quarantine(tx: Transaction, seq: int, rule: str, reason: str, now: float) -> None:
-    tx.execute(_QUARANTINE, {"seq": seq, "rule": rule, "reason": reason, "now": now})
+def _quarantine(tx: Transaction, seq: int, rule: RuleName, reason: str, now: float) -> None:
+    tx.execute(_QUARANTINE, {"seq": seq, "rule": rule.value, "reason": reason, "now": now})
     transitions.add_event(tx, seq, now, "Quarantined", reason)

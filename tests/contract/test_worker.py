@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest.model.envelope import QueuedMessage, ReceivedMessage, SourceRef
-from ingest.model.outcome import Deferred, Delivered, Discarded, Failed, Outcome, State, Waiting
+from ingest.model.outcome import Deferred, Delivered, Discarded, Failed, Outcome, RuleName, State, Waiting
 from ingest.receive import Receiver
 from ingest.retry import DAY, Schedule
 from ingest.store import StoreUnavailable
@@ -205,7 +205,7 @@ async def test_the_result_of_a_worker_that_lost_its_lease_is_dropped(store: Stor
             clock.now += 301
             other = worker(store, Script(always(DELIVERED)), clock)
             await other.run_until_idle()
-        return Discarded(rule="late", reason="too late to say so")
+        return Discarded(rule=RuleName.LOOP, reason="too late to say so")
 
     queue_id = await send(store, clock, "hello")
     slow = Script(be_slow)

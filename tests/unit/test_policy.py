@@ -4,7 +4,7 @@ import pytest
 
 from ingest import policy
 from ingest.model.message import DeliveryReport, ParsedMessage, ReportedRecipient
-from ingest.model.outcome import Evidence, Resolution
+from ingest.model.outcome import Evidence, Resolution, RuleName, Signal, Strength
 from ingest.policy import Action
 from tests.support.factories import ALICE, DOMAIN, address, envelope, parsed
 
@@ -17,8 +17,8 @@ def screen(
     return policy.screen(message, envelope(*rcpt, mail_from=mail_from), house)
 
 
-def resolution(strength: str, ticket: str | None = "T1", conflict: bool = False) -> Resolution:
-    evidence = Evidence(signal="test", value="x", ticket_id=ticket, strength=strength)
+def resolution(strength: Strength, ticket: str | None = "T1", conflict: bool = False) -> Resolution:
+    evidence = Evidence(signal=Signal.SUBJECT_TAG, value="x", ticket_id=ticket, strength=strength)
     return Resolution(ticket_id=None if conflict else ticket, evidence=(evidence,), conflict=conflict)
 
 
@@ -40,7 +40,7 @@ def test_what_a_person_wrote_passes() -> None:
 def test_a_field_that_only_machines_write_discards(name: str, value: str) -> None:
     verdict = screen(parsed(headers=((name, value),)))
     assert verdict is not None
-    assert (verdict.rule, verdict.action) == ("automatic-reply", Action.DISCARD)
+    assert (verdict.rule, verdict.action) == (RuleName.AUTOMATIC_REPLY, Action.DISCARD)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_field_that_people_s_mail_has_too_does_not_discard(name: str, value: s
 def test_a_vacation_subject_with_a_null_reverse_path_is_an_automatic_reply(subject: str) -> None:
     verdict = screen(parsed(subject=subject), mail_from="")
     assert verdict is not None
-    assert verdict.rule == "automatic-reply"
+    assert verdict.rule == RuleName.AUTOMATIC_REPLY
 
 
 def test_a_vacation_subject_alone_is_somebody_s_ticket() -> None:
@@ -80,7 +80,7 @@ def test_a_report_of_a_failure_becomes_a_private_note() -> None:
     )
     verdict = screen(parsed(delivery_report=report), mail_from="")
     assert verdict is not None
-    assert (verdict.rule, verdict.action, verdict.outcome) == ("delivery-report", Action.NOTE, None)
+    assert (verdict.rule, verdict.action, verdict.outcome) == (RuleName.DELIVERY_REPORT, Action.NOTE, None)
 
 
 @pytest.mark.parametrize("action", ["delayed", "delivered", "relayed"])
@@ -95,7 +95,7 @@ def test_a_report_without_a_failure_is_discarded(action: str) -> None:
 def test_more_received_fields_than_the_limit_are_a_loop() -> None:
     verdict = screen(parsed(received_count=51))
     assert verdict is not None
-    assert (verdict.rule, verdict.action) == ("loop", Action.DISCARD)
+    assert (verdict.rule, verdict.action) == (RuleName.LOOP, Action.DISCARD)
 
 
 def test_as_many_received_fields_as_the_limit_are_none() -> None:
@@ -105,7 +105,7 @@ def test_as_many_received_fields_as_the_limit_are_none() -> None:
 def test_our_own_mail_coming_back_is_a_loop() -> None:
     verdict = screen(parsed(from_=(address(f"help+TAI-42@{DOMAIN}"),)))
     assert verdict is not None
-    assert verdict.rule == "loop"
+    assert verdict.rule == RuleName.LOOP
 
 
 def test_a_colleague_in_our_domain_is_no_loop_where_only_some_local_parts_are_the_help_desk_s() -> None:
@@ -116,7 +116,7 @@ def test_a_colleague_in_our_domain_is_no_loop_where_only_some_local_parts_are_th
 def test_two_authors_are_malformed() -> None:
     verdict = screen(parsed(from_=(address(ALICE), address("mallory@evil.example"))))
     assert verdict is not None
-    assert (verdict.rule, verdict.action) == ("malformed", Action.QUARANTINE)
+    assert (verdict.rule, verdict.action) == (RuleName.MALFORMED, Action.QUARANTINE)
 
 
 def test_the_same_author_twice_is_one() -> None:
@@ -126,44 +126,44 @@ def test_the_same_author_twice_is_one() -> None:
 def test_no_author_is_malformed() -> None:
     verdict = screen(parsed(from_=()))
     assert verdict is not None
-    assert verdict.rule == "malformed"
+    assert verdict.rule == RuleName.MALFORMED
 
 
 def test_mail_for_somebody_else_is_quarantined() -> None:
     verdict = screen(parsed(), "bob@elsewhere.example")
     assert verdict is not None
-    assert (verdict.rule, verdict.action) == ("recipient", Action.QUARANTINE)
+    assert (verdict.rule, verdict.action) == (RuleName.RECIPIENT, Action.QUARANTINE)
 
 
 def test_a_conflict_is_quarantined_whoever_wrote() -> None:
-    verdict = policy.admit(resolution("strong", conflict=True), is_note=False, is_participant=True)
+    verdict = policy.admit(resolution(Strength.STRONG, conflict=True), is_note=False, is_participant=True)
     assert verdict is not None
-    assert (verdict.rule, verdict.action) == ("conflict", Action.QUARANTINE)
+    assert (verdict.rule, verdict.action) == (RuleName.CONFLICT, Action.QUARANTINE)
 
 
 def test_weak_evidence_needs_a_sender_who_is_on_the_ticket() -> None:
-    stranger = policy.admit(resolution("weak"), is_note=False, is_participant=False)
+    stranger = policy.admit(resolution(Strength.WEAK), is_note=False, is_participant=False)
     assert stranger is not None
-    assert stranger.rule == "weak-evidence"
-    assert policy.admit(resolution("weak"), is_note=False, is_participant=True) is None
+    assert stranger.rule == RuleName.WEAK_EVIDENCE
+    assert policy.admit(resolution(Strength.WEAK), is_note=False, is_participant=True) is None
 
 
 def test_weak_evidence_is_enough_after_an_operator_looked() -> None:
-    assert policy.admit(resolution("weak"), is_note=False, is_participant=False, is_released=True) is None
+    assert policy.admit(resolution(Strength.WEAK), is_note=False, is_participant=False, is_released=True) is None
 
 
-@pytest.mark.parametrize("strength", ["proof", "strong", "medium"])
-def test_better_evidence_is_enough_by_itself(strength: str) -> None:
+@pytest.mark.parametrize("strength", [Strength.PROOF, Strength.STRONG, Strength.MEDIUM])
+def test_better_evidence_is_enough_by_itself(strength: Strength) -> None:
     assert policy.admit(resolution(strength), is_note=False, is_participant=False) is None
 
 
 def test_mail_that_names_no_ticket_is_quarantined() -> None:
-    verdict = policy.admit(resolution("none", ticket=None), is_note=False, is_participant=False)
+    verdict = policy.admit(resolution(Strength.NONE, ticket=None), is_note=False, is_participant=False)
     assert verdict is not None
-    assert (verdict.rule, verdict.action) == ("unmatched", Action.QUARANTINE)
+    assert (verdict.rule, verdict.action) == (RuleName.UNMATCHED, Action.QUARANTINE)
 
 
 def test_a_report_about_no_ticket_of_ours_is_discarded() -> None:
-    verdict = policy.admit(resolution("none", ticket=None), is_note=True, is_participant=False)
+    verdict = policy.admit(resolution(Strength.NONE, ticket=None), is_note=True, is_participant=False)
     assert verdict is not None
     assert verdict.action is Action.DISCARD

@@ -15,7 +15,7 @@ import pytest
 
 from ingest.cli.exits import Exit
 from ingest.model.envelope import Envelope, ReceivedMessage, SourceRef
-from ingest.model.outcome import Delivered, Evidence, Outcome, Quarantined, Waiting
+from ingest.model.outcome import Delivered, Evidence, Outcome, Quarantined, RuleName, Signal, Strength, Waiting
 from ingest.store.messages import Store
 from ingest.store.opening import open_store
 from tests.support.commands import ROOT, Shell, run
@@ -23,7 +23,7 @@ from tests.support.commands import ROOT, Shell, run
 T = TypeVar("T")
 ESCAPE = "\x1b[2J\x07"
 TICKET = "cm7y0q4kt000q5gneqf0tbspg"
-QUARANTINED = Quarantined(rule="weak-evidence", reason="only its subject names a ticket")
+QUARANTINED = Quarantined(rule=RuleName.WEAK_EVIDENCE, reason="only its subject names a ticket")
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ async def _store_one(store: Store, number: int, outcome: Outcome, content: bytes
         ticket_id=TICKET if isinstance(outcome, Delivered) else None,
         subject=f"Hello {ESCAPE}",
         sender=f"a{ESCAPE}@customer.example",
-        evidence=(Evidence(signal="subject-tag", value="[TAI-42]", ticket_id=TICKET, strength="weak"),),
+        evidence=(Evidence(signal=Signal.SUBJECT_TAG, value="[TAI-42]", ticket_id=TICKET, strength=Strength.WEAK),),
     )
     await store.settle(queue_id, queued.lease_token, outcome, now=message.received_at + 1)
     return queue_id

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.model.outcome import Deferred, Delivered, Discarded, Failed, Outcome, Quarantined, State, Waiting
+from ingest.model.outcome import Deferred, Delivered, Discarded, Failed, Outcome, Quarantined, RuleName, State, Waiting
 from ingest.store import MessageRecord
 from ingest.store.messages import Store
 from ingest.store.operator import NotPossible
@@ -11,10 +11,10 @@ from tests.support.store import LEASE, START, claim, claim_one, identify, receiv
 NOW = START + 1000
 DELIVERED = Delivered(ticket_id="T1", ticket_message_id="M1")
 STUCK: tuple[Outcome, ...] = (
-    Quarantined(rule="sender", reason="not on the ticket"),
+    Quarantined(rule=RuleName.WEAK_EVIDENCE, reason="not on the ticket"),
     Failed(reason="refused"),
     Waiting(missing=("parent@x",)),
-    Discarded(rule="loop", reason="51 Received fields"),
+    Discarded(rule=RuleName.LOOP, reason="51 Received fields"),
 )
 
 
@@ -122,7 +122,8 @@ async def test_a_retry_after_crashes_starts_afresh_but_looks_before_it_posts(sto
     await receive(store)
     for number in range(3):
         queued = await claim_one(store, now=NOW + number * LEASE)
-    await store.settle(queued.queue_id, queued.lease_token, Quarantined(rule="crash", reason="died"), now=NOW + 200)
+    died = Quarantined(rule=RuleName.POISON, reason="died")
+    await store.settle(queued.queue_id, queued.lease_token, died, now=NOW + 200)
     await store.retry("Q1", by="olga", now=NOW + 201)
     again = await claim_one(store, now=NOW + 201)
     assert (again.attempts, again.unfinished_attempts, again.unconfirmed) == (4, 0, True)

@@ -14,7 +14,10 @@ from ingest.model.outcome import (
     Failed,
     Outcome,
     Quarantined,
+    RuleName,
+    Signal,
     State,
+    Strength,
     Waiting,
 )
 from ingest.store import MessageRecord
@@ -29,8 +32,8 @@ OUTCOMES: tuple[Outcome, ...] = (
     DELIVERED,
     LATER,
     Waiting(missing=("parent@x",)),
-    Discarded(rule="loop", reason="51 Received fields"),
-    Quarantined(rule="sender", reason="not on the ticket"),
+    Discarded(rule=RuleName.LOOP, reason="51 Received fields"),
+    Quarantined(rule=RuleName.WEAK_EVIDENCE, reason="not on the ticket"),
     Failed(reason="refused with 400"),
 )
 
@@ -188,7 +191,7 @@ async def test_what_is_settled_for_good_is_never_claimed(store: Store, state: St
 async def test_what_was_found_out_is_kept_with_the_message(store: Store) -> None:
     await receive(store)
     queued = await claim_one(store)
-    seen = Evidence(signal="subject-tag", value="TAI-42", ticket_id="T1", strength="weak", note="a \ud800 note")
+    seen = Evidence(signal=Signal.SUBJECT_TAG, value="TAI-42\ud800", ticket_id="T1", strength=Strength.WEAK)
     standing = await store.identify(
         queued.queue_id,
         queued.lease_token,
