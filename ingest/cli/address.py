@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ingest.cli import output
-from ingest.cli.exits import Exit, Problem
+from ingest.cli.exit_codes import CommandError, ExitCode
 from ingest.config.settings import Settings, load
 from ingest.tickets import sign_address, sign_message_id
 
@@ -41,9 +41,9 @@ def address(
 
 def _key_and_domain(settings: Settings, domain: str | None) -> tuple[bytes, str]:
     if settings.signing_key is None:
-        raise Problem("INGEST_SIGNING_KEY is not set: set it to a long random secret and keep it", Exit.USAGE)
+        raise CommandError("INGEST_SIGNING_KEY is not set: set it to a long random secret and keep it", ExitCode.USAGE)
     if not settings.domains and domain is None:
-        raise Problem("INGEST_DOMAINS is not set: set it, or name a domain with --domain", Exit.USAGE)
+        raise CommandError("INGEST_DOMAINS is not set: set it, or name a domain with --domain", ExitCode.USAGE)
     if domain is not None and settings.domains and domain.lower() not in settings.domains:
-        raise Problem(f"{domain} is not one of INGEST_DOMAINS: {', '.join(settings.domains)}", Exit.USAGE)
+        raise CommandError(f"{domain} is not one of INGEST_DOMAINS: {', '.join(settings.domains)}", ExitCode.USAGE)
     return settings.signing_key.get_secret_value().encode(), domain or settings.domains[0]

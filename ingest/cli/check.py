@@ -12,7 +12,7 @@ import typer
 
 from ingest.api import TicketApiClient, Unavailable
 from ingest.cli import output
-from ingest.cli.exits import Exit
+from ingest.cli.exit_codes import ExitCode
 from ingest.config.settings import REQUIRED_TO_SERVE, MiB, Settings, load, unknown_names
 from ingest.sources.imap.check import check as check_account
 from ingest.sources.smtp.tls import Certificate
@@ -51,7 +51,7 @@ def check(json: Annotated[bool, typer.Option("--json", help="One JSON object a l
             output.emit(asdict(finding))
     else:
         output.table(("what", "result", ""), [(f.what, f.level, f.text) for f in findings])
-    return Exit.FAILED if any(finding.level == "error" for finding in findings) else Exit.OK
+    return ExitCode.FAILED if any(finding.level == "error" for finding in findings) else ExitCode.OK
 
 
 async def _all(settings: Settings) -> list[Finding]:

@@ -12,7 +12,7 @@ import typer
 
 from ingest.cli import output
 from ingest.cli.dry_run import Explanation, decider
-from ingest.cli.exits import Exit
+from ingest.cli.exit_codes import ExitCode
 from ingest.cli.page import page
 from ingest.config.settings import Settings, load
 from ingest.model.message import Attachment, ParsedMessage
@@ -64,7 +64,7 @@ async def _explain(settings: Settings, paths: list[Path], show: Show) -> int:
             elif not item.foreign:
                 output.note(f"ingest: {item.place}: {item.reason}")
                 unread += 1
-    return Exit.LOOK if unread else Exit.OK
+    return ExitCode.PERSON_NEEDED if unread else ExitCode.OK
 
 
 async def _write_page(settings: Settings, paths: list[Path]) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ingest.cli import output
-from ingest.cli.exits import Exit, Problem
+from ingest.cli.exit_codes import CommandError, ExitCode
 from ingest.config.imap_accounts import CredentialUnreadable, ImapAccount
 from ingest.config.settings import load
 from ingest.sources.imap.auth.authorize import LoginImpossible
@@ -45,7 +45,7 @@ def login(
         names = (
             ", ".join(each.name for each in settings.imap) or "none; INGEST_CONFIG names the file with tables [[imap]]"
         )
-        raise Problem(f"there is no account {account!r}; the settings have: {names}", Exit.NOT_FOUND)
+        raise CommandError(f"there is no account {account!r}; the settings have: {names}", ExitCode.NOT_FOUND)
     asyncio.run(_login(chosen, settings.database_url))
     output.say(f"{account}: the token is saved; `ingest check` tries it")
 
@@ -55,9 +55,9 @@ async def _login(account: ImapAccount, database_url: str) -> None:
         try:
             await get_first_token(account, ImapStore(database), show=output.say, ask=_ask)
         except LoginImpossible as error:
-            raise Problem(str(error), Exit.USAGE) from error
+            raise CommandError(str(error), ExitCode.USAGE) from error
         except (TokenRefused, TokenThrottled, TokenUnavailable, CredentialUnreadable) as error:
-            raise Problem(f"{account.name}: {error}", Exit.UNAVAILABLE) from error
+            raise CommandError(f"{account.name}: {error}", ExitCode.UNAVAILABLE) from error
 
 
 async def _ask(question: str) -> str:

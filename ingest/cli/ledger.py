@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ingest.cli import output
-from ingest.cli.exits import Exit
+from ingest.cli.exit_codes import ExitCode
 from ingest.cli.operator import existing_database
 from ingest.model.imap_folder import Folder
 from ingest.store import Ledger
@@ -34,12 +34,12 @@ def ledger(
     mailboxes = [_mailbox(folder) for folder in folders]
     if json:
         output.emit({**_facts(found), "mailboxes": mailboxes})
-        return Exit.OK if found.holds else Exit.FAILED
+        return ExitCode.OK if found.holds else ExitCode.FAILED
     output.table(("what", "mails"), [(name, count) for name, count in _facts(found).items() if name != "holds"])
     if mailboxes:
         output.table(tuple(mailboxes[0]), [tuple(mailbox.values()) for mailbox in mailboxes])
     output.say("It holds." if found.holds else "IT DOES NOT HOLD: stop the worker and look before anything else.")
-    return Exit.OK if found.holds else Exit.FAILED
+    return ExitCode.OK if found.holds else ExitCode.FAILED
 
 
 async def _read() -> tuple[Ledger, tuple[Folder, ...]]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ingest.cli import output
-from ingest.cli.exits import Exit, Problem
+from ingest.cli.exit_codes import CommandError, ExitCode
 from ingest.cli.operator import By, Json, existing_database, existing_store, user_name
 from ingest.model.outcome import State
 from ingest.store import MessageRecord
@@ -19,7 +19,7 @@ from ingest.store.messages import Store
 from ingest.store.operator import NotPossible
 from ingest.store.uploads import Upload, Uploads
 
-messages = typer.Typer(no_args_is_help=True, help="Look at mails, and decide about stuck ones.")
+messages = typer.Typer(no_args_is_help=True, help="Look at mails, and decide about those that are stuck.")
 
 QueueId = Annotated[
     str, typer.Argument(metavar="ID", help="Queue id, as the sender was told it and `messages list` shows it.")
@@ -167,7 +167,9 @@ async def _content(queue_id: str) -> bytes:
         try:
             return await store.content(queue_id)
         except KeyError:
-            raise Problem(f"{queue_id}: its octets were deleted after INGEST_RETENTION_DAYS", Exit.NOT_FOUND) from None
+            raise CommandError(
+                f"{queue_id}: its octets were deleted after INGEST_RETENTION_DAYS", ExitCode.NOT_FOUND
+            ) from None
 
 
 async def _each(queue_ids: list[str], done: str, act: Act) -> None:
@@ -181,11 +183,11 @@ async def _each(queue_ids: list[str], done: str, act: Act) -> None:
             except NotPossible as error:
                 problems.append(str(error))
     if problems:
-        raise Problem("\n".join(problems))
+        raise CommandError("\n".join(problems))
 
 
-def _unknown(queue_id: str) -> Problem:
-    return Problem(f"there is no message {queue_id}; `ingest messages list` shows them", Exit.NOT_FOUND)
+def _unknown(queue_id: str) -> CommandError:
+    return CommandError(f"there is no message {queue_id}; `ingest messages list` shows them", ExitCode.NOT_FOUND)
 
 
 def _row(record: MessageRecord) -> tuple[object, ...]:

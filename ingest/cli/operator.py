@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli.exits import Exit, Problem
+from ingest.cli.exit_codes import CommandError, ExitCode
 from ingest.config.settings import load
 from ingest.store import Database
 from ingest.store.messages import Store
@@ -23,14 +23,14 @@ async def existing_database() -> AsyncIterator[Database]:
     """The database of the settings.
 
     Raises:
-        Problem: there is none yet.
+        CommandError: there is none yet.
     """
     settings = load(os.environ)
     file = file_of(settings.database_url)
     if not file.exists():
-        raise Problem(
+        raise CommandError(
             f"there is no database {file}: check INGEST_DATABASE_URL, or make it with `ingest migrate`",
-            Exit.UNAVAILABLE,
+            ExitCode.UNAVAILABLE,
         )
     async with open_database(settings.database_url) as database:
         yield database

@@ -16,7 +16,7 @@ from ingest import log
 from ingest.app import Engine, start_engine
 from ingest.cli import output
 from ingest.cli.dry_run import Explanation, decider
-from ingest.cli.exits import Exit
+from ingest.cli.exit_codes import ExitCode
 from ingest.cli.explain import Paths, outcome
 from ingest.cli.replay_feed import StoredFile, feed, watch
 from ingest.config.settings import REQUIRED_TO_SERVE, Settings, load
@@ -193,8 +193,8 @@ def _row(result: Result) -> tuple[object, ...]:
     return result.path, result.state, result.ticket_id, reason
 
 
-def _exit_code(results: Sequence[Result]) -> Exit:
+def _exit_code(results: Sequence[Result]) -> ExitCode:
     states = {result.state for result in results}
     if states & {State.QUARANTINED, State.FAILED, UNREAD}:
-        return Exit.LOOK
-    return Exit.UNFINISHED if states & {State.QUEUED, State.WAITING} else Exit.OK
+        return ExitCode.PERSON_NEEDED
+    return ExitCode.UNFINISHED if states & {State.QUEUED, State.WAITING} else ExitCode.OK

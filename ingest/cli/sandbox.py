@@ -8,7 +8,7 @@ import typer
 
 from ingest import sandbox as stand_in
 from ingest.cli import output
-from ingest.cli.exits import Exit, Problem
+from ingest.cli.exit_codes import CommandError, ExitCode
 from ingest.config.settings import SANDBOX_TOKEN, load
 from ingest.config.types import split_host_port
 
@@ -40,8 +40,8 @@ def sandbox(
     try:
         stand_in.run(host, port, data=data, journal=journal, token=token)
     except OSError as error:
-        raise Problem(
-            f"cannot listen on {address}: {error.strerror}; name another address with --listen", Exit.UNAVAILABLE
+        raise CommandError(
+            f"cannot listen on {address}: {error.strerror}; name another address with --listen", ExitCode.UNAVAILABLE
         ) from None
 
 
@@ -49,19 +49,21 @@ def parse_listener(address: str) -> tuple[str, int]:
     """``host:port`` as a pair.
 
     Raises:
-        Problem: it is none.
+        CommandError: it is none.
     """
     try:
         return split_host_port(address)
     except ValueError as error:
-        raise Problem(str(error), Exit.USAGE) from None
+        raise CommandError(str(error), ExitCode.USAGE) from None
 
 
 def check_start_data(data: Path) -> None:
     """Tell early that the start data is not there.
 
     Raises:
-        Problem: it is not.
+        CommandError: it is not.
     """
     if not data.is_file():
-        raise Problem(f"there is no {data}: run it in the project's folder, or name a file with --data", Exit.NOT_FOUND)
+        raise CommandError(
+            f"there is no {data}: run it in the project's folder, or name a file with --data", ExitCode.NOT_FOUND
+        )

@@ -12,7 +12,7 @@ import uvloop
 from ingest import log
 from ingest.app import App, ComponentStopped
 from ingest.app import serve as run_worker
-from ingest.cli.exits import Exit, Problem
+from ingest.cli.exit_codes import CommandError, ExitCode
 from ingest.cli.sandbox import START_DATA, check_start_data, parse_listener
 from ingest.config.settings import REQUIRED_TO_SERVE, SANDBOX_TOKEN, Settings, load, unknown_names
 from ingest.sandbox import Sandbox
@@ -51,7 +51,7 @@ def serve(
     try:
         uvloop.run(_with_sandbox(settings, data) if sandbox else run_worker(settings, _tell_where))
     except ComponentStopped as error:
-        raise Problem(str(error)) from error
+        raise CommandError(str(error)) from error
 
 
 def _sandbox_settings() -> Settings:
@@ -72,8 +72,8 @@ async def _with_sandbox(settings: Settings, data: Path) -> None:
             await stack.enter_async_context(stand_in)
         except OSError as error:
             where = settings.sandbox_listen
-            raise Problem(
-                f"cannot listen on {where}: {error.strerror}; change INGEST_SANDBOX_LISTEN", Exit.UNAVAILABLE
+            raise CommandError(
+                f"cannot listen on {where}: {error.strerror}; change INGEST_SANDBOX_LISTEN", ExitCode.UNAVAILABLE
             ) from None
         await run_worker(_point_at(stand_in, settings), lambda app: _tell_what_to_try(app, stand_in))
 

@@ -13,14 +13,14 @@ from typing import Annotated
 import typer
 
 from ingest.cli import output
-from ingest.cli.exits import Exit, Problem
+from ingest.cli.exit_codes import CommandError, ExitCode
 from ingest.cli.operator import Json, existing_store
 from ingest.store import ThreadRecord
 from ingest.store.messages import Store
 
 threads = typer.Typer(
     no_args_is_help=True,
-    help="Which ticket a Message-ID belongs to.\n\nMails that wait for an id go on when it is added.",
+    help="Show and teach which ticket a Message-ID belongs to.\n\nMails that wait for an id go on when it is added.",
 )
 
 BATCH = 500
@@ -69,7 +69,9 @@ def add(
     pair = (normalised(message_id), ticket)
     learned = asyncio.run(_learn([pair], alias_of and normalised(alias_of), force))
     if not learned:
-        raise Problem(f"{pair[0]} is known already: see `ingest threads list --message-id {pair[0]}`, or use --force")
+        raise CommandError(
+            f"{pair[0]} is known already: see `ingest threads list --message-id {pair[0]}`, or use --force"
+        )
     output.say(f"{pair[0]} belongs to {ticket}")
 
 
@@ -119,13 +121,13 @@ def read_pairs(file: Path) -> list[Pair]:
     """All pairs of a file.
 
     Raises:
-        Problem: it cannot be read, or a line is neither form; nothing has been learned then.
+        CommandError: it cannot be read, or a line is neither form; nothing has been learned then.
     """
     try:
         lines = file.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise Problem(f"cannot read {file}: {why}", Exit.NOT_FOUND) from None
+        raise CommandError(f"cannot read {file}: {why}", ExitCode.NOT_FOUND) from None
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     if numbered and not numbered[0][1].lstrip().startswith("{") and "@" not in numbered[0][1]:
         del numbered[0]
@@ -138,9 +140,9 @@ def _pairs(file: Path, numbered: Iterable[tuple[int, str]]) -> Iterator[Pair]:
             message_id, ticket_id = _json_pair(line) if line.lstrip().startswith("{") else _csv_pair(line)
             yield _normalised(message_id), _ticket(ticket_id)
         except (ValueError, KeyError, TypeError):
-            raise Problem(
+            raise CommandError(
                 f'{file}, line {number}: write message_id,ticket_id or {{"message_id": ..., "ticket_id": ...}}',
-                Exit.USAGE,
+                ExitCode.USAGE,
             ) from None
 
 
@@ -165,12 +167,12 @@ def normalised(message_id: str) -> str:
     """A Message-ID as the store has it: without angle brackets, the domain in lower case.
 
     Raises:
-        Problem: it is none.
+        CommandError: it is none.
     """
     try:
         return _normalised(message_id)
     except ValueError:
-        raise Problem(f"{message_id!r} is no Message-ID: write it as <left@right>", Exit.USAGE) from None
+        raise CommandError(f"{message_id!r} is no Message-ID: write it as <left@right>", ExitCode.USAGE) from None
 
 
 def _normalised(message_id: str) -> str:

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from ingest.app import App, ComponentStopped
-from ingest.cli.exits import Exit
+from ingest.cli.exit_codes import ExitCode
 from ingest.cli.serve import line_to_try
 from ingest.sandbox import Fault
 from ingest.store import Ledger
@@ -115,7 +115,7 @@ def test_it_says_what_listens_where_and_what_to_look_at(tmp_path: Path) -> None:
 
 def test_without_a_token_and_a_domain_it_says_so_and_how_to_try_without(tmp_path: Path) -> None:
     told = run("serve", INGEST_DATABASE_URL=f"sqlite:///{tmp_path}/ingest.db")
-    assert told.code == Exit.USAGE
+    assert told.code == ExitCode.USAGE
     token, domains = told.err.splitlines()
     assert "RAVENNA_API_TOKEN is not set" in token
     assert "ingest serve --sandbox" in token
@@ -142,7 +142,7 @@ def test_a_port_that_is_taken_is_one_line_that_names_the_setting(tmp_path: Path,
         taken.listen()
         environment[setting] = f"127.0.0.1:{taken.getsockname()[1]}"
         told = run("serve", "--sandbox", **environment)
-    assert told.code == Exit.UNAVAILABLE
+    assert told.code == ExitCode.UNAVAILABLE
     assert environment[setting] in told.complaint
     assert setting in told.complaint
 
@@ -153,7 +153,7 @@ def test_a_second_worker_on_one_database_is_refused_and_told_who_has_it(tmp_path
     assert lock.take()
     told = run("serve", "--sandbox", **environment)
     lock.release()
-    assert told.code == Exit.UNAVAILABLE
+    assert told.code == ExitCode.UNAVAILABLE
     assert f"(process {os.getpid()})" in told.complaint
     assert "INGEST_DATABASE_URL" in told.complaint
 

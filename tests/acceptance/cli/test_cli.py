@@ -1,18 +1,19 @@
 """The command line as a whole: help, exit codes, errors."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import typer.main
 
 from ingest import __version__
-from ingest.cli import COMMANDS, _build
-from ingest.cli.exits import INTERRUPTED, Exit
+from ingest.cli import COMMANDS, load_command
+from ingest.cli.exit_codes import INTERRUPTED, ExitCode
 from ingest.cli.settings import markdown_table
 from tests.support.commands import ROOT, Shell
 
@@ -23,8 +24,8 @@ def ingest(capsys: pytest.CaptureFixture[str], tmp_path: object) -> Shell:
 
 
 def all_commands() -> Iterator[tuple[str, Any]]:
-    tree: Any = typer.main.get_command(_build([]))
-    for name, command in tree.commands.items():
+    for name in COMMANDS:
+        command = load_command(name)
         yield name, command
         for under, subcommand in getattr(command, "commands", {}).items():
             yield f"{name} {under}", subcommand
@@ -44,6 +45,16 @@ def test_help_says_what_the_command_and_each_of_its_parameters_do(ingest: Shell,
         assert parameter.help.split()[0] in told.out
 
 
+@pytest.mark.parametrize("words", [*COMMANDS, "messages list", "threads add", "imap login"])
+def test_the_short_option_for_help_works_everywhere(ingest: Shell, words: str) -> None:
+    assert ingest(*words.split(), "-h") == ingest(*words.split(), "--help")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_gives_the_first_sentence_of_each_command(name: str) -> None:
+    assert COMMANDS[name] == load_command(name).get_short_help_str(limit=60)
+
+
 def test_each_command_of_the_design_is_there(ingest: Shell) -> None:
     listed = re.findall(r"^  ([a-z]+) ", ingest("--help").out.partition("Commands:")[2], re.MULTILINE)
     assert sorted(listed) == sorted(COMMANDS)
@@ -52,23 +63,90 @@ def test_each_command_of_the_design_is_there(ingest: Shell) -> None:
 
 def test_the_help_names_every_exit_code(ingest: Shell) -> None:
     told = ingest("--help").out.partition("Exit codes:")[2].partition("Options:")[0]
-    assert [int(number) for number in re.findall(r"\d+", told)] == [*Exit, INTERRUPTED]
+    assert [int(number) for number in re.findall(r"\d+", told)] == [*ExitCode, INTERRUPTED]
 
 
 def test_the_readme_names_every_exit_code() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    assert [int(number) for number in re.findall(r"^\| (\d+) \|", readme, re.MULTILINE)] == [*Exit, INTERRUPTED]
+    assert [int(number) for number in re.findall(r"^\| (\d+) \|", readme, re.MULTILINE)] == [*ExitCode, INTERRUPTED]
 
 
 @pytest.mark.parametrize("words", [(), ("messages",), ("threads",)], ids=" ".join)
 def test_a_group_without_a_command_shows_its_help(ingest: Shell, words: tuple[str, ...]) -> None:
     told = ingest(*words)
-    assert told.code == Exit.USAGE
+    assert told.code == ExitCode.USAGE
     assert "Commands:" in told.err
 
 
 def test_the_version_is_printed(ingest: Shell) -> None:
     assert ingest("--version").out == f"ingest {__version__}\n"
+
+
+# Imports and shell completion
+
+
+LIGHT = frozenset({"annotated_doc", "ingest", "shellingham", "typer", "typing_extensions"})
+"""Packages outside the standard library that ``ingest --help`` may import."""
+
+PRINT_IMPORTS = """
+import sys
+from ingest.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    print("imported:", *sys.modules)
+"""
+
+
+@pytest.mark.parametrize("option", ["--version", "--help", "-h"])
+def test_version_and_help_import_no_command_and_no_heavy_library(option: str) -> None:
+    command = [sys.executable, "-c", PRINT_IMPORTS, option]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    imported = told.partition("imported: ")[2].split()
+    packages = {name.partition(".")[0] for name in imported} - sys.stdlib_module_names
+    assert {name for name in packages if not name.startswith("__")} <= LIGHT
+    ours = {name for name in imported if name.startswith("ingest")}
+    assert ours == {"ingest", "ingest.cli", "ingest.cli.exit_codes"}
+
+
+COMPLETE_IN_BASH = """
+ingest() { "$PYTHON" -m ingest "$@"; }
+env() { local pair; while [[ $1 == *=* ]]; do local -x "$1"; shift; done; "$@"; }
+eval "$(ingest --show-completion bash)"
+COMP_WORDS=("$@")
+COMP_CWORD=$(($# - 1))
+_ingest_completion ingest
+echo "${COMPREPLY[*]}"
+"""
+"""What bash does at a press of TAB. The functions stand in for a program of that name on the PATH."""
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (("ingest", "mess"), "messages"),
+        (("ingest", "messages", "re"), "retry release"),
+        (("ingest", "serve", "--sand"), "--sandbox"),
+        (("ingest", "messages", "list", "--state", "qu"), "queued quarantined"),
+    ],
+    ids=str,
+)
+def test_bash_completes_commands_options_and_values(words: tuple[str, ...], completed: str) -> None:
+    ended = subprocess.run(
+        ["bash", "-c", COMPLETE_IN_BASH, "bash", *words],
+        env={"PATH": os.environ["PATH"], "PYTHON": sys.executable},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.stdout.strip() == completed, ended.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_script_of_each_shell_is_printed(ingest: Shell, shell: str) -> None:
+    assert f"_INGEST_COMPLETE=complete_{shell}" in ingest("--show-completion", shell).out
 
 
 # Errors
@@ -89,7 +167,7 @@ def test_a_wrong_command_line_is_one_line_that_says_where_to_read_on(
     ingest: Shell, words: tuple[str, ...], complaint: str
 ) -> None:
     told = ingest(*words)
-    assert told.code == Exit.USAGE
+    assert told.code == ExitCode.USAGE
     assert complaint in told.complaint
 
 
@@ -100,7 +178,7 @@ def test_a_complaint_carries_no_terminal_escape_of_the_command_line(ingest: Shel
 @pytest.mark.parametrize("words", [("settings",), ("ledger",), ("check",), ("explain", "."), ("serve",)], ids=" ".join)
 def test_wrong_settings_are_told_all_at_once_a_line_each(ingest: Shell, words: tuple[str, ...]) -> None:
     told = ingest(*words, INGEST_LEASE="soon", INGEST_DRAIN="0")
-    assert told.code == Exit.USAGE
+    assert told.code == ExitCode.USAGE
     lines = [line for line in told.err.splitlines() if "LEASE" in line or "DRAIN" in line]
     assert [line.split(":")[1].strip() for line in lines] == ["INGEST_LEASE", "INGEST_DRAIN"]
 
@@ -112,7 +190,7 @@ def test_wrong_settings_are_told_all_at_once_a_line_each(ingest: Shell, words: t
 )
 def test_without_a_database_the_line_says_how_to_make_one(ingest: Shell, words: tuple[str, ...]) -> None:
     told = ingest(*words)
-    assert told.code == Exit.UNAVAILABLE
+    assert told.code == ExitCode.UNAVAILABLE
     assert "ingest migrate" in told.complaint
 
 
@@ -120,7 +198,7 @@ def test_a_database_that_is_none_is_one_line(ingest: Shell, tmp_path: object) ->
     with open(f"{tmp_path}/ingest.db", "wb") as file:
         file.write(b"this is no database, whatever its name says" * 100)
     told = ingest("ledger")
-    assert told.code == Exit.UNAVAILABLE
+    assert told.code == ExitCode.UNAVAILABLE
     assert "no SQLite database" in told.complaint
 
 
@@ -175,7 +253,7 @@ def test_an_address_needs_a_key_and_a_domain_of_ours(
     ingest: Shell, words: tuple[str, ...], settings: dict[str, str], complaint: str
 ) -> None:
     told = ingest("address", "cm7y0q4kt", *words, **settings)
-    assert told.code == Exit.USAGE
+    assert told.code == ExitCode.USAGE
     assert complaint in told.complaint
 
 
@@ -184,7 +262,7 @@ def test_an_address_needs_a_key_and_a_domain_of_ours(
 
 def test_an_account_that_is_not_in_the_settings_is_told(ingest: Shell) -> None:
     told = ingest("imap", "login", "support")
-    assert told.code == Exit.NOT_FOUND
+    assert told.code == ExitCode.NOT_FOUND
     assert "there is no account 'support'" in told.complaint
 
 
@@ -193,5 +271,5 @@ def test_an_account_with_a_password_needs_no_token(ingest: Shell, tmp_path: obje
     with open(file, "w", encoding="utf-8") as settings:
         settings.write('[[imap]]\nname = "support"\nhost = "imap.example"\nuser = "a@b.example"\npassword = "x"\n')
     told = ingest("imap", "login", "support", INGEST_CONFIG=file)
-    assert told.code == Exit.USAGE
+    assert told.code == ExitCode.USAGE
     assert "logs in with a password" in told.complaint

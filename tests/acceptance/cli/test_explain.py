@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest.cli.exits import Exit
+from ingest.cli.exit_codes import ExitCode
 from ingest.sandbox import Sandbox
 from ingest.store.opening import open_store
 from tests.support.commands import Shell, Told, run_beside
@@ -156,8 +156,8 @@ def test_octets_that_are_no_mail_are_explained_too(ingest: Shell, tmp_path: Path
 
 def test_a_path_that_is_not_there_and_a_mail_above_the_limit_are_told(ingest: Shell, tmp_path: Path) -> None:
     told = ingest("explain", tmp_path / "gone")
-    assert (told.code, told.complaint) == (Exit.NOT_FOUND, f"ingest: {tmp_path}/gone: no such file or folder")
+    assert (told.code, told.complaint) == (ExitCode.NOT_FOUND, f"ingest: {tmp_path}/gone: no such file or folder")
     (tmp_path / "big.eml").write_bytes(b"x" * 70_000)
     told = ingest("explain", tmp_path / "big.eml", INGEST_MAX_MESSAGE_BYTES="65536")
-    assert told.code == Exit.LOOK
+    assert told.code == ExitCode.PERSON_NEEDED
     assert "INGEST_MAX_MESSAGE_BYTES" in told.complaint

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ingest.cli.exits import INTERRUPTED, Exit
+from ingest.cli.exit_codes import INTERRUPTED, ExitCode
 from ingest.sandbox import Fault, Sandbox
 from tests.support.commands import Told, run, run_beside
 from tests.support.engine import environment
@@ -37,7 +37,7 @@ async def test_a_mailbox_is_delivered_and_a_second_time_posts_nothing(tmp_path: 
         first = await run_beside("replay", "--json", path, **settings(sandbox, tmp_path))
         again = await run_beside("replay", "--json", path, **settings(sandbox, tmp_path))
         posted = [post["content"] for post in sandbox.state.posts]
-    assert (first.code, again.code) == (Exit.OK, Exit.OK), first.err
+    assert (first.code, again.code) == (ExitCode.OK, ExitCode.OK), first.err
     assert sorted(posted) == ["One", "Two"]
     assert [(row["path"], row["state"], row["known"]) for row in rows(first)] == [
         (f"{path}#1", "delivered", False),
@@ -51,7 +51,7 @@ async def test_a_table_tells_people_what_became_of_each_mail_and_the_code_tells_
     (tmp_path / "notes.txt").write_text("no mail")
     async with Sandbox(data=SANDBOX) as sandbox:
         told = await run_beside("replay", tmp_path, **settings(sandbox, tmp_path))
-    assert told.code == Exit.LOOK
+    assert told.code == ExitCode.PERSON_NEEDED
     header, first, second, summary = told.out.splitlines()
     assert header == "mail\toutcome\tticket\treason"
     assert first.startswith(f"{path}#1\tdelivered\tcm7y0q4kt000q5gneqf0tbspg")
@@ -65,7 +65,7 @@ async def test_mail_that_the_api_does_not_take_now_is_told_as_put_off(tmp_path: 
     async with Sandbox(data=SANDBOX) as sandbox:
         dead = settings(sandbox, tmp_path) | {"RAVENNA_API_URL": "http://127.0.0.1:1/api"}
         told = await run_beside("replay", "--json", path, **dead)
-    assert told.code == Exit.UNFINISHED
+    assert told.code == ExitCode.UNFINISHED
     (row,) = rows(told)
     assert row["state"] == "queued"
     assert "no answer" in row["reason"]
@@ -76,7 +76,7 @@ async def test_a_dry_run_tells_the_same_and_leaves_nothing_behind(tmp_path: Path
     async with Sandbox(data=SANDBOX) as sandbox:
         told = await run_beside("replay", "--dry-run", "--json", path, **settings(sandbox, tmp_path))
         posts = list(sandbox.state.posts)
-    assert told.code == Exit.LOOK
+    assert told.code == ExitCode.PERSON_NEEDED
     assert [row["state"] for row in rows(told)] == ["delivered", "quarantined"]
     assert posts == []
     assert not (tmp_path / "ingest.db").exists()
@@ -89,7 +89,7 @@ async def test_beside_a_worker_the_worker_does_the_work_and_no_token_is_needed(t
         told = await run_beside(
             "replay", "--json", mbox(tmp_path, reply("One")), INGEST_DATABASE_URL=world.database_url
         )
-        assert told.code == Exit.OK, told.err
+        assert told.code == ExitCode.OK, told.err
         assert [row["state"] for row in rows(told)] == ["delivered"]
         assert world.posted("One") == 1
 
@@ -119,5 +119,5 @@ async def test_a_replay_that_is_interrupted_gives_back_its_work_and_posts_nothin
 
 def test_without_a_worker_and_without_a_token_it_says_what_to_set(tmp_path: Path) -> None:
     told = run("replay", mbox(tmp_path, reply("One")), INGEST_DATABASE_URL=f"sqlite:///{tmp_path}/ingest.db")
-    assert told.code == Exit.USAGE
+    assert told.code == ExitCode.USAGE
     assert [line.split()[1] for line in told.err.splitlines()] == ["RAVENNA_API_TOKEN", "INGEST_DOMAINS"]

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import apsw
 import pytest
 
-from ingest.cli.exits import Exit
+from ingest.cli.exit_codes import ExitCode
 from ingest.model.envelope import Envelope, ReceivedMessage, SourceRef
 from ingest.model.outcome import Delivered, Evidence, Outcome, Quarantined, RuleName, Signal, Strength, Waiting
 from ingest.store.messages import Store
@@ -113,7 +113,7 @@ def test_migrate_makes_the_database_once(ingest: Shell) -> None:
 
 def test_a_folder_that_may_not_be_written_is_one_line(ingest: Shell) -> None:
     told = ingest("migrate", INGEST_DATABASE_URL="sqlite:////proc/ingest/ingest.db")
-    assert told.code == Exit.UNAVAILABLE
+    assert told.code == ExitCode.UNAVAILABLE
     assert "INGEST_DATABASE_URL" in told.complaint
 
 
@@ -170,7 +170,7 @@ def test_one_mail_is_shown_with_what_became_of_its_attachments(ingest: Shell, da
 def test_a_mail_that_is_not_there_is_told(ingest: Shell, database: str, words: tuple[str, ...]) -> None:
     stored(database, delivered())
     told = ingest("messages", *words)
-    assert told.code == Exit.NOT_FOUND
+    assert told.code == ExitCode.NOT_FOUND
     assert told.complaint == "ingest: there is no message Q9; `ingest messages list` shows them"
 
 
@@ -221,7 +221,7 @@ def test_a_discarded_mail_says_why_and_comes_back_by_retry(ingest: Shell, databa
 def test_what_is_not_possible_for_one_mail_does_not_stop_the_others(ingest: Shell, database: str) -> None:
     done, stuck = stored(database, delivered(), QUARANTINED)
     told = ingest("messages", "retry", done, "nowhere", stuck)
-    assert told.code == Exit.FAILED
+    assert told.code == ExitCode.FAILED
     assert told.out == f"{stuck} queued again\n"
     assert [line.split()[1] for line in told.err.splitlines()] == [done, "there"]
 
@@ -244,7 +244,7 @@ def test_a_row_that_vanished_shows(ingest: Shell, database: str, tmp_path: Path)
     connection.execute("PRAGMA foreign_keys = OFF; DELETE FROM messages WHERE queue_id = 'Q0'")
     connection.close()
     told = ingest("ledger")
-    assert told.code == Exit.FAILED
+    assert told.code == ExitCode.FAILED
     assert "DOES NOT HOLD" in told.out
 
 
@@ -255,7 +255,7 @@ def test_a_message_id_is_added_listed_and_not_changed_without_force(ingest: Shel
     ingest("migrate")
     assert ingest("threads", "add", "<1@Mail.Example>", TICKET).out == f"1@mail.example belongs to {TICKET}\n"
     told = ingest("threads", "add", "1@mail.example", "other")
-    assert told.code == Exit.FAILED
+    assert told.code == ExitCode.FAILED
     assert "known already" in told.complaint
     assert ingest("threads", "add", "1@mail.example", "other", "--force").code == 0
     (thread,) = rows(ingest("threads", "list", "--message-id", "<1@mail.example>", "--json").out)
@@ -298,14 +298,14 @@ def test_a_bad_line_is_told_by_its_number_and_nothing_is_learned(ingest: Shell, 
     file = tmp_path / "threads.csv"
     file.write_text(f"1@a.example,t1\n\n{bad}\n")
     told = ingest("threads", "import", file)
-    assert told.code == Exit.USAGE
+    assert told.code == ExitCode.USAGE
     assert told.complaint.startswith(f"ingest: {file}, line 3: write message_id,ticket_id")
     assert rows(ingest("threads", "list", "--json").out) == []
 
 
 def test_a_file_that_is_not_there_is_told(ingest: Shell, tmp_path: Path) -> None:
     told = ingest("threads", "import", tmp_path / "gone")
-    assert told.code == Exit.NOT_FOUND
+    assert told.code == ExitCode.NOT_FOUND
     assert "No such file" in told.complaint
 
 
@@ -314,7 +314,7 @@ def test_a_file_that_is_not_there_is_told(ingest: Shell, tmp_path: Path) -> None
 
 def test_check_names_everything_that_is_missing_and_goes_on(ingest: Shell, tmp_path: Path) -> None:
     told = ingest("check", "--json")
-    assert told.code == Exit.FAILED
+    assert told.code == ExitCode.FAILED
     errors = [row["text"].split()[0] for row in rows(told.out) if row["level"] == "error"]
     assert errors == ["RAVENNA_API_TOKEN", "INGEST_DOMAINS"]
     assert any(row["what"] == "database" and row["level"] == "ok" for row in rows(told.out))
@@ -330,5 +330,5 @@ def test_check_says_that_the_api_does_not_answer_and_that_a_certificate_is_missi
         INGEST_TLS_CERTIFICATE=str(tmp_path / "chain.pem"),
         INGEST_TLS_KEY=str(tmp_path / "key.pem"),
     )
-    assert told.code == Exit.FAILED
+    assert told.code == ExitCode.FAILED
     assert {line.split("\t")[0] for line in told.out.splitlines() if "\terror\t" in line} == {"api", "certificate"}
