@@ -60,7 +60,7 @@ def show(queue_id: QueueId, json: Json = False) -> None:
     record, waiting_for, uploads = asyncio.run(_show(queue_id))
     facts = _facts(record) | {
         "waiting_for": list(waiting_for),
-        "attachments": [asdict(upload) for upload in uploads],
+        "attachments": [_attachment(upload) for upload in uploads],
         "history": [_attempt(a) for a in record.history],
     }
     if json:
@@ -200,6 +200,11 @@ def _facts(record: MessageRecord) -> dict[str, Any]:
     facts = asdict(record) | {name: output.iso(getattr(record, name)) for name in _TIMES}
     del facts["history"]
     return facts | {"evidence": jsons.loads(record.evidence)}
+
+
+def _attachment(upload: Upload) -> dict[str, Any]:
+    facts = asdict(upload)
+    return {"part": facts.pop("part_number")} | facts
 
 
 def _attempt(attempt: Any) -> dict[str, Any]:
