@@ -1,4 +1,4 @@
-"""A mailbox as we remember it: which folder, how it is numbered, what was taken in, and the token that opens it.
+"""What the store keeps of a mailbox: its folders, the UIDs of stored messages, and the refresh token of the account.
 
 Times are Unix times in seconds.
 """
@@ -8,36 +8,38 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
-    """One folder of an account: where reading began, and what the last count of it said."""
+    """One folder of an account: from which message on we read it, and the result of the last count."""
 
     source: str
     """As in ``SourceRef.source``: ``imap:<account>/<folder>``."""
     uid_validity: int
-    """The numbering that the UIDs below belong to (RFC 3501 section 2.3.1.1)."""
+    """The UIDVALIDITY under which the UIDs below are valid (RFC 9051 section 2.3.1.1)."""
     start_uid: int
-    """Messages up to this UID were there before us, and are not ours to take in."""
-    met_at: float
-    """When we read the folder the first time."""
-    since: float | None = None
-    """Messages that the server dates before this are not ours either; ``None``: the date does not matter."""
+    """Messages up to this UID were there before the first reading, and are not taken in."""
+    first_read_at: float
+    """When the folder was read for the first time."""
+    ignored_before: float | None = None
+    """Messages whose INTERNALDATE is before this are not taken in either; ``None``: all dates are."""
     marked_uid: int = 0
-    """Messages up to this UID, as far as they are taken in, carry the mark that the account asks for."""
+    """Up to this UID the account's ``after`` action was applied to every stored message."""
     on_server: int = 0
-    """Messages past our start that the server held at the last count."""
+    """Messages past ``start_uid`` on the server at the last count."""
     taken_in: int = 0
-    """How many of them we had taken in."""
+    """How many of them the store had at the last count."""
     gap_since: float | None = None
-    """Since when there have been messages on the server that we have not taken in; ``None``: there are none."""
+    """Since when the server has had messages that the store has not; ``None``: there are none."""
     counted_at: float | None = None
+    """When the last count was; ``None``: there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredUids:
-    """The UIDs that were taken in from a folder."""
+    """The UIDs of the messages that are stored from a folder."""
 
     whole: frozenset[int]
+    """Messages that are stored as a whole."""
     partial: frozenset[int]
-    """Those that the server could not give us whole: quarantined, and to be left alone in the mailbox."""
+    """Messages that the server could not send as a whole. They are quarantined, and left untouched in the mailbox."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,7 @@ class SavedToken:
     refresh_token: str
     saved_at: float
     ends_at: float | None = None
-    """When it ends unless it is used before; ``None``: the provider does not say."""
+    """When it expires unless it is used before; ``None``: the provider does not say."""
     origin: str = ""
-    """Digest of the token file it descends from, so that a new file counts; ``""``: it comes from a log-in."""
+    """Digest of the token file that it was renewed from, so that a new file replaces it; ``""``: it comes from a
+    log-in."""

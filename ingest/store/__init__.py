@@ -1,7 +1,23 @@
 """The store: one database that holds every mail from before its ``250`` until after its retention time.
 
-``messages.py`` has every SQL statement, written once. A driver (``sqlite.py``) is a ``Database``: it runs functions in
-durable transactions and states only what differs between databases.
+This module has the protocols of a database (``Database``, ``Transaction``) and the records that the store returns.
+The SQL statements are written once, for every database, in the module that the rows belong to:
+
+    messages            ``Store``, what the rest of the worker calls; counts and positions
+    lifecycle           a message's way: receive, claim, identify, settle, expire
+    transitions         changes of a row that several events share: the audit trail, requeue, unblock
+    contents            the bytes of messages: stored, read, purged
+    threads             which ticket a Message-ID belongs to, and which messages wait for one
+    operator            what a person lists, retries, releases and discards; the ledger
+    uploads             ``Uploads``: what became of each attachment
+    imap                ``ImapStore``: folders, leases and refresh tokens of mailboxes
+
+The functions in them take a ``Transaction`` and run inside one; the classes open it. Below them is the driver:
+
+    sqlite              ``SqliteDatabase``: batches of work, one thread that writes, several that read; migrations
+    work_queue          hands work from asyncio callers to the threads and the results back
+    sqlite_connection   one SQLite connection, and what its errors mean for an operator
+    opening             opens the database that ``INGEST_DATABASE_URL`` names; the lock of the one worker
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,14 +31,16 @@ Row = tuple[Any, ...]
 
 
 class StoreUnavailable(Exception):
-    """The store cannot take or give anything now: disk full, database locked, or its thread gone.
+    """The store cannot read or write now: disk full, database locked, or its thread gone.
 
     Always temporary: SMTP answers ``452 4.3.1``, IMAP stops reading, workers wait. The text names the cause and
     what the operator can do; it is for the log, never for an SMTP client."""
 
 
 class Transaction(Protocol):
-    """What a unit of work may do. SQL uses named parameters (``:name``); drivers translate the style."""
+    """Runs statements inside one database transaction.
+
+    SQL uses named parameters (``:name``); a driver translates them to its own style."""
 
     def execute(self, sql: str, parameters: Mapping[str, object] = ...) -> list[Row]:
         """Run one statement and return all its rows (use ``RETURNING`` to learn what changed)."""
@@ -37,17 +55,17 @@ class Database(Protocol):
     """A database as the store needs it.
 
     ``write`` returns only after COMMIT has reached the disk. Concurrent calls share one transaction (group commit):
-    whoever comes while a commit is running goes into the next one. A unit of work that raises is rolled back alone,
-    its exception goes to its caller, and the others are committed; so a unit of work may run twice and must have no
-    effect outside its transaction. Units take effect in the order of the calls. A caller that is cancelled leaves its
-    unit behind, done wholly or not at all."""
+    calls made while a commit is running go into the next one. A function that raises is rolled back alone: its
+    exception goes to its caller, and the others are committed. So a function may run twice, and must have no effect
+    outside its transaction. Functions take effect in the order of the calls. If a caller is cancelled, its function
+    still runs wholly or not at all."""
 
     claim_lock: str
-    """What follows the SELECT of a claim so that two claimers never take the same row: ``""`` where there is one
-    writer, ``FOR UPDATE SKIP LOCKED`` where there are several."""
+    """SQL appended to the claim's SELECT to lock rows, so that two workers never claim the same one: empty for SQLite
+    (one writer), ``FOR UPDATE SKIP LOCKED`` for a database with several."""
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
-        """Run ``work`` in a durable transaction.
+        """Run ``work`` in a durable transaction and return what it returns.
 
         Raises:
             StoreUnavailable: nothing of ``work`` has taken effect.
@@ -63,35 +81,35 @@ class Database(Protocol):
         ...
 
     async def migrate(self) -> tuple[str, ...]:
-        """Bring the schema up to date; the names of the migrations that were applied now, in order."""
+        """Bring the schema up to date and return the names of the migrations applied now, in order."""
         ...
 
     async def close(self) -> None:
-        """Finish what is running and close. Further calls raise ``StoreUnavailable``."""
+        """Finish the calls in progress and close. Further calls raise ``StoreUnavailable``."""
         ...
 
     def free_bytes(self) -> int | None:
-        """Octets left where the data lies; ``None`` where that is not known (a server elsewhere)."""
+        """Return the bytes free on the disk of the data; ``None`` if that is not known (a server elsewhere)."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identified:
-    """Where a message stands among the others, told when the worker has identified it."""
+    """What the store answers when the worker has identified a message: how it relates to the others."""
 
     lease_held: bool
     """False: another worker has the message now; drop the work."""
     duplicate_of: str | None = None
     """Queue id of an older message with the same Message-ID and content for the same ticket."""
     blocked_by: str | None = None
-    """Queue id of an older, unfinished message of the same ticket."""
+    """Queue id of the nearest older, unfinished message of the same ticket, which must be posted first."""
     post_fingerprints: tuple[str, ...] = ()
-    """What this message was to be posted as, by this attempt and all before it, the first one first."""
+    """Fingerprints of the drafts of this attempt and all before it, oldest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """One line of the audit trail."""
+    """One line of a message's audit trail: an attempt, or an act of an operator."""
 
     number: int
     started_at: float
@@ -103,7 +121,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageRecord:
-    """A row as an operator sees it: facts, no content."""
+    """A row of the message table as an operator sees it, without the content."""
 
     queue_id: str
     source: str
@@ -145,7 +163,7 @@ class ThreadRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """The law of conservation: what was accepted is in exactly one state.
+    """The counts that must agree: every accepted message is in exactly one state.
 
     ``accepted`` is counted by the store at the moment of acceptance, apart from the rows themselves, so that a row
     that vanished shows."""
@@ -153,10 +171,10 @@ class Ledger:
     accepted: int
     by_state: Mapping[State, int]
     missing_content: int
-    """Rows that still need their octets (queued, waiting, quarantined, failed) and have none."""
+    """Rows that still need their content (queued, waiting, quarantined, failed) and have none."""
     expired_leases: int
 
     @property
     def holds(self) -> bool:
-        """Whether nothing was lost and nothing came from nowhere."""
+        """Whether the counts agree: no message was lost, and none appeared without being accepted."""
         return self.accepted == sum(self.by_state.values()) and self.missing_content == 0

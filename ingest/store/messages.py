@@ -1,10 +1,11 @@
-"""The store of messages, as the rest of the worker sees it. Every SQL statement is written once, in the modules that
-this one calls: ``life`` (a message from receipt to its end), ``contents`` (its octets), ``threads`` (Message-IDs) and
-``operator`` (what people see and do).
+"""``Store``: the messages, threads and counts, as the rest of the worker calls them.
 
-All methods are coroutines and raise ``StoreUnavailable`` when the database cannot do it now; nothing has happened then.
-``now`` and all other times are Unix times in seconds, durations are seconds. Cancelling a caller leaves its change
-made or not made, never half.
+Each method opens one transaction and calls the module that has the statements: ``lifecycle``, ``contents``,
+``threads`` or ``operator``.
+
+Methods raise ``StoreUnavailable`` if the database cannot do it now; nothing has happened then. ``now`` and all other
+times are Unix times in seconds, durations are seconds. If a caller is cancelled, its change is made wholly or not at
+all.
 """
 
 from collections.abc import Sequence
@@ -24,42 +25,43 @@ from ingest.store import (
     threads,
 )
 
-_BACKLOG = "SELECT count(*) FROM messages WHERE state = 'queued'"
-_OLDEST = "SELECT received_at FROM messages WHERE state = 'queued' ORDER BY seq LIMIT 1"
-_POSITION = "SELECT position FROM source_positions WHERE source = :source"
+_COUNT_QUEUED = "SELECT count(*) FROM messages WHERE state = 'queued'"
+_SELECT_OLDEST_QUEUED = "SELECT received_at FROM messages WHERE state = 'queued' ORDER BY seq LIMIT 1"
+_SELECT_POSITION = "SELECT position FROM source_positions WHERE source = :source"
 
 
 class Store:
-    """The messages in ``database``, which belongs to the caller: migrate it first, close it last."""
+    """The messages in ``database``. The caller migrates the database before, and closes it afterwards."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._write, self._read = database.write, database.read
 
     async def receive(self, message: ReceivedMessage, *, queue_id: str, dedupe_key: str) -> str:
-        """Store a message durably, and its source's position with it.
+        """Store a message durably, and the position of its source in the same transaction.
 
-        Returns ``queue_id``, or that of the row which has this ``dedupe_key`` already."""
+        Returns ``queue_id``, or the queue id of the row which has this ``dedupe_key`` already."""
         return await self._write(lambda tx: lifecycle.receive(tx, message, queue_id, dedupe_key))
 
     async def claim(self, *, limit: int, now: float, lease: float) -> tuple[QueuedMessage, ...]:
-        """Lease up to ``limit`` messages for ``lease`` seconds, in order of arrival: queued, due, leased by nobody, and
-        without an older unfinished message of the same known ticket. Each counts as an attempt from here on."""
+        """Lease up to ``limit`` messages for ``lease`` seconds, in order of arrival: those that are queued, due, leased
+        by nobody, and not blocked by an older unfinished message of the same known ticket. Each claim counts as an
+        attempt."""
         token, lock = token_hex(8), self._database.claim_lock
         return await self._write(
             lambda tx: lifecycle.claim(tx, token=token, limit=limit, now=now, lease=lease, claim_lock=lock)
         )
 
     async def next_due(self, *, now: float) -> float | None:
-        """The earliest time at which a message becomes claimable (not before ``now``); ``None``: none is queued."""
+        """Return the earliest time, ``now`` or later, at which a message can be claimed; ``None``: none is queued."""
         due = await self._read(lifecycle.next_due)
         return None if due is None else max(due, now)
 
     async def content(self, queue_id: str) -> bytes:
-        """The octets of a message, as they were received.
+        """Return the content of a message, exactly as received.
 
         Raises:
-            KeyError: there is no such message, or its octets are past their retention time.
+            KeyError: there is no such message, or its content is past the retention time.
         """
         return await self._read(lambda tx: contents.read(tx, queue_id))
 
@@ -76,45 +78,45 @@ class Store:
         evidence: tuple[Evidence, ...],
         post_fingerprint: str | None = None,
     ) -> Identified:
-        """Note who a message is, and learn where it stands among the others.
+        """Write what the worker found out about a message, and return how it relates to the others.
 
-        ``post_fingerprint`` (without a line end) is what it is known by once it is posted; all are remembered."""
-        facts = {
+        ``post_fingerprint`` (one line, without its end) tells the posted message again at the API; the row keeps that
+        of every attempt."""
+        columns = {
             "message_id": message_id,
             "content_digest": content_digest,
             "ticket_id": ticket_id,
             "subject": subject,
             "sender": sender,
-            "imprint": f"{post_fingerprint}\n" if post_fingerprint else "",
+            "post_fingerprint": f"{post_fingerprint}\n" if post_fingerprint else "",
         }
-        return await self._write(lambda tx: lifecycle.identify(tx, queue_id, lease_token, evidence, facts))
+        return await self._write(lambda tx: lifecycle.identify(tx, queue_id, lease_token, evidence, columns))
 
     async def settle(
         self, queue_id: str, lease_token: str, outcome: Outcome, *, now: float, next_attempt_at: float | None = None
     ) -> bool:
-        """Write what became of a message and everything that follows from it. ``next_attempt_at`` is for Deferred
-        (``None``: at once). False: the lease was lost, and nothing is written."""
+        """Write the outcome of an attempt and all that follows from it. ``next_attempt_at`` applies to ``Deferred``
+        only (``None``: at once). False: the lease was lost, and nothing is written."""
         return await self._write(
             lambda tx: lifecycle.settle(tx, queue_id, lease_token, outcome, now=now, next_attempt_at=next_attempt_at)
         )
 
-    async def extend(self, queue_id: str, lease_token: str, *, until: float) -> bool:
-        """Hold a lease until ``until``. False: it is lost."""
-        return await self._write(lambda tx: lifecycle.extend(tx, queue_id, lease_token, until))
-
     async def release_leases(self) -> int:
-        """Free every lease, at the start of the only worker process: what a dead one held is claimable at once."""
+        """End every lease and return how many there were. For the start of the only worker process: what a dead one
+        held can be claimed at once."""
         return await self._write(lifecycle.release_leases)
 
     async def expire_waiting(self, *, now: float, limit: float) -> int:
-        """Quarantine what has been waiting for its parent for longer than ``limit``; how many."""
+        """Quarantine all messages that have been waiting for a parent for more than ``limit`` seconds, and return their
+        number."""
         expired = 0
         while batch := await self._write(lambda tx: lifecycle.expire_waiting(tx, now, limit)):
             expired += batch
         return expired
 
     async def tickets_of(self, message_ids: Sequence[str]) -> dict[str, str | None]:
-        """Known Message-ID -> ticket; stub -> ``None``; one that was never heard of is left out. Follows aliases."""
+        """Map each Message-ID to its ticket, or to ``None`` if it is a stub. Ids that the store has never met are left
+        out. Aliases are followed."""
         return await self._read(lambda tx: threads.tickets_of(tx, message_ids))
 
     async def learn(
@@ -127,8 +129,8 @@ class Store:
         alias_of: str | None = None,
         force: bool = False,
     ) -> bool:
-        """Note the ticket of a Message-ID and resume what waits for it. The first knowledge wins unless ``force``;
-        False: it was there already."""
+        """Store the ticket of a Message-ID and requeue the messages that wait for it. The ticket that was learned first
+        stays unless ``force``. False: a ticket was known already."""
         return await self._write(
             lambda tx: threads.learn(
                 tx, message_id, ticket_id, learned_from=learned_from, now=now, alias_of=alias_of, force=force
@@ -136,44 +138,45 @@ class Store:
         )
 
     async def waiting_for(self, queue_id: str) -> tuple[str, ...]:
-        """The Message-IDs that a waiting message waits for."""
+        """Return the Message-IDs that a message waits for; empty if it is not waiting."""
         return await self._read(lambda tx: threads.waiting_for(tx, queue_id))
 
     async def list_threads(
         self, *, message_id: str | None = None, ticket_id: str | None = None, limit: int = 100
     ) -> tuple[ThreadRecord, ...]:
-        """What is known about Message-IDs, the latest first; of one id or one ticket where these are given."""
+        """Return the threads learned last, newest first, of one Message-ID or one ticket if these are given."""
         return await self._read(lambda tx: threads.list_threads(tx, message_id, ticket_id, limit))
 
     async def owners(self, ticket_message_ids: Sequence[str]) -> dict[str, str]:
-        """ticket_message_id -> queue id of the message that became it; those that are nobody's are left out."""
+        """Map each id of a ticket message to the queue id of the message that was posted as it. Other ids are left
+        out."""
         return await self._read(lambda tx: operator.owners(tx, ticket_message_ids))
 
     async def position(self, source: str) -> str | None:
-        """The place from which a source goes on; ``None``: it has not been read yet."""
-        found = await self._read(lambda tx: tx.execute(_POSITION, {"source": source}))
+        """Return the position after which a source continues; ``None``: nothing has been read from it."""
+        found = await self._read(lambda tx: tx.execute(_SELECT_POSITION, {"source": source}))
         return found[0][0] if found else None
 
     async def set_position(self, source: str, position: str) -> None:
-        """Note the place from which a source goes on, where no message was stored with it."""
+        """Store the position after which a source continues, without a message."""
         await self._write(lambda tx: lifecycle.set_position(tx, source, position))
 
     async def backlog(self) -> int:
-        """How many messages are queued."""
-        return int((await self._read(lambda tx: tx.execute(_BACKLOG)))[0][0])
+        """Return the number of queued messages."""
+        return int((await self._read(lambda tx: tx.execute(_COUNT_QUEUED)))[0][0])
 
     async def oldest_queued(self) -> float | None:
-        """When the oldest queued message was received; ``None``: none is queued."""
-        found = await self._read(lambda tx: tx.execute(_OLDEST))
+        """Return the time at which the oldest queued message was received; ``None``: none is queued."""
+        found = await self._read(lambda tx: tx.execute(_SELECT_OLDEST_QUEUED))
         return found[0][0] if found else None
 
     async def ledger(self, *, now: float) -> Ledger:
-        """The law of conservation, in numbers, from one snapshot."""
+        """Count the messages accepted and those in each state, from one snapshot."""
         return await self._read(lambda tx: operator.ledger(tx, now))
 
     async def purge(self, *, now: float, older_than: float) -> int:
-        """Delete the octets of mail delivered or discarded more than ``older_than`` seconds ago; of how many mails.
-        Works in small batches, so that others get their turn."""
+        """Delete the content of messages delivered or discarded more than ``older_than`` seconds ago, and return their
+        number. Works in small batches, so that other writers get their turn."""
         purged = 0
         while batch := await self._write(lambda tx: contents.purge(tx, now - older_than)):
             purged += batch
@@ -182,26 +185,27 @@ class Store:
     async def list_messages(
         self, *, state: State | None = None, limit: int = 50, before: str | None = None
     ) -> tuple[MessageRecord, ...]:
-        """The latest messages first, without their history; ``before``: those that came before this queue id."""
+        """Return the newest messages first, without their history. ``before``: only those received before the message
+        of this queue id, to show page after page."""
         return await self._read(lambda tx: operator.list_messages(tx, state, limit, before))
 
     async def message(self, queue_id: str) -> MessageRecord | None:
-        """One message with its history."""
+        """Return one message with its history; ``None``: there is none of this queue id."""
         return await self._read(lambda tx: operator.message(tx, queue_id))
 
     async def retry(self, queue_id: str, *, by: str, now: float) -> None:
         """Queue a quarantined, failed, waiting or discarded message once more.
 
         Raises:
-            NotPossible: it is in another state, or its octets are gone; the text says so in one line.
+            NotPossible: it is in another state, or its content was purged; the text says so in one line.
         """
         await self._write(lambda tx: operator.retry(tx, queue_id, by, now))
 
     async def release(self, queue_id: str, *, by: str, now: float, ticket: str | None = None) -> None:
-        """As ``retry``; policy lets the message pass, and ``ticket`` needs no other evidence.
+        """Queue a message as ``retry`` does, and let policy pass it; ``ticket`` needs no other evidence.
 
         Raises:
-            NotPossible: as ``retry``.
+            NotPossible: as for ``retry``.
         """
         await self._write(lambda tx: operator.release(tx, queue_id, by, ticket, now))
 
@@ -214,5 +218,5 @@ class Store:
         await self._write(lambda tx: operator.discard(tx, queue_id, by, reason, now))
 
     def free_bytes(self) -> int | None:
-        """Octets left where the data lies; ``None`` where that is not known."""
+        """Return the bytes free on the disk of the data; ``None`` if that is not known."""
         return self._database.free_bytes()

@@ -1,4 +1,4 @@
-"""Opening the store that INGEST_DATABASE_URL names, and the lock that keeps two workers from one file."""
+"""Opens the database that ``INGEST_DATABASE_URL`` names, and has the lock that keeps two workers from one file."""
 
 import fcntl
 import os
@@ -14,13 +14,13 @@ SQLITE = "sqlite:///"
 
 
 def file_of(url: str) -> Path:
-    """The database file that ``sqlite:///PATH`` names; a fourth slash begins an absolute path."""
+    """Return the database file that ``sqlite:///PATH`` names; a fourth slash begins an absolute path."""
     return Path(url.removeprefix(SQLITE))
 
 
 @asynccontextmanager
 async def open_database(url: str) -> AsyncIterator[Database]:
-    """The database at ``url``, brought up to date; closed with the block.
+    """Open the database at ``url``, bring its schema up to date, and close it at the end of the block.
 
     Raises:
         StoreUnavailable: the database cannot be opened.
@@ -35,14 +35,15 @@ async def open_database(url: str) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def open_store(url: str) -> AsyncIterator[Store]:
-    """The messages in the database at ``url``, as ``open_database``."""
+    """Open the messages in the database at ``url``, as ``open_database`` does."""
     async with open_database(url) as database:
         yield Store(database)
 
 
 class WorkerLock:
-    """Held by the one worker process that may work on a database file. The system frees it when the process ends,
-    however it ends; the file stays and means nothing by itself."""
+    """The lock (``flock``) of the one worker process that may work on a database file.
+
+    The system releases it when the process ends, however it ends. The lock file stays and means nothing by itself."""
 
     def __init__(self, url: str) -> None:
         database = file_of(url)
@@ -50,10 +51,10 @@ class WorkerLock:
         self._descriptor: int | None = None
 
     def take(self) -> bool:
-        """Whether the lock is ours now. False: another process has it.
+        """Try to take the lock, without waiting. False: another process has it.
 
         Raises:
-            StoreUnavailable: its file cannot be made.
+            StoreUnavailable: the lock file cannot be created.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,14 +74,14 @@ class WorkerLock:
         return True
 
     def holder(self) -> str:
-        """The process id that the lock's file names, for messages."""
+        """Return the process id in the lock file, for messages; ``unknown`` if there is none."""
         try:
             return self.path.read_text("ascii", "replace").strip() or "unknown"
         except OSError:
             return "unknown"
 
     def release(self) -> None:
-        """Give the lock back, if we have it."""
+        """Release the lock if we have it."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)

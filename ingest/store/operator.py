@@ -1,4 +1,7 @@
-"""What an operator sees and does. Units of work."""
+"""What an operator lists, retries, releases and discards; the ledger.
+
+Functions here run inside a transaction of the caller.
+"""
 
 import json
 from collections.abc import Sequence
@@ -14,19 +17,19 @@ _COLUMNS = """
 _SELECT = f"SELECT {_COLUMNS} FROM messages"  # noqa: S608 - joins fixed texts; values are always parameters
 _LIST = _SELECT + " WHERE seq < :before ORDER BY seq DESC LIMIT :limit"
 _LIST_STATE = _SELECT + " WHERE state = :state AND seq < :before ORDER BY seq DESC LIMIT :limit"
-_SEQ = "SELECT seq FROM messages WHERE queue_id = :queue_id"
-_RECORD = _SELECT + " WHERE queue_id = :queue_id"
-_HISTORY = """
+_SELECT_SEQ = "SELECT seq FROM messages WHERE queue_id = :queue_id"
+_SELECT_ONE = _SELECT + " WHERE queue_id = :queue_id"
+_SELECT_HISTORY = """
 SELECT number, started_at, finished_at, outcome, detail FROM attempts
 WHERE seq = (SELECT seq FROM messages WHERE queue_id = :queue_id) ORDER BY number
 """
-_STANDING = """
+_SELECT_STATE = """
 SELECT seq, state, lease_token, due_at, EXISTS (SELECT 1 FROM contents WHERE contents.seq = messages.seq)
 FROM messages WHERE queue_id = :queue_id
 """
-_FRESH_START = """
+_RESET_RETRIES = """
 UPDATE messages SET unconfirmed = CASE WHEN unfinished > 0 THEN 1 ELSE unconfirmed END, unfinished = 0,
-    lease_token = NULL, patient_since = :now, lacking_since = NULL
+    lease_token = NULL, retry_window_start = :now, optional_failing_since = NULL
 WHERE seq = :seq
 """
 _RELEASE = """
@@ -36,7 +39,7 @@ WHERE seq = :seq
 """
 _DISCARD = """
 UPDATE messages SET state = 'discarded', rule = 'operator', reason = :reason, updated_at = :now,
-    due_at = NULL, waiting_since = NULL, kept_since = :now, lease_token = NULL, behind = NULL
+    due_at = NULL, waiting_since = NULL, kept_since = :now, lease_token = NULL, blocked_by = NULL
 WHERE seq = :seq
 """
 _BY_STATE = "SELECT state, count(*) FROM messages GROUP BY state"
@@ -49,17 +52,21 @@ _ACCEPTED = "SELECT value FROM counters WHERE name = 'accepted'"
 _OWNER = "SELECT queue_id FROM messages WHERE ticket_message_id = :ticket_message_id ORDER BY seq LIMIT 1"
 
 RETRIABLE = frozenset({State.QUARANTINED, State.FAILED, State.WAITING, State.DISCARDED})
+"""States out of which an operator can retry or release a message."""
 DISCARDABLE = frozenset({State.QUARANTINED, State.FAILED, State.WAITING, State.QUEUED})
-END_OF_TIME = 2**62
+"""States out of which an operator can discard a message."""
+MAX_SEQ = 2**62
+"""More than any ``seq``, so that a listing begins at the newest message."""
 
 
 class NotPossible(Exception):
-    """The message is not in a state for this. The text is one line for the operator."""
+    """The state of the message does not allow what the operator asked. The text is one line for the operator."""
 
 
 def list_messages(tx: Transaction, state: State | None, limit: int, before: str | None) -> tuple[MessageRecord, ...]:
-    """The latest messages, without their history."""
-    older_than = tx.execute(_SEQ, {"queue_id": before}) if before else [(END_OF_TIME,)]
+    """Return the newest messages, without their history. ``before``: only those received before the message of this
+    queue id."""
+    older_than = tx.execute(_SELECT_SEQ, {"queue_id": before}) if before else [(MAX_SEQ,)]
     if not older_than:
         return ()
     page = {"before": older_than[0][0], "limit": limit}
@@ -68,9 +75,9 @@ def list_messages(tx: Transaction, state: State | None, limit: int, before: str 
 
 
 def message(tx: Transaction, queue_id: str) -> MessageRecord | None:
-    """One message with its history."""
-    found = tx.execute(_RECORD, {"queue_id": queue_id})
-    history = tx.execute(_HISTORY, {"queue_id": queue_id})
+    """Return one message with its history; ``None``: there is none of this queue id."""
+    found = tx.execute(_SELECT_ONE, {"queue_id": queue_id})
+    history = tx.execute(_SELECT_HISTORY, {"queue_id": queue_id})
     return _record(found[0], history) if found else None
 
 
@@ -112,41 +119,42 @@ def retry(tx: Transaction, queue_id: str, by: str, now: float) -> None:
     """Queue a message once more.
 
     Raises:
-        NotPossible: it is queued already, or delivered, or its octets are gone.
+        NotPossible: it is queued already, or delivered, or its content was purged.
     """
     _start_again(tx, queue_id, "retry", f"by {by}", now)
 
 
 def release(tx: Transaction, queue_id: str, by: str, ticket_id: str | None, now: float) -> None:
-    """Queue a message once more, and let policy pass it.
+    """Queue a message once more, and record who let policy pass it and to which ticket.
 
     Raises:
-        NotPossible: it is queued already, or delivered, or its octets are gone.
+        NotPossible: it is queued already, or delivered, or its content was purged.
     """
-    where = f" to ticket {ticket_id}" if ticket_id else ""
-    seq = _start_again(tx, queue_id, "release", f"by {by}{where}", now)
+    destination = f" to ticket {ticket_id}" if ticket_id else ""
+    seq = _start_again(tx, queue_id, "release", f"by {by}{destination}", now)
     tx.execute(_RELEASE, {"seq": seq, "by": by, "ticket": ticket_id})
 
 
 def _start_again(tx: Transaction, queue_id: str, act: str, detail: str, now: float) -> int:
-    seq, state, _, has_content = _standing(tx, queue_id, now)
+    """Queue a message with a new retry window, add the act to its audit trail, and return its ``seq``."""
+    seq, state, _, has_content = _find_row(tx, queue_id, now)
     if state not in RETRIABLE:
         raise NotPossible(f"{queue_id} is {state}; there is nothing to {act}")
     if not has_content:
         raise NotPossible(f"{queue_id}: its content was deleted after the retention time; it cannot be sent again")
-    tx.execute(_FRESH_START, {"seq": seq, "now": now})
+    tx.execute(_RESET_RETRIES, {"seq": seq, "now": now})
     transitions.requeue(tx, seq, now, f"{act} {detail}")
     transitions.add_event(tx, seq, now, act, detail)
     return seq
 
 
 def discard(tx: Transaction, queue_id: str, by: str, reason: str, now: float) -> None:
-    """End a message that nobody needs.
+    """Move a message to state discarded.
 
     Raises:
         NotPossible: it is delivered or discarded, or a worker has it now.
     """
-    seq, state, leased, _ = _standing(tx, queue_id, now)
+    seq, state, leased, _ = _find_row(tx, queue_id, now)
     if leased:
         raise NotPossible(f"{queue_id} is being worked on; try again in a moment")
     if state not in DISCARDABLE:
@@ -157,8 +165,13 @@ def discard(tx: Transaction, queue_id: str, by: str, reason: str, now: float) ->
     transitions.unblock_successors(tx, queue_id, now)
 
 
-def _standing(tx: Transaction, queue_id: str, now: float) -> tuple[int, State, bool, bool]:
-    found = tx.execute(_STANDING, {"queue_id": queue_id})
+def _find_row(tx: Transaction, queue_id: str, now: float) -> tuple[int, State, bool, bool]:
+    """Return a row's ``seq`` and state, whether a worker has a lease on it now, and whether its content is there.
+
+    Raises:
+        NotPossible: there is no such message.
+    """
+    found = tx.execute(_SELECT_STATE, {"queue_id": queue_id})
     if not found:
         raise NotPossible(f"there is no message {queue_id}; `ingest messages list` shows them")
     seq, state, lease_token, due_at, has_content = found[0]
@@ -166,7 +179,7 @@ def _standing(tx: Transaction, queue_id: str, now: float) -> tuple[int, State, b
 
 
 def ledger(tx: Transaction, now: float) -> Ledger:
-    """Count everything."""
+    """Count the messages accepted, those in each state, and what is wrong among them."""
     return Ledger(
         accepted=tx.execute(_ACCEPTED)[0][0],
         by_state=dict.fromkeys(State, 0) | {State(name): count for name, count in tx.execute(_BY_STATE)},
@@ -176,6 +189,6 @@ def ledger(tx: Transaction, now: float) -> Ledger:
 
 
 def owners(tx: Transaction, ticket_message_ids: Sequence[str]) -> dict[str, str]:
-    """ticket_message_id -> queue_id of the row that owns it; one that nobody owns is left out."""
+    """Map each id of a ticket message to the queue id of the row that was posted as it; other ids are left out."""
     found = {name: tx.execute(_OWNER, {"ticket_message_id": name}) for name in ticket_message_ids}
     return {name: owner[0][0] for name, owner in found.items() if owner}

@@ -1,7 +1,7 @@
-"""SQLite as a ``Database``: one file, one thread that writes, a few that read.
+"""The SQLite driver: ``Database`` on one file, with one thread that writes and a few that read; the migrations.
 
-SQLite is the one that apsw brings along: versions before 3.51.3 could corrupt a write-ahead log that two connections
-wrote and checkpointed at once, and Debian 12 ships such a version.
+The SQLite library is the one bundled with apsw: versions before 3.51.3 can corrupt a write-ahead log when two
+connections write and checkpoint at once, and Debian 12 ships such a version.
 """
 
 import asyncio
@@ -15,16 +15,19 @@ from typing import TypeVar
 
 from ingest.store import StoreUnavailable, Transaction
 from ingest.store.sqlite_connection import BeginFailed, DatabaseFile, SqliteConnection
-from ingest.store.work_queue import WorkItem, WorkQueue, answer
+from ingest.store.work_queue import WorkItem, WorkQueue, wake_callers
 
 T = TypeVar("T")
 
-BATCH_UNITS = 256
-BATCH_SECONDS = 0.05
-"""A batch ends after this many units or this much work, so that nobody waits long for the sync of the others' mail."""
-READERS = 2
-BUSY_SECONDS = 5.0
-"""How long a lock of another process (the command line) is waited for."""
+MAX_BATCH_ITEMS = 256
+MAX_BATCH_SECONDS = 0.05
+"""A batch is committed after this many items or this much time, whichever comes first: a larger batch shares one sync
+among more callers, and makes the first of them wait longer."""
+READER_THREADS = 2
+"""Threads that read: one long query (a listing of an operator) must not hold up the reads of the worker."""
+BUSY_TIMEOUT_SECONDS = 5.0
+"""How long to wait for a lock of another process (the command line), which holds one for milliseconds. Longer, and an
+SMTP client would wait in vain; shorter, and a slow disk would refuse mail."""
 MiB = 1024 * 1024
 
 WRITER_PRAGMAS = (
@@ -40,17 +43,19 @@ READER_PRAGMAS = (("query_only", "ON"), ("wal_autocheckpoint", 0), ("cache_size"
 
 
 class SqliteDatabase:
-    """The file at ``path``, made when it is not there. Used from one event loop; ``close`` ends its threads."""
+    """The database in the file at ``path``, which is created if missing. Used from one event loop; ``close`` ends its
+    threads."""
 
     claim_lock = ""
 
-    def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(self, path: Path, *, busy_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
         self._path = path
         self._writes, self._reads = WorkQueue(), WorkQueue()
         file = DatabaseFile(path)
         writer = SqliteConnection(file, WRITER_PRAGMAS, writes=True, busy_seconds=busy_seconds)
         readers = [
-            SqliteConnection(file, READER_PRAGMAS, writes=False, busy_seconds=busy_seconds) for _ in range(READERS)
+            SqliteConnection(file, READER_PRAGMAS, writes=False, busy_seconds=busy_seconds)
+            for _ in range(READER_THREADS)
         ]
         self._threads = [Thread(target=_write_all, args=(self._writes, writer), name="store-writer", daemon=True)]
         self._threads += [
@@ -83,74 +88,83 @@ class SqliteDatabase:
         return disk.f_bavail * disk.f_frsize
 
 
-def _write_all(inbox: WorkQueue, connection: SqliteConnection) -> None:
-    while (first := inbox.take()) is not None:
-        units: list[WorkItem] = []
+def _write_all(queue: WorkQueue, connection: SqliteConnection) -> None:
+    """Run batches of items until the queue is closed and empty. This is the writer thread."""
+    while (first := queue.take()) is not None:
+        batch: list[WorkItem] = []
         try:
-            _write_together(inbox, connection, first, units)
+            _write_batch(queue, connection, first, batch)
         except BeginFailed as error:
-            units = list(_with_waiting(inbox, first))
-            _refuse(units, error)
+            batch = list(_first_and_queued(queue, first))
+            _refuse(batch, error)
         except BaseException:
-            _write_each(connection, units)
-        answer(units)
+            _write_one_by_one(connection, batch)
+        wake_callers(batch)
     connection.close()
 
 
-def _write_together(inbox: WorkQueue, connection: SqliteConnection, first: WorkItem, units: list[WorkItem]) -> None:
+def _write_batch(queue: WorkQueue, connection: SqliteConnection, first: WorkItem, batch: list[WorkItem]) -> None:
+    """Run a batch in one transaction. Items are added to ``batch`` as they run, so the caller has them if one fails."""
     with connection.transaction("BEGIN IMMEDIATE") as transaction:
-        for unit in _with_waiting(inbox, first):
-            units.append(unit)
-            unit.run(transaction)
+        for item in _first_and_queued(queue, first):
+            batch.append(item)
+            item.run(transaction)
 
 
-def _with_waiting(inbox: WorkQueue, first: WorkItem) -> Iterator[WorkItem]:
-    """``first`` and whoever waits, or comes while the batch runs."""
-    end = monotonic() + BATCH_SECONDS
+def _first_and_queued(queue: WorkQueue, first: WorkItem) -> Iterator[WorkItem]:
+    """Yield ``first`` and the items that are queued or come while the batch runs, up to the limits of a batch."""
+    end = monotonic() + MAX_BATCH_SECONDS
     yield first
-    for _ in range(BATCH_UNITS - 1):
-        unit = inbox.take_waiting() if monotonic() < end else None
-        if unit is None:
+    for _ in range(MAX_BATCH_ITEMS - 1):
+        item = queue.take_waiting() if monotonic() < end else None
+        if item is None:
             return
-        yield unit
+        yield item
 
 
-def _write_each(connection: SqliteConnection, units: list[WorkItem]) -> None:
-    """One of the batch has failed: let each succeed or fail by itself."""
-    for number, unit in enumerate(units):
+def _write_one_by_one(connection: SqliteConnection, batch: list[WorkItem]) -> None:
+    """Run each item in a transaction of its own, after one of the batch has failed: only that one fails then."""
+    for number, item in enumerate(batch):
         try:
             with connection.transaction("BEGIN IMMEDIATE") as transaction:
-                unit.run(transaction)
+                item.run(transaction)
         except BeginFailed as error:
-            _refuse(units[number:], error)
+            _refuse(batch[number:], error)
             return
         except BaseException as error:
-            unit.error = error
+            item.error = error
 
 
-def _refuse(units: list[WorkItem], error: BeginFailed) -> None:
-    for unit in units:
-        unit.error = StoreUnavailable(str(error))
+def _refuse(batch: list[WorkItem], error: BeginFailed) -> None:
+    for item in batch:
+        item.error = StoreUnavailable(str(error))
 
 
-def _read_all(inbox: WorkQueue, connection: SqliteConnection) -> None:
-    while (unit := inbox.take()) is not None:
+def _read_all(queue: WorkQueue, connection: SqliteConnection) -> None:
+    """Run each item on a snapshot of its own until the queue is closed and empty. This is a reader thread."""
+    while (item := queue.take()) is not None:
         try:
             with connection.transaction("BEGIN") as transaction:
-                unit.run(transaction)
+                item.run(transaction)
         except BaseException as error:
-            unit.error = error
-        answer([unit])
+            item.error = error
+        wake_callers([item])
     connection.close()
 
 
 def _scripts() -> dict[str, str]:
+    """Read the migrations of this version: name -> SQL."""
     folder = resources.files("ingest.store").joinpath("migrations")
     files = [item for item in folder.iterdir() if item.name.endswith(".sql")]
     return {file.name.removesuffix(".sql"): file.read_text("utf-8") for file in files}
 
 
 def _migrate(transaction: Transaction, scripts: Mapping[str, str]) -> tuple[str, ...]:
+    """Apply the migrations that the database lacks, in order of their names, and return these names.
+
+    Raises:
+        StoreUnavailable: the database has a migration of a newer version.
+    """
     transaction.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY)")
     known = {name for (name,) in transaction.execute("SELECT name FROM migrations")}
     if newer := known - scripts.keys():

@@ -1,4 +1,4 @@
-"""A SQLite connection that belongs to one thread, and the words for what can go wrong with it."""
+"""One SQLite connection, used by one thread, and what its errors mean for an operator."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,8 @@ CAUSES: dict[type[apsw.Error], str] = {
     apsw.NotADBError: "the file is no SQLite database; check INGEST_DATABASE_URL",
     apsw.ProtocolError: "the database's locks do not work here; put it on a local disk",
 }
-"""What only the operator, or time, can mend. Every other error is a mistake of ours, and shows as itself."""
+"""Errors that only the operator, or time, can mend, each with what to do. They become ``StoreUnavailable``; every
+other error is a mistake of ours and is raised as it is."""
 
 BROKEN = (
     apsw.ReadOnlyError,
@@ -36,16 +37,17 @@ BROKEN = (
     apsw.NotADBError,
     apsw.ProtocolError,
 )
-"""Causes after which a new connection may do what the old one could not. A disk that failed to write or sync is none of
-them: the open connection writes the same pages again, while a new one would find them in the log and trust them."""
+"""Errors after which the connection is closed, because a new one may succeed where the old one cannot. A failed write
+or sync is not among them: the open connection writes the same pages again, while a new one would find them in the log
+and trust them though they never reached the disk."""
 
 
 class BeginFailed(StoreUnavailable):
-    """Not even a transaction could be begun: whoever else waits would fare no better."""
+    """BEGIN failed. The whole batch is refused, because every other item would fail the same way."""
 
 
 class SqliteTransaction:
-    """Statements on one connection."""
+    """Runs statements on one connection (``Transaction``)."""
 
     __slots__ = ("_connection",)
 
@@ -68,7 +70,7 @@ class SqliteTransaction:
 
 
 def _encodable(parameters: Mapping[str, object]) -> dict[str, object]:
-    """Text from mail can hold lone surrogates, which UTF-8 cannot; they are written as escapes."""
+    """Replace lone surrogates by backslash escapes: text from mail can hold them, UTF-8 cannot."""
     return {
         name: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
         for name, value in parameters.items()
@@ -76,29 +78,31 @@ def _encodable(parameters: Mapping[str, object]) -> dict[str, object]:
 
 
 class DatabaseFile:
-    """The file that all connections share. One that is gone, or that another has taken the place of, took mail with it;
-    to go on with an empty one would hide that."""
+    """The file that all connections share, and whether it is still the same one.
+
+    If the file was deleted or replaced while the service runs, mail went with it; to go on with an empty file would
+    hide that."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._known: os.stat_result | None = None
 
     def make(self) -> None:
-        """Make the file, unless it was there before."""
+        """Create the file, unless a connection has been open on it before."""
         if self._known is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch(mode=0o600)  # mail is private; the log beside the file takes over its mode
 
     def remember(self) -> None:
-        """From now on the file is the one that is there now."""
+        """Take the file that is at the path now as ours; ``check`` compares with it. Only the first call counts."""
         if self._known is None:
             self._known = os.stat(self.path)
 
     def check(self) -> None:
-        """See that the file is the one that it was.
+        """Compare the file at the path with the one remembered.
 
         Raises:
-            OSError: it is not, or it cannot be reached.
+            OSError: it is another file, or it cannot be reached.
         """
         found = os.stat(self.path)
         if self._known is not None and not os.path.samestat(found, self._known):
@@ -106,11 +110,11 @@ class DatabaseFile:
 
 
 class SqliteConnection:
-    """Opened when it is needed first, and anew when it broke. Belongs to the thread that uses it."""
+    """A connection that is opened at its first use, and again after it broke. One thread uses it."""
 
     def __init__(self, file: DatabaseFile, pragmas: Sequence[Pragma], *, writes: bool, busy_seconds: float) -> None:
-        """A connection that ``writes`` makes the file where it is missing, and empties the log before anything else:
-        what an earlier process left there unsynced is synced before it is answered from."""
+        """A connection that ``writes`` creates a missing file, and checkpoints the write-ahead log before anything
+        else: what an earlier process left there unsynced is synced before it is read as committed."""
         self._file = file
         self._pragmas = pragmas
         self._writes = writes
@@ -119,11 +123,11 @@ class SqliteConnection:
 
     @contextmanager
     def transaction(self, begin: str) -> Iterator[SqliteTransaction]:
-        """A transaction, committed at the end of the block and rolled back after an exception.
+        """Run the block in a transaction: committed at its end, rolled back after an exception.
 
         Raises:
-            NotBegun: it could not be begun.
-            StoreUnavailable: the operator or time must mend something.
+            BeginFailed: the transaction could not be begun.
+            StoreUnavailable: an error of ``CAUSES``, which the operator or time must mend.
         """
         connection = self._begin(begin)
         try:
@@ -136,7 +140,7 @@ class SqliteConnection:
             raise
 
     def close(self) -> None:
-        """Close the connection, if it is open. What is committed stays, whatever closing says."""
+        """Close the connection if it is open. Errors are ignored: what is committed stays committed."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(apsw.Error):
@@ -168,9 +172,11 @@ class SqliteConnection:
         return connection
 
     def _set_up(self, connection: apsw.Connection) -> None:
-        """Several processes may begin at once. SQLite waits for a lock while it holds another, for as long as its
-        time-out allows; two that do so wait for each other. So nobody waits inside a step here: who finds a lock
-        taken lets go of all, and begins the step again."""
+        """Set the pragmas; on a writing connection, checkpoint the log.
+
+        Several processes may do this at the same time. SQLite's busy time-out would let each wait for a lock while it
+        holds another, and two that do so wait for each other. So the time-out is still off here: a step that finds a
+        lock taken fails at once, gives up its own locks, and is repeated after a random pause."""
         again = Retrying(
             retry=retry_if_exception_type(apsw.BusyError),
             stop=stop_after_delay(self._busy_seconds),
@@ -183,7 +189,7 @@ class SqliteConnection:
             again(connection.wal_checkpoint, mode=apsw.SQLITE_CHECKPOINT_FULL)
 
     def _roll_back(self, connection: apsw.Connection, error: BaseException) -> None:
-        """SQLite has rolled back by itself after some errors."""
+        """Roll back, unless SQLite has done so by itself, as it does after some errors."""
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -193,5 +199,6 @@ class SqliteConnection:
             self.close()
 
     def _explain(self, error: BaseException) -> str:
+        """Return the operator's line for an error of ``CAUSES``."""
         cause = next(text for kind, text in CAUSES.items() if isinstance(error, kind))
         return f"{self._file.path}: {cause} ({error})"

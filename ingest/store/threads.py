@@ -1,13 +1,16 @@
-"""What is known about Message-IDs: the ticket of each, stubs, aliases, and who waits for them. Units of work."""
+"""Which ticket a Message-ID belongs to: the tables ``threads`` (with stubs and aliases) and ``waiting_for``.
+
+Functions here run inside a transaction of the caller.
+"""
 
 from collections.abc import Sequence
 
 from ingest.store import ThreadRecord, Transaction, transitions
 
 MAX_ALIASES = 8
-"""Aliases followed from one id; more would be a ring."""
+"""Aliases followed from one Message-ID. Real chains have one or two; the limit ends a ring of them."""
 
-_FIND = "SELECT ticket_id, alias_of FROM threads WHERE message_id = :message_id"
+_SELECT = "SELECT ticket_id, alias_of FROM threads WHERE message_id = :message_id"
 _LEARN = """
 INSERT INTO threads (message_id, ticket_id, learned_from, learned_at, alias_of)
 VALUES (:message_id, :ticket_id, :learned_from, :now, :alias_of)
@@ -21,12 +24,12 @@ INSERT INTO threads (message_id, ticket_id, learned_from, learned_at) VALUES (:m
 ON CONFLICT (message_id) DO NOTHING
 """
 _ADD_WAIT = "INSERT INTO waiting_for (message_id, seq) VALUES (:message_id, :seq) ON CONFLICT DO NOTHING"
-_WAITERS = """
+_SELECT_WAITERS = """
 WITH RECURSIVE names (name) AS (
     SELECT :message_id UNION SELECT message_id FROM threads JOIN names ON threads.alias_of = names.name)
 SELECT DISTINCT seq FROM waiting_for WHERE message_id IN (SELECT name FROM names) ORDER BY seq
 """
-_WAITING_FOR = """
+_SELECT_WAITING_FOR = """
 SELECT waiting_for.message_id FROM waiting_for JOIN messages ON messages.seq = waiting_for.seq
 WHERE messages.queue_id = :queue_id ORDER BY waiting_for.message_id
 """
@@ -41,18 +44,20 @@ _FILTERS = {
 
 
 def tickets_of(tx: Transaction, message_ids: Sequence[str]) -> dict[str, str | None]:
-    """Known id -> ticket; stub -> ``None``; an id that was never heard of is left out."""
+    """Map each Message-ID to its ticket, or to ``None`` if it is a stub. Ids that the store has never met are left
+    out."""
     found: dict[str, str | None] = {}
     for message_id in message_ids:
-        _follow(tx, message_id, found)
+        _follow_aliases(tx, message_id, found)
     return found
 
 
-def _follow(tx: Transaction, message_id: str, found: dict[str, str | None]) -> None:
-    """The ticket of the mail itself wins over what was noted for an alias of it."""
+def _follow_aliases(tx: Transaction, message_id: str, found: dict[str, str | None]) -> None:
+    """Put the ticket of a Message-ID into ``found``. If it is an alias, the ticket of the id it stands for wins over
+    the one stored with the alias."""
     name: str | None = message_id
     for _ in range(MAX_ALIASES):
-        known = tx.execute(_FIND, {"message_id": name})
+        known = tx.execute(_SELECT, {"message_id": name})
         if not known:
             return
         ticket_id, name = known[0]
@@ -71,8 +76,8 @@ def learn(
     alias_of: str | None = None,
     force: bool = False,
 ) -> bool:
-    """Note the ticket of an id, and of the one that it is an alias of, and resume the mail that waits for either.
-    False: something was known of the id before."""
+    """Store the ticket of a Message-ID, and of the id that it is an alias of, and requeue the messages that wait for
+    either. False: a ticket was known for the id, and ``force`` was not set."""
     if alias_of is not None:
         learn(tx, alias_of, ticket_id, learned_from=learned_from, now=now)
     learned = tx.execute(
@@ -87,13 +92,13 @@ def learn(
         },
     )
     if learned:
-        for (seq,) in tx.execute(_WAITERS, {"message_id": message_id}):
+        for (seq,) in tx.execute(_SELECT_WAITERS, {"message_id": message_id}):
             transitions.requeue(tx, seq, now, f"{message_id} is known now")
     return bool(learned)
 
 
 def wait_for(tx: Transaction, seq: int, message_ids: Sequence[str], now: float) -> None:
-    """Make a row that is in state waiting resume when one of the ids is learned; at once, if one is known by now."""
+    """Store which Message-IDs a row in state waiting waits for. If one of them is known by now, requeue it at once."""
     for message_id in message_ids:
         tx.execute(_ADD_STUB, {"message_id": message_id, "now": now})
         tx.execute(_ADD_WAIT, {"message_id": message_id, "seq": seq})
@@ -103,8 +108,8 @@ def wait_for(tx: Transaction, seq: int, message_ids: Sequence[str], now: float) 
 
 
 def waiting_for(tx: Transaction, queue_id: str) -> tuple[str, ...]:
-    """The ids that a row waits for."""
-    return tuple(message_id for (message_id,) in tx.execute(_WAITING_FOR, {"queue_id": queue_id}))
+    """Return the Message-IDs that a row waits for."""
+    return tuple(message_id for (message_id,) in tx.execute(_SELECT_WAITING_FOR, {"queue_id": queue_id}))
 
 
 def list_threads(

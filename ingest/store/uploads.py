@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from ingest.store import Database, Transaction
 
 _SELECT_OF_MESSAGE = """
-SELECT uploads.part, uploads.ticket_id, uploads.attachment_id, uploads.reason FROM uploads
+SELECT uploads.part_number, uploads.ticket_id, uploads.attachment_id, uploads.reason FROM uploads
 JOIN messages ON messages.seq = uploads.seq WHERE messages.queue_id = :queue_id
 """
 _UPSERT = """
-INSERT INTO uploads (seq, part, sha256, ticket_id, sender, attachment_id, reason)
+INSERT INTO uploads (seq, part_number, sha256, ticket_id, sender, attachment_id, reason)
 SELECT seq, :part_number, :sha256, :ticket_id, :sender, :attachment_id, :reason FROM messages
 WHERE queue_id = :queue_id AND lease_token = :lease_token
-ON CONFLICT (seq, part) DO UPDATE SET attachment_id = excluded.attachment_id, reason = excluded.reason,
+ON CONFLICT (seq, part_number) DO UPDATE SET attachment_id = excluded.attachment_id, reason = excluded.reason,
     ticket_id = excluded.ticket_id
 RETURNING seq
 """

@@ -1,4 +1,4 @@
-"""Units of work on their way from asyncio callers to a database's thread and back.
+"""Hands functions from asyncio callers to a database's threads, and the results back.
 
 The hand-over is cheap in both directions: one C queue in, and one wake-up of the event loop for a whole batch out.
 """
@@ -14,81 +14,81 @@ T = TypeVar("T")
 
 
 class WorkItem:
-    """One function that wants to run in a transaction, and what came of it.
+    """A function queued to run in a transaction, and its result.
 
-    The answer carries no value and no exception: a caller that was cancelled never collects them, and asyncio would
-    complain of an exception that nobody retrieved."""
+    The result is in ``value`` or ``error``; the future ``done`` only tells that it is there. If the exception were in
+    the future, asyncio would log it as never retrieved whenever the caller was cancelled."""
 
-    __slots__ = ("_work", "answered", "error", "value")
+    __slots__ = ("_work", "done", "error", "value")
 
-    def __init__(self, work: Callable[[Transaction], Any], answered: "asyncio.Future[None]") -> None:
+    def __init__(self, work: Callable[[Transaction], Any], done: "asyncio.Future[None]") -> None:
         self._work = work
-        self.answered = answered
+        self.done = done
         self.value: Any = None
         self.error: BaseException | None = None
 
     def run(self, transaction: Transaction) -> None:
-        """Run the work, unless its caller is gone; an exception of it goes up."""
-        if not self.answered.cancelled():
+        """Run the function and keep its value, unless its caller was cancelled. Its exceptions are raised."""
+        if not self.done.cancelled():
             self.value = self._work(transaction)
 
 
 class WorkQueue:
-    """Units that wait for a thread. Callers belong to one event loop; the threads that take may be several."""
+    """Functions that wait for a thread. The callers belong to one event loop; several threads may take from here."""
 
     def __init__(self) -> None:
         self._waiting: SimpleQueue[WorkItem | None] = SimpleQueue()
         self._closed = False
 
     async def run(self, work: Callable[[Transaction], T]) -> T:
-        """Have ``work`` run by a thread. A caller that is cancelled leaves its unit behind, which then runs whole or
-        not at all.
+        """Have a thread run ``work``, and return what it returns. If the caller is cancelled, ``work`` still runs
+        wholly or not at all.
 
         Raises:
-            StoreUnavailable: the inbox is closed.
+            StoreUnavailable: the queue is closed.
         """
         if self._closed:
             raise StoreUnavailable("the store is closed: the service is stopping")
-        unit = WorkItem(work, asyncio.get_running_loop().create_future())
-        self._waiting.put(unit)
-        await unit.answered
-        if unit.error is not None:
-            raise unit.error
-        value: T = unit.value
+        item = WorkItem(work, asyncio.get_running_loop().create_future())
+        self._waiting.put(item)
+        await item.done
+        if item.error is not None:
+            raise item.error
+        value: T = item.value
         return value
 
     def close(self) -> None:
-        """Take in nothing more; what is in here is still worked off."""
+        """Accept no more items; those already queued are still run."""
         if not self._closed:
             self._closed = True
             self._waiting.put(None)
 
     def take(self) -> WorkItem | None:
-        """The next unit, as soon as there is one; ``None`` when the inbox is closed and empty."""
+        """Wait for the next item and return it; ``None`` once the queue is closed and empty."""
         return self._unless_end(self._waiting.get())
 
     def take_waiting(self) -> WorkItem | None:
-        """The next unit, if one is waiting."""
+        """Return the next item if one is queued, else ``None`` at once."""
         try:
             return self._unless_end(self._waiting.get_nowait())
         except Empty:
             return None
 
-    def _unless_end(self, unit: WorkItem | None) -> WorkItem | None:
-        if unit is None:
+    def _unless_end(self, item: WorkItem | None) -> WorkItem | None:
+        if item is None:
             self._waiting.put(None)  # every thread that takes from here has to see the end
-        return unit
+        return item
 
 
-def answer(units: Sequence[WorkItem]) -> None:
-    """Wake the callers of ``units`` (at least one), from a thread."""
+def wake_callers(items: Sequence[WorkItem]) -> None:
+    """Wake the callers of ``items`` (at least one). Called from a database thread."""
     try:
-        units[0].answered.get_loop().call_soon_threadsafe(_wake, units)
+        items[0].done.get_loop().call_soon_threadsafe(_set_done, items)
     except RuntimeError:
         return  # the event loop is closed: nobody waits any more
 
 
-def _wake(units: Sequence[WorkItem]) -> None:
-    for unit in units:
-        if not unit.answered.done():
-            unit.answered.set_result(None)
+def _set_done(items: Sequence[WorkItem]) -> None:
+    for item in items:
+        if not item.done.done():
+            item.done.set_result(None)

@@ -96,10 +96,10 @@ class Fetcher:
         return {uid: sizes[uid] for uid in uids if uid in told and uid not in self.older}
 
     def _is_older(self, message: Message) -> bool:
-        if self._record.since is None:
+        if self._record.ignored_before is None:
             return False
         date = date_of(message.internal_date)
-        return date is not None and date < self._record.since
+        return date is not None and date < self._record.ignored_before
 
     def _batches(self, sizes: dict[int, int]) -> Iterator[Batch]:
         pace, batch = self._house.pace, Batch([], 0)

@@ -58,8 +58,8 @@ async def _met(connection: Connection, reading: FolderStatus) -> Folder:
         source=reading.source,
         uid_validity=connection.uid_validity,
         start_uid=await _last_uid(connection) if first == "new" else 0,
-        met_at=reading.house.clock(),
-        since=since.timestamp() if since else None,
+        first_read_at=reading.house.clock(),
+        ignored_before=since.timestamp() if since else None,
     )
 
 
@@ -73,8 +73,8 @@ def _renumbered(known: Folder, connection: Connection, reading: FolderStatus) ->
     """All UIDs mean something else now. Everything is read again, but for what was there before us; the worker knows
     the copies of what it had by Message-ID and content."""
     _log.warning("the mailbox was numbered anew; reading it again", account=reading.account.name, folder=reading.name)
-    since = known.met_at - CLOCKS_DIFFER if reading.account.first == "new" else known.since
-    return replace(known, uid_validity=connection.uid_validity, start_uid=0, marked_uid=0, since=since)
+    since = known.first_read_at - CLOCKS_DIFFER if reading.account.first == "new" else known.ignored_before
+    return replace(known, uid_validity=connection.uid_validity, start_uid=0, marked_uid=0, ignored_before=since)
 
 
 class FolderSession:
@@ -135,9 +135,9 @@ class FolderSession:
 
     def _criterion(self) -> str:
         """SINCE is by the day, in a time zone that we don't know: ask for a day more, and look at each date."""
-        if self._record.since is None:
+        if self._record.ignored_before is None:
             return ""
-        day = datetime.datetime.fromtimestamp(self._record.since - DAY, datetime.UTC)
+        day = datetime.datetime.fromtimestamp(self._record.ignored_before - DAY, datetime.UTC)
         return f" SINCE {day.day}-{_MONTHS[day.month - 1]}-{day.year}"
 
     async def _count(self) -> list[int]:

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from ingest.model.outcome import Deferred
 from ingest.store import Database, StoreUnavailable, Transaction
 from ingest.store.messages import Store
 from tests.support.databases import Driver
 from tests.support.store import START, claim, receive
 
-PATIENCE = 20.0
+PATIENCE_SECONDS = 20.0
+LATER = Deferred(reason="503 from the API")
 
 
 class Gate:
@@ -27,10 +29,10 @@ class Gate:
 
     def _hold(self, _transaction: Transaction) -> None:
         self._reached.set()
-        assert self._open.wait(PATIENCE)
+        assert self._open.wait(PATIENCE_SECONDS)
 
     async def __aenter__(self) -> "Gate":
-        assert await asyncio.to_thread(self._reached.wait, PATIENCE)
+        assert await asyncio.to_thread(self._reached.wait, PATIENCE_SECONDS)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -136,11 +138,11 @@ async def test_a_reader_sees_one_moment_however_long_it_looks(database: Database
     def count_twice(transaction: Transaction) -> tuple[int, int]:
         first = count(transaction)
         started.set()
-        assert go_on.wait(PATIENCE)
+        assert go_on.wait(PATIENCE_SECONDS)
         return first, count(transaction)
 
     reading = asyncio.ensure_future(database.read(count_twice))
-    await asyncio.to_thread(started.wait, PATIENCE)
+    await asyncio.to_thread(started.wait, PATIENCE_SECONDS)
     await database.write(note("meanwhile"))
     go_on.set()
     assert await reading == (0, 0)
@@ -166,11 +168,11 @@ async def test_a_caller_that_is_cancelled_in_the_middle_leaves_the_whole_change(
     def work(transaction: Transaction) -> None:
         note("first half")(transaction)
         half_way.set()
-        assert go_on.wait(PATIENCE)
+        assert go_on.wait(PATIENCE_SECONDS)
         note("second half")(transaction)
 
     caller = soon(database, work)
-    await asyncio.to_thread(half_way.wait, PATIENCE)
+    await asyncio.to_thread(half_way.wait, PATIENCE_SECONDS)
     caller.cancel()
     go_on.set()
     await database.write(note("third"))
@@ -243,7 +245,7 @@ async def test_what_still_fits_on_a_full_disk_is_not_lost_with_what_does_not(
     await database.write(driver.fill)
     async with Gate(database):
         too_large = asyncio.ensure_future(receive(store, 2, content=bytes(1024 * 1024)))
-        small = asyncio.ensure_future(store.extend(queued.queue_id, queued.lease_token, until=START + 2000))
+        small = asyncio.ensure_future(store.settle(queued.queue_id, queued.lease_token, LATER, now=START + 1000))
         await asyncio.sleep(0)
     assert await small
     with pytest.raises(StoreUnavailable):

@@ -73,10 +73,12 @@ async def test_the_only_worker_finds_no_lease_of_a_dead_one(memory: ImapStore) -
 
 
 async def test_a_folder_is_remembered_as_it_was_saved_last(memory: ImapStore) -> None:
-    folder = Folder(source=SOURCE, uid_validity=4_294_967_295, start_uid=7, met_at=NOW)
+    folder = Folder(source=SOURCE, uid_validity=4_294_967_295, start_uid=7, first_read_at=NOW)
     assert await memory.folder(SOURCE) is None
     await memory.save_folder(folder)
-    later = replace(folder, marked_uid=9, on_server=3, taken_in=2, gap_since=NOW, counted_at=NOW, since=NOW - 1)
+    later = replace(
+        folder, marked_uid=9, on_server=3, taken_in=2, gap_since=NOW, counted_at=NOW, ignored_before=NOW - 1
+    )
     await memory.save_folder(later)
     assert await memory.folder(SOURCE) == later
     assert await memory.folders() == (later,)

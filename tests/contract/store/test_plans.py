@@ -75,7 +75,6 @@ async def test_no_step_in_the_life_of_a_message_looks_through_all_messages(expla
     first, second, third = await claim(store)
     for queued in (first, second, third):
         await identify(store, queued, message_id="m@x", ticket_id="T1")
-    await store.extend(first.queue_id, first.lease_token, until=NOW + 60)
     await store.settle(third.queue_id, third.lease_token, Deferred(reason="order", blocked_by="Q2"), now=NOW)
     await store.settle(second.queue_id, second.lease_token, Waiting(missing=("p@x",)), now=NOW)
     delivered = Delivered(ticket_id="T1", ticket_message_id="M1", email_message_id="api@x")

@@ -21,7 +21,7 @@ from ingest.model.outcome import (
     Waiting,
 )
 from ingest.store import MessageRecord
-from ingest.store.lifecycle import LOOK_AGAIN
+from ingest.store.lifecycle import BLOCKED_RECHECK_SECONDS
 from ingest.store.messages import Store
 from tests.support.store import LEASE, START, claim, claim_one, identify, receive, receive_all
 
@@ -82,20 +82,6 @@ async def test_a_message_whose_lease_ran_out_is_claimed_again(store: Store) -> N
     assert second.queue_id == first.queue_id
     assert second.lease_token != first.lease_token
     assert (second.attempts, second.unfinished_attempts, second.first_attempt_at) == (2, 1, NOW)
-
-
-async def test_an_extended_lease_lasts_longer(store: Store) -> None:
-    await receive(store)
-    queued = await claim_one(store)
-    assert await store.extend(queued.queue_id, queued.lease_token, until=NOW + 500)
-    assert not await claim(store, now=NOW + 499)
-    assert await claim(store, now=NOW + 500)
-
-
-async def test_only_the_holder_can_extend_a_lease(store: Store) -> None:
-    await receive(store)
-    await claim(store)
-    assert not await store.extend("Q1", "somebody else's", until=NOW + 500)
 
 
 async def test_leases_of_a_dead_worker_can_be_released_at_once(store: Store) -> None:
@@ -335,13 +321,12 @@ async def test_a_message_is_not_forgotten_when_the_one_before_it_turns_out_to_be
     store: Store,
 ) -> None:
     await receive_all(store, 1, 2)
-    first, second = await claim(store)
+    first, second = await store.claim(limit=2, now=NOW, lease=10 * LEASE)
     await identify(store, first, ticket_id="T1")
     await identify(store, second, ticket_id="T1")
     await settle(store, second.queue_id, second.lease_token, Deferred(reason="order", blocked_by="Q1"))
     await identify(store, first, ticket_id="T2")
-    await store.extend(first.queue_id, first.lease_token, until=NOW + 10 * LEASE)
-    assert (await claim_one(store, now=NOW + LOOK_AGAIN)).queue_id == "Q2"
+    assert (await claim_one(store, now=NOW + BLOCKED_RECHECK_SECONDS)).queue_id == "Q2"
 
 
 async def test_messages_of_a_ticket_are_not_claimed_side_by_side(store: Store) -> None:
