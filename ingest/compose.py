@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ingest.model.defects import DefectKind
 from ingest.model.message import Address, Attachment, DeliveryReport, ParsedMessage, Reply
 
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~-])")
@@ -62,7 +63,7 @@ def _escape(text: str) -> str:
 
 def _nothing_written(message: ParsedMessage) -> str:
     """A mail may hold pictures and not a word; a ticket message must hold something."""
-    if any(defect.startswith("encrypted:") for defect in message.defects):
+    if any(defect.kind is DefectKind.ENCRYPTED for defect in message.defects):
         return "(an encrypted mail; only its recipient's key opens it)"
     count = len(message.attachments)
     if count:

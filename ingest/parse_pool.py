@@ -3,7 +3,7 @@
 Each child is a fresh interpreter (nothing is forked from a process that has threads, sockets and a database), holds one
 end of a socket pair and nothing else of ours, knows no secret, and does one job at a time. The parent limits its time;
 the child limits its own memory, and dies with its parent. A frame is a kind, a length and a pickle; the parent
-unpickles only the classes of ``ingest.model.message``, so that even a child that was taken over cannot reach further.
+unpickles only the classes of ``ingest.model``, so that even a child that was taken over cannot reach further.
 """
 
 import asyncio
@@ -328,18 +328,20 @@ def _name_of(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit status {code}"
 
 
-class _Unpickler(pickle.Unpickler):
-    """Loads the nouns of ``ingest.model.message`` and plain values, nothing else."""
+class _ResultUnpickler(pickle.Unpickler):
+    """Loads classes that are defined in ``ingest.model`` and plain values. Anything else raises ``UnpicklingError``."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if module != "ingest.model.message":
-            raise pickle.UnpicklingError(f"a child sent {module}.{name}")
-        return super().find_class(module, name)
+        if module.startswith("ingest.model."):
+            found = super().find_class(module, name)
+            if isinstance(found, type) and found.__module__ == module:
+                return found
+        raise pickle.UnpicklingError(f"a parser process sent {module}.{name}")
 
 
 def _load(octets: bytes) -> object:
     try:
-        return _Unpickler(io.BytesIO(octets)).load()
+        return _ResultUnpickler(io.BytesIO(octets)).load()
     except Exception as error:
         raise PoisonMessage("crash", f"the parsing process gave a result that cannot be read: {error}") from error
 

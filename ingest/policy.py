@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from ingest.model.defects import DefectKind
 from ingest.model.envelope import Envelope
 from ingest.model.message import ParsedMessage
 from ingest.model.outcome import Discarded, Quarantined, Resolution, RuleName, Strength
@@ -174,12 +175,12 @@ def _no_recipient_of_ours(_message: ParsedMessage, envelope: Envelope, house: Lo
     return "none of its recipients is ours: check INGEST_DOMAINS and INGEST_RECIPIENTS"
 
 
-_UNREADABLE = ("empty:", "not a mail:", "nested:")
-"""Defects (``parse.defects``) after which what was read is not what somebody wrote."""
+_UNREADABLE = frozenset({DefectKind.EMPTY, DefectKind.NOT_MAIL, DefectKind.NESTED})
+"""Kinds of defects after which the parsed text cannot be trusted to be what the sender wrote."""
 
 
 def _unreadable(message: ParsedMessage, _envelope: Envelope, _house: LocalAddresses) -> str | None:
-    return next((defect for defect in message.defects if defect.startswith(_UNREADABLE)), None)
+    return next((str(defect) for defect in message.defects if defect.kind in _UNREADABLE), None)
 
 
 def _no_author(message: ParsedMessage, _envelope: Envelope, _house: LocalAddresses) -> str | None:

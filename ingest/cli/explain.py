@@ -89,7 +89,7 @@ def facts(item: Explanation) -> dict[str, Any]:
             "date": message.date,
             "body": item.reply.body,
             "attachments": list(map(_attachment, message.attachments)),
-            "defects": list(message.defects),
+            "defects": [str(defect) for defect in message.defects],
         },
         "reply": {
             "content": item.reply.content,

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from ingest.model.defects import Defect
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
@@ -104,8 +106,8 @@ class ParsedMessage:
     content_digest: str = ""
     """SHA-256 over sender, subject, decoded bodies and the attachments' digests: the same for two copies of a mail
     that came by different paths, different for two mails that share a Message-ID."""
-    defects: tuple[str, ...] = ()
-    """What was wrong and repaired or given up, a short sentence each, in the order in which it was found."""
+    defects: tuple[Defect, ...] = ()
+    """What was wrong and was repaired or given up, in the order in which it was found."""
 
 
 SegmentKind = Literal[

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ingest.model.message import ParsedMessage
 from ingest.parse.assembly import assemble
-from ingest.parse.defects import Defects
+from ingest.parse.defect_log import DefectLog
 from ingest.parse.mime.header import Header, read_message, with_line_feeds
 from ingest.parse.mime.part import Part
 from ingest.parse.structure import Builder, walk
@@ -21,9 +21,9 @@ def parse(content: bytes) -> ParsedMessage:
     """Read a message.
 
     Never raises, whatever the octets are (but for ``MemoryError``, which is the machine's). What was wrong is in
-    ``defects``; each begins with a word of ``ingest.parse.defects``, such as ``empty`` or ``not a mail``.
+    ``defects``, each with its kind, such as ``DefectKind.EMPTY``.
     """
-    defects = Defects()
+    defects = DefectLog()
     structure = defects.guard(lambda: _read_structure(content, defects), None)
     if structure is None:
         return ParsedMessage(message_id=None, defects=defects.found())
@@ -45,13 +45,13 @@ def attachments(content: bytes, parts: Sequence[int]) -> tuple[bytes, ...]:
     Raises:
         LookupError: the message has no such part.
     """
-    _, found = _read_structure(content, Defects())
+    _, found = _read_structure(content, DefectLog())
     if missing := [part for part in parts if not 0 <= part < len(found)]:
         raise LookupError(f"the message has no part {missing[0]}")
     return tuple(found[part].decoded().octets for part in parts)
 
 
-def _read_structure(content: bytes, defects: Defects) -> tuple[Header, list[Part]]:
+def _read_structure(content: bytes, defects: DefectLog) -> tuple[Header, list[Part]]:
     content = with_line_feeds(content)
     header = read_message(content, defects)
     root = Builder(defects, len(content)).build(content, header, len(content))

@@ -7,11 +7,12 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from ingest.model.defects import DefectKind
 from ingest.model.message import Attachment, Calendar, DeliveryReport, ParsedMessage
 from ingest.parse import attachments, body, calendar
 from ingest.parse.body import Body
 from ingest.parse.charsets.decode import decode as decode_charset
-from ingest.parse.defects import DUPLICATE, EMPTY, NOT_MAIL, Defects
+from ingest.parse.defect_log import DefectLog
 from ingest.parse.mime import addresses, encoded_words, message_ids
 from ingest.parse.mime.header import TRACE, WRITTEN, Header
 from ingest.parse.mime.part import Part
@@ -29,7 +30,7 @@ _WHITE_SPACE = b" \t\r\n\v\f"
 _CALENDAR_TYPES = frozenset({"text/calendar", "application/ics"})
 
 
-def assemble(header: Header, parts: list[Part], defects: Defects) -> ParsedMessage:
+def assemble(header: Header, parts: list[Part], defects: DefectLog) -> ParsedMessage:
     """Read the header and the parts, the root first, of one message."""
     hints = tuple(dict.fromkeys(part.charset for part in parts if part.main_type == "text" and part.charset))
     message = _read_header(header, hints, defects)
@@ -51,7 +52,7 @@ def assemble(header: Header, parts: list[Part], defects: Defects) -> ParsedMessa
     )
 
 
-def _read_header(header: Header, hints: tuple[str, ...], defects: Defects) -> ParsedMessage:
+def _read_header(header: Header, hints: tuple[str, ...], defects: DefectLog) -> ParsedMessage:
     """A message with the facts of its header alone."""
     raw = tuple((field.name, encoded_words.raw_text(field.value, hints)) for field in header.fields)
     texts = tuple((name, encoded_words.decode(text)) for name, text in raw)
@@ -84,16 +85,16 @@ def _by_name(fields: Iterable[tuple[str, str]]) -> Values:
     return values
 
 
-def _note_faults(values: Mapping[str, list[str]], root: Part, defects: Defects) -> None:
+def _note_faults(values: Mapping[str, list[str]], root: Part, defects: DefectLog) -> None:
     for name in sorted(_ONCE & values.keys()):
         if len(values[name]) > 1:
-            defects.note(DUPLICATE, f"{len(values[name])} fields {name}; one is allowed")
+            defects.note(DefectKind.DUPLICATE, f"{len(values[name])} fields {name}; one is allowed")
     if not values.keys() & WRITTEN:
         blank = not root.raw.strip()
         if blank and values.keys() <= TRACE:
-            defects.note(EMPTY, "there is nothing below the trace fields")
+            defects.note(DefectKind.EMPTY, "there is nothing below the trace fields")
         else:
-            defects.note(NOT_MAIL, "no field that a mail program writes is there")
+            defects.note(DefectKind.NOT_MAIL, "no field that a mail program writes is there")
 
 
 def _delivered(texts: Texts) -> Iterable[str]:

@@ -4,8 +4,9 @@ import hashlib
 import re
 from urllib.parse import unquote
 
+from ingest.model.defects import DefectKind
 from ingest.model.message import Attachment
-from ingest.parse.defects import ENCODING, Defects
+from ingest.parse.defect_log import DefectLog
 from ingest.parse.mime import filename
 from ingest.parse.mime.part import Part
 from ingest.parse.reports import dsn
@@ -17,17 +18,17 @@ _APPLE_EXTENSION = ".applefile"
 _HEADER_WINDOW = 64 * 1024
 
 
-def describe(parts: tuple[Part, ...], html: str | None, defects: Defects) -> tuple[Attachment, ...]:
+def describe(parts: tuple[Part, ...], html: str | None, defects: DefectLog) -> tuple[Attachment, ...]:
     """The attachments, in the order in which they stand in the message."""
     shown = {unquote(reference) for reference in _CID.findall(html)} if html and "cid:" in html.lower() else set[str]()
     ordered = sorted(parts, key=lambda part: part.number)
     return tuple(_describe(part, shown, html or "", defects) for part in ordered)
 
 
-def _describe(part: Part, shown: set[str], html: str, defects: Defects) -> Attachment:
+def _describe(part: Part, shown: set[str], html: str, defects: DefectLog) -> Attachment:
     decoded = part.decoded()
     if decoded.repair:
-        defects.note(ENCODING, f"an attachment has {decoded.repair}")
+        defects.note(DefectKind.ENCODING, f"an attachment has {decoded.repair}")
     location = part.content_location
     is_shown = part.place in shown
     placed = is_shown or (bool(location) and location in html)

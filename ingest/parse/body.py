@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ingest.model.defects import DefectKind
 from ingest.parse import text_forms
 from ingest.parse.charsets import decode
 from ingest.parse.containers import pgp, rtf, tnef
 from ingest.parse.containers.unwrap import is_smime, is_tnef
-from ingest.parse.defects import BODY, CHARSET, CUT, ENCODING, ENCRYPTED, SIGNATURE, Defects
+from ingest.parse.defect_log import DefectLog
 from ingest.parse.limits import MAX_BODY_OCTETS
 from ingest.parse.mime import format_flowed, uuencode
 from ingest.parse.mime.part import Part
@@ -37,7 +38,7 @@ class Body(NamedTuple):
 class _Reading:
     """What is known while the tree is read."""
 
-    defects: Defects
+    defects: DefectLog
     hints: tuple[str, ...]
     attachments: list[Part] = field(default_factory=list)
     octets_left: int = 2 * MAX_BODY_OCTETS
@@ -47,7 +48,7 @@ class _Reading:
     from_tnef: Pieces = field(default_factory=list)
 
 
-def read(root: Part, hints: tuple[str, ...], defects: Defects) -> Body:
+def read(root: Part, hints: tuple[str, ...], defects: DefectLog) -> Body:
     """Read the tree of parts of a message."""
     reading = _Reading(defects, hints)
     pieces = _read(root, reading)
@@ -58,10 +59,10 @@ def read(root: Part, hints: tuple[str, ...], defects: Defects) -> Body:
         part = reading.unnamed[0]
         reading.attachments.remove(part)
         pieces.append(_read_text(part, reading))
-        defects.note(BODY, "the only text is marked as an attachment; read as the body")
+        defects.note(DefectKind.BODY, "the only text is marked as an attachment; read as the body")
     text, markup = compose(pieces)
     if text is not None and markup is not None and text_forms.is_stub(text, markup):
-        defects.note(BODY, "the text part only says to look at the HTML part")
+        defects.note(DefectKind.BODY, "the text part only says to look at the HTML part")
         text = None
     return Body(text, markup and as_one_document(markup), tuple(reading.attachments))
 
@@ -167,7 +168,7 @@ def _read_signed(part: Part, reading: _Reading) -> Pieces:
         if child is signed:
             continue
         if child.content_type in _SIGNATURE_TYPES and child.end - child.start <= _MAX_SIGNATURE_OCTETS:
-            reading.defects.note(SIGNATURE, f"{child.content_type} is left out, and not checked")
+            reading.defects.note(DefectKind.SIGNATURE, f"{child.content_type} is left out, and not checked")
         else:
             reading.attachments.append(child)
     return _read(signed, reading)
@@ -181,7 +182,7 @@ def _read_encrypted(part: Part, reading: _Reading) -> Pieces:
 
 
 def _note_encrypted(kind: str, reading: _Reading) -> None:
-    reading.defects.note(ENCRYPTED, f"{kind}; only the recipient's key opens it")
+    reading.defects.note(DefectKind.ENCRYPTED, f"{kind}; only the recipient's key opens it")
 
 
 def _read_tnef(part: Part, reading: _Reading) -> Pieces:
@@ -259,10 +260,10 @@ def _read_text(part: Part, reading: _Reading) -> Piece:
     elif part.parameter("format").lower() == "flowed":
         text = format_flowed.unflow(text, delete_space=part.parameter("delsp").lower() == "yes")
     if pgp.is_encrypted(text):
-        reading.defects.note(ENCRYPTED, "OpenPGP in the text; only the recipient's key opens it")
+        reading.defects.note(DefectKind.ENCRYPTED, "OpenPGP in the text; only the recipient's key opens it")
     signed = pgp.without_armour(text)
     if signed is not None:
-        reading.defects.note(BODY, "the text is signed with OpenPGP in line; read without checking")
+        reading.defects.note(DefectKind.BODY, "the text is signed with OpenPGP in line; read without checking")
         text = signed
     return Piece() if text_forms.is_blank(text) else Piece(text=text)
 
@@ -280,15 +281,17 @@ def _decode(part: Part, reading: _Reading) -> str:
     decoded = part.decoded()
     octets = uuencode.split(decoded.text).text if part.children else decoded.text
     if decoded.repair:
-        reading.defects.note(ENCODING, decoded.repair)
+        reading.defects.note(DefectKind.ENCODING, decoded.repair)
     limit = min(MAX_BODY_OCTETS, reading.octets_left)
     if len(octets) > limit:
-        reading.defects.note(CUT, f"a text part has {len(octets)} octets; {limit} were read, all are attached")
+        reading.defects.note(
+            DefectKind.CUT, f"a text part has {len(octets)} octets; {limit} were read, all are attached"
+        )
         reading.attachments.append(part)
         octets = octets[:limit]
     reading.octets_left -= len(octets)
     inside = text_forms.declared_in_html(octets) if part.content_type in _HTML_TYPES else ""
     found = decode.decode(octets, part.charset or inside, (inside, *reading.hints))
     if found.repair:
-        reading.defects.note(CHARSET, f"text {found.repair}")
+        reading.defects.note(DefectKind.CHARSET, f"text {found.repair}")
     return text_forms.normalise_lines(found.text)

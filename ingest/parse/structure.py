@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ingest.model.defects import DefectKind
 from ingest.parse.containers import unwrap
-from ingest.parse.defects import CUT, NESTED, STRUCTURE, Defects
+from ingest.parse.defect_log import DefectLog
 from ingest.parse.limits import MAX_DEPTH, MAX_EXPANDED_OCTETS, MAX_PARTS, MAX_SCANS, MIN_SCANNED_OCTETS
 from ingest.parse.mime import header as headers
 from ingest.parse.mime.header import Header
@@ -29,7 +30,7 @@ _GUESS_OCTETS = 64 * 1024
 class Builder:
     """Makes the tree of one message, numbering the parts as they are met."""
 
-    def __init__(self, defects: Defects, octets: int) -> None:
+    def __init__(self, defects: DefectLog, octets: int) -> None:
         self._defects = defects
         self._count = 0
         self._expandable = MAX_EXPANDED_OCTETS
@@ -52,7 +53,7 @@ class Builder:
             part = replace(part, default_type="multipart/mixed")
         is_multipart = part.main_type == "multipart"
         if is_multipart and depth >= MAX_DEPTH:
-            self._defects.note(NESTED, f"more than {MAX_DEPTH} multiparts lie in each other")
+            self._defects.note(DefectKind.NESTED, f"more than {MAX_DEPTH} multiparts lie in each other")
             return replace(part, is_cut=True)
         return self._with_children(part, depth) if is_multipart else self._with_contents(part, depth)
 
@@ -62,7 +63,7 @@ class Builder:
         for entity in self._defects.guard(lambda: unwrap.entities(part, self._defects), no_entities):
             self._expandable -= len(entity)
             if depth >= MAX_DEPTH or self._expandable < 0 or self._count >= MAX_PARTS:
-                self._defects.note(CUT, "a container holds more than is taken out of it")
+                self._defects.note(DefectKind.CUT, "a container holds more than is taken out of it")
                 break
             header = headers.read(entity, 0, len(entity), self._defects)
             part.children.append(self.build(entity, header, len(entity), depth=depth + 1))
@@ -91,7 +92,9 @@ class Builder:
             guess = self._guess_boundary(part)
             spans = list(self._spans(part.source, part.start, part.end, guess)) if guess else []
             missing = "the boundary of a multipart is missing"
-            self._defects.note(STRUCTURE, f"{missing}; another was found" if spans else f"{missing}; read as text")
+            self._defects.note(
+                DefectKind.STRUCTURE, f"{missing}; another was found" if spans else f"{missing}; read as text"
+            )
         default = "message/rfc822" if part.content_type == "multipart/digest" else "text/plain"
         return self._adopt(part, spans, default, depth)
 
@@ -101,13 +104,13 @@ class Builder:
         spans = list(self._spans(octets, 0, len(octets), boundary))
         if not spans:
             return part, []
-        self._defects.note(STRUCTURE, "a multipart has a transfer encoding")
+        self._defects.note(DefectKind.STRUCTURE, "a multipart has a transfer encoding")
         return replace(part, source=octets, start=0, end=len(octets)), spans
 
     def _adopt(self, part: Part, spans: list[tuple[int, int]], default: str, depth: int) -> Part:
         for start, end in spans:
             if self._count >= MAX_PARTS:
-                self._defects.note(CUT, f"the message has more than {MAX_PARTS} parts")
+                self._defects.note(DefectKind.CUT, f"the message has more than {MAX_PARTS} parts")
                 break
             header = _read_part_header(part.source, start, end, self._defects)
             part.children.append(self.build(part.source, header, end, default_type=default, depth=depth + 1))
@@ -121,7 +124,7 @@ class Builder:
                 yield opened, line_start
             opened = -1 if closes else min(line_end, end)
         if 0 <= opened < end:
-            self._defects.note(STRUCTURE, "the closing boundary of a multipart is missing")
+            self._defects.note(DefectKind.STRUCTURE, "the closing boundary of a multipart is missing")
             yield opened, end
 
     def _boundary_lines(self, source: bytes, start: int, end: int, mark: bytes) -> Iterator[tuple[int, int, bool]]:
@@ -137,7 +140,7 @@ class Builder:
             if tail is not None and (found == start or source[found - 1] == _LINE_FEED):
                 yield _before_line_end(source, start, found), tail.end(), tail[1] is not None
         if self._scannable < 0:
-            self._defects.note(CUT, "the multiparts are too large and too deep to be searched")
+            self._defects.note(DefectKind.CUT, "the multiparts are too large and too deep to be searched")
 
     def _guess_boundary(self, part: Part) -> bytes:
         window = part.source[part.start : min(part.end, part.start + _GUESS_OCTETS)]
@@ -145,7 +148,7 @@ class Builder:
         return found[1].rstrip().removesuffix(b"--") if found else b""
 
 
-def _read_part_header(source: bytes, start: int, end: int, defects: Defects) -> Header:
+def _read_part_header(source: bytes, start: int, end: int, defects: DefectLog) -> Header:
     header = headers.read(source, start, end, defects)
     if header.body_start >= end and not any(field.name.startswith("content-") for field in header.fields):
         return Header((), start)  # text alone, without the blank line: no header of a part lacks all Content fields

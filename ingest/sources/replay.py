@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ingest.model.envelope import Envelope, ReceivedMessage, SourceRef
-from ingest.parse.defects import Defects
+from ingest.parse.defect_log import DefectLog
 from ingest.parse.mime import header
 
 SOURCE_NAME = "replay"
@@ -188,7 +188,7 @@ Fields = list[tuple[str, str]]
 
 def _fields(content: bytes) -> Fields:
     """The header fields as the parser will see them, past whatever a file may have before them."""
-    fields = header.read_message(content[:MAX_HEADER_BYTES], Defects()).fields
+    fields = header.read_message(content[:MAX_HEADER_BYTES], DefectLog()).fields
     unfolded = ((name, " ".join(value.decode("utf-8", "surrogateescape").split())) for name, value in fields)
     return [(name, value[:MAX_FIELD_CHARACTERS]) for name, value in unfolded]
 

@@ -180,7 +180,7 @@ async def test_a_result_that_is_no_plain_value_is_not_unpickled() -> None:
 
 ORPHANS = """
 import asyncio, sys
-from tests.acceptance.test_children import ask, pool
+from tests.acceptance.test_parse_pool import ask, pool
 
 async def main():
     async with pool(children=2) as children:

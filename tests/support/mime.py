@@ -2,6 +2,7 @@
 
 from base64 import encodebytes
 
+from ingest.model.defects import DefectKind
 from ingest.model.message import Attachment, ParsedMessage
 
 FROM_ALICE = b"From: Alice Archer <alice@customer.example>"
@@ -53,6 +54,6 @@ def only(message: ParsedMessage) -> Attachment:
     return attachment
 
 
-def words(message: ParsedMessage) -> set[str]:
-    """What kinds of defects a message has."""
-    return {defect.partition(":")[0] for defect in message.defects}
+def defect_kinds(message: ParsedMessage) -> set[DefectKind]:
+    """Return the kinds of the defects of ``message``."""
+    return {defect.kind for defect in message.defects}

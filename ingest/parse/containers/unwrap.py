@@ -6,8 +6,9 @@ that a person packed (zip and the like) are never opened.
 
 from urllib.parse import quote
 
+from ingest.model.defects import DefectKind
 from ingest.parse.containers import smime, tnef
-from ingest.parse.defects import ATTACHMENT, ENCRYPTED, Defects
+from ingest.parse.defect_log import DefectLog
 from ingest.parse.mime import uuencode
 from ingest.parse.mime.part import Part
 
@@ -30,7 +31,7 @@ def is_smime(part: Part) -> bool:
     )
 
 
-def entities(part: Part, defects: Defects) -> tuple[bytes, ...]:
+def entities(part: Part, defects: DefectLog) -> tuple[bytes, ...]:
     """The MIME entities inside a part; none where it is no container or stays closed."""
     if is_tnef(part):
         return _from_tnef(part, defects)
@@ -45,14 +46,14 @@ def _from_file(file: uuencode.File) -> bytes:
     return _entity("application/octet-stream", file.octets, filename=file.name.decode("utf-8", "replace").strip())
 
 
-def _from_tnef(part: Part, defects: Defects) -> tuple[bytes, ...]:
+def _from_tnef(part: Part, defects: DefectLog) -> tuple[bytes, ...]:
     octets = part.decoded().octets
     contents = tnef.read(octets)
     if contents is None:
-        defects.note(ATTACHMENT, "a TNEF container cannot be read; it stays as it is")
+        defects.note(DefectKind.ATTACHMENT, "a TNEF container cannot be read; it stays as it is")
         return ()
     if not tnef.is_whole(octets):
-        defects.note(ATTACHMENT, "a TNEF container is damaged; it stays beside what was read from it")
+        defects.note(DefectKind.ATTACHMENT, "a TNEF container is damaged; it stays beside what was read from it")
     return tuple(
         _entity(
             content.content_type,
@@ -66,13 +67,13 @@ def _from_tnef(part: Part, defects: Defects) -> tuple[bytes, ...]:
     )
 
 
-def _from_smime(part: Part, defects: Defects) -> tuple[bytes, ...]:
+def _from_smime(part: Part, defects: DefectLog) -> tuple[bytes, ...]:
     opened = smime.open_container(part.decoded().octets)
     says_encrypted = not opened.kind and "envelop" in part.parameter("smime-type").lower()
     if opened.kind == "encrypted" or says_encrypted:
-        defects.note(ENCRYPTED, "S/MIME; only the recipient's key opens it")
+        defects.note(DefectKind.ENCRYPTED, "S/MIME; only the recipient's key opens it")
     elif not opened.kind:
-        defects.note(ATTACHMENT, "an S/MIME container cannot be read; it stays as it is")
+        defects.note(DefectKind.ATTACHMENT, "an S/MIME container cannot be read; it stays as it is")
     return (opened.entity,) if opened.entity else ()
 
 

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from mailparser import MailParser
 
+from ingest.model.defects import DefectKind
 from ingest.model.message import Address
-from ingest.parse.defects import ADDRESS, DATE, Defects
+from ingest.parse.defect_log import DefectLog
 from ingest.parse.mime import encoded_words
 
 FIELDS = ("from", "reply-to", "to", "cc")
@@ -37,7 +38,7 @@ class Originators(NamedTuple):
     date: str | None
 
 
-def read(values: Mapping[str, Sequence[str]], defects: Defects) -> Originators:
+def read(values: Mapping[str, Sequence[str]], defects: DefectLog) -> Originators:
     """Read the address fields and the date.
 
     Args:
@@ -58,7 +59,7 @@ def _joined(values: Sequence[str]) -> str:
     return text if is_group or ";" not in text else _QUOTED_OR_SEMICOLON.sub(lambda found: found[1] or ",", text)
 
 
-def _parse(fields: Mapping[str, str], dates: Sequence[str], defects: Defects) -> MailParser | None:
+def _parse(fields: Mapping[str, str], dates: Sequence[str], defects: DefectLog) -> MailParser | None:
     message = Message()
     for name, text in fields.items():
         message[name] = text
@@ -67,16 +68,18 @@ def _parse(fields: Mapping[str, str], dates: Sequence[str], defects: Defects) ->
     return defects.guard(lambda: MailParser(message), None)
 
 
-def _addresses(name: str, text: str, parser: MailParser | None, defects: Defects) -> tuple[Address, ...]:
+def _addresses(name: str, text: str, parser: MailParser | None, defects: DefectLog) -> tuple[Address, ...]:
     pairs = getattr(parser, name.replace("-", "_")) if parser is not None else ()
     found = tuple(_address(display_name, addr_spec) for display_name, addr_spec in pairs)
     if found or not text.strip(" ,;"):
         return found
     lenient = read_leniently(text)
     if lenient:
-        defects.note(ADDRESS, f"the field {name} does not follow RFC 5322; what looks like an address was taken")
+        defects.note(
+            DefectKind.ADDRESS, f"the field {name} does not follow RFC 5322; what looks like an address was taken"
+        )
     elif ":" not in text:
-        defects.note(ADDRESS, f"the field {name} has no address")
+        defects.note(DefectKind.ADDRESS, f"the field {name} has no address")
     return lenient
 
 
@@ -101,7 +104,7 @@ def _address(display_name: str, addr_spec: str) -> Address:
     return Address(display_name=name, addr_spec=f"{local}@{domain.lower().rstrip('.')}")
 
 
-def _date(parser: MailParser | None, text: str, defects: Defects) -> str | None:
+def _date(parser: MailParser | None, text: str, defects: DefectLog) -> str | None:
     try:
         if parser is not None and parser.date is not None:
             offset = timezone(timedelta(hours=float(parser.timezone)))
@@ -109,7 +112,7 @@ def _date(parser: MailParser | None, text: str, defects: Defects) -> str | None:
     except (ValueError, OverflowError, TypeError):
         pass
     lenient = _date_leniently(text[:_MAX_DATE_CHARACTERS].strip())
-    defects.note(DATE, "the date does not follow RFC 5322" if lenient else "the date cannot be read")
+    defects.note(DefectKind.DATE, "the date does not follow RFC 5322" if lenient else "the date cannot be read")
     return lenient
 
 

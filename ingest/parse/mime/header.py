@@ -7,7 +7,8 @@ A fault in one line must not cost the fields below it, as it does in the standar
 import re
 from typing import NamedTuple
 
-from ingest.parse.defects import CUT, HEADER, Defects
+from ingest.model.defects import DefectKind
+from ingest.parse.defect_log import DefectLog
 from ingest.parse.limits import MAX_FIELD_OCTETS, MAX_FIELDS, MAX_HEADER_OCTETS
 from ingest.parse.mime import encoded_words
 
@@ -70,33 +71,33 @@ def with_line_feeds(content: bytes) -> bytes:
     return content[:last_feed] + content[last_feed:].replace(b"\r", b"\n")
 
 
-def read_message(content: bytes, defects: Defects) -> Header:
+def read_message(content: bytes, defects: DefectLog) -> Header:
     """The header block of a whole message, past whatever stands before its first field, with any line ends."""
     content = with_line_feeds(content)
     start = _skip_top(content, defects)
     header = read(content, start, len(content), defects)
     if header.fields and all(field.name in TRACE for field in header.fields):
-        again = _skip_top(content[header.body_start : header.body_start + 4096], Defects())
+        again = _skip_top(content[header.body_start : header.body_start + 4096], DefectLog())
         start = header.body_start + again
-        below = read(content, start, len(content), Defects())
+        below = read(content, start, len(content), DefectLog())
         if sum(field.name in WRITTEN for field in below.fields) > 1:
-            defects.note(HEADER, "a blank line stands between the trace fields and the other fields")
+            defects.note(DefectKind.HEADER, "a blank line stands between the trace fields and the other fields")
             return Header(header.fields + read(content, start, len(content), defects).fields, below.body_start)
     return header
 
 
-def _skip_top(content: bytes, defects: Defects) -> int:
+def _skip_top(content: bytes, defects: DefectLog) -> int:
     """Past blank lines and a byte order mark, where a field follows them."""
     blank = _BLANK_TOP.match(content)
     start = blank.end() if blank else 0
     if start and not _FIRST_FIELD.match(content, start):
         return 0
     if start:
-        defects.note(HEADER, "white space stands before the first field")
+        defects.note(DefectKind.HEADER, "white space stands before the first field")
     return start
 
 
-def read(content: bytes, start: int, end: int, defects: Defects) -> Header:
+def read(content: bytes, start: int, end: int, defects: DefectLog) -> Header:
     """The header block that begins at ``start`` and ends at a blank line, at ``end``, or where no field can be."""
     if content[start : start + 1] == b"\n" or content[start : start + 2] == b"\r\n":
         return Header((), min(end, content.index(b"\n", start) + 1))
@@ -104,18 +105,18 @@ def read(content: bytes, start: int, end: int, defects: Defects) -> Header:
     body_start = blank.end() if blank else end
     block_end = blank.start() if blank else end
     if block_end - start > MAX_HEADER_OCTETS:
-        defects.note(CUT, f"the header block has {block_end - start} octets; {MAX_HEADER_OCTETS} were read")
+        defects.note(DefectKind.CUT, f"the header block has {block_end - start} octets; {MAX_HEADER_OCTETS} were read")
         limit = start + MAX_HEADER_OCTETS
         block_end = max(content.rfind(b"\n", start, limit), start) or limit
     lines = content[start:block_end].split(b"\n")
     fields, used = _read_lines(lines, defects)
     if used < len(lines):
         body_start = start + sum(len(line) + 1 for line in lines[:used])
-        defects.note(HEADER, "no blank line stands between the header and the body")
+        defects.note(DefectKind.HEADER, "no blank line stands between the header and the body")
     return Header(tuple(fields), body_start)
 
 
-def _read_lines(lines: list[bytes], defects: Defects) -> tuple[list[Field], int]:
+def _read_lines(lines: list[bytes], defects: DefectLog) -> tuple[list[Field], int]:
     """Fields, and how many lines they took: fewer than all where the body begins without a blank line."""
     fields: list[Field] = []
     folded: list[bytes] = []
@@ -134,9 +135,9 @@ def _read_lines(lines: list[bytes], defects: Defects) -> tuple[list[Field], int]
     return _closed(fields, name, folded, defects), len(lines)
 
 
-def _without_mark(line: bytes, defects: Defects) -> bytes:
+def _without_mark(line: bytes, defects: DefectLog) -> bytes:
     if line.startswith(_BOM):
-        defects.note(HEADER, "a byte order mark stands before a field")
+        defects.note(DefectKind.HEADER, "a byte order mark stands before a field")
         return line[len(_BOM) :]
     return line
 
@@ -150,28 +151,28 @@ def _split(line: bytes) -> Field | None:
     return Field(name.decode("ascii").lower(), value)
 
 
-def _is_stray(line: bytes, lines: list[bytes], index: int, defects: Defects) -> bool:
+def _is_stray(line: bytes, lines: list[bytes], index: int, defects: DefectLog) -> bool:
     """Whether a line that is no field stands among fields, to be passed over, rather than at the start of the body."""
     if line.startswith((b"From ", b">From ")):
-        defects.note(HEADER, "an mbox From line stands in the header")
+        defects.note(DefectKind.HEADER, "an mbox From line stands in the header")
         return True
     ahead = (_split(later) for later in lines[index + 1 : index + 1 + _LOOK_AHEAD])
     if any(field is not None and (field.name in _KNOWN or field.name.startswith("x-")) for field in ahead):
-        defects.note(HEADER, "a line that is no field stands in the header")
+        defects.note(DefectKind.HEADER, "a line that is no field stands in the header")
         return True
     return not line.strip()
 
 
-def _closed(fields: list[Field], name: str, folded: list[bytes], defects: Defects) -> list[Field]:
+def _closed(fields: list[Field], name: str, folded: list[bytes], defects: DefectLog) -> list[Field]:
     """Add the field that has been collected, cut to the limits."""
     if not name:
         return fields
     if len(fields) >= MAX_FIELDS:
-        defects.note(CUT, f"the header has more than {MAX_FIELDS} fields")
+        defects.note(DefectKind.CUT, f"the header has more than {MAX_FIELDS} fields")
         return fields
     value = folded[0] if len(folded) == 1 else b"\n".join(folded)
     if len(value) > MAX_FIELD_OCTETS:
-        defects.note(CUT, f"the field {name[:40]} has {len(value)} octets; {MAX_FIELD_OCTETS} were read")
+        defects.note(DefectKind.CUT, f"the field {name[:40]} has {len(value)} octets; {MAX_FIELD_OCTETS} were read")
         value = value[-MAX_FIELD_OCTETS:] if name == "references" else value[:MAX_FIELD_OCTETS]
     fields.append(Field(name, value.strip()))
     return fields

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from ingest.model.message import DeliveryReport, ReportedRecipient
-from ingest.parse.defects import Defects
+from ingest.parse.defect_log import DefectLog
 from ingest.parse.limits import MAX_RECIPIENTS
 from ingest.parse.mime import encoded_words, header, message_ids
 from ingest.parse.mime.part import Part
@@ -38,7 +38,7 @@ def read(parts: list[Part]) -> DeliveryReport | None:
 def read_fields(octets: bytes) -> dict[str, str]:
     """The header fields at the start of ``octets`` by name, the first of each."""
     top = octets.lstrip(b"\r\n")
-    return by_name(header.read(top, 0, len(top), Defects()))
+    return by_name(header.read(top, 0, len(top), DefectLog()))
 
 
 def by_name(fields: header.Header) -> dict[str, str]:

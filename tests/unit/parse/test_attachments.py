@@ -6,11 +6,11 @@ from quopri import encodestring
 
 import pytest
 
+from ingest.model.defects import DefectKind
 from ingest.parse import attachment, parse
-from ingest.parse.defects import ENCODING
 from ingest.parse.limits import MAX_FILENAME_CHARACTERS
 from ingest.parse.mime.filename import safe
-from tests.support.mime import entity, in_base64, mail, multipart, only, plain, words
+from tests.support.mime import defect_kinds, entity, in_base64, mail, multipart, only, plain
 
 ALL_OCTETS = bytes(range(256)) * 3
 
@@ -99,7 +99,7 @@ def test_a_footer_below_the_base64_of_a_file_is_no_part_of_it_and_is_told(file: 
     content = mail(multipart("mixed", plain("hi"), part))
     message = parse(content)
     assert attachment(content, only(message).part) == file
-    assert ENCODING in words(message)
+    assert DefectKind.ENCODING in defect_kinds(message)
 
 
 @pytest.mark.parametrize("raw", ["Größe.pdf".encode(), "Größe.pdf".encode("cp1252")], ids=["utf-8", "cp1252"])

@@ -2,10 +2,10 @@
 
 import pytest
 
+from ingest.model.defects import DefectKind
 from ingest.parse import attachment, parse
-from ingest.parse.defects import BODY, CUT, ENCODING, ENCRYPTED, SIGNATURE, STRUCTURE
 from ingest.parse.limits import MAX_BODY_OCTETS
-from tests.support.mime import entity, html, in_base64, mail, multipart, only, plain, words
+from tests.support.mime import defect_kinds, entity, html, in_base64, mail, multipart, only, plain
 
 PNG = in_base64("image/png", b"\x89PNG\r\n", "Content-ID: <logo@a>", 'Content-Disposition: inline; filename="logo.png"')
 PDF = in_base64('application/pdf; name="a.pdf"', b"%PDF", "Content-Disposition: attachment")
@@ -96,7 +96,7 @@ def test_text_sent_as_a_file_is_not_the_body() -> None:
 def test_the_only_text_is_the_body_though_it_is_marked_as_an_attachment_without_a_name() -> None:
     message = parse(mail(multipart("mixed", entity("text/plain", "my reply", "Content-Disposition: attachment"), PDF)))
     assert (message.text, only(message).filename) == ("my reply", "a.pdf")
-    assert BODY in words(message)
+    assert DefectKind.BODY in defect_kinds(message)
 
 
 @pytest.mark.parametrize("blank", ["", " \r\n\r\n", "\xa0\u200b\r\n"])
@@ -229,7 +229,7 @@ def test_a_signature_is_no_file_that_a_person_sent_and_its_absence_is_told(kind:
     signature = entity(f'{kind}; name="signature"', "-----BEGIN PGP SIGNATURE-----")
     message = parse(mail(multipart(f'signed; protocol="{kind}"', plain("Hello"), signature)))
     assert (message.text, message.attachments) == ("Hello", ())
-    assert SIGNATURE in words(message)
+    assert DefectKind.SIGNATURE in defect_kinds(message)
 
 
 def test_a_file_that_only_calls_itself_a_signature_is_kept() -> None:
@@ -278,11 +278,13 @@ def test_an_encrypted_mail_is_called_so_and_kept() -> None:
     )
     message = parse(mail(multipart('encrypted; protocol="application/pgp-encrypted"', *parts)))
     assert (message.text, len(message.attachments)) == (None, 2)
-    assert ENCRYPTED in words(message)
+    assert DefectKind.ENCRYPTED in defect_kinds(message)
 
 
 def test_an_encrypted_text_is_called_so() -> None:
-    assert ENCRYPTED in words(parse(mail(plain("-----BEGIN PGP MESSAGE-----\n\nhQEMA\n-----END PGP MESSAGE-----\n"))))
+    assert DefectKind.ENCRYPTED in defect_kinds(
+        parse(mail(plain("-----BEGIN PGP MESSAGE-----\n\nhQEMA\n-----END PGP MESSAGE-----\n")))
+    )
 
 
 def test_a_text_signed_in_line_is_read_without_its_armour() -> None:
@@ -292,7 +294,7 @@ def test_a_text_signed_in_line_is_read_without_its_armour() -> None:
     )
     message = parse(mail(plain(armoured)))
     assert message.text == "Hello,\n-- \nAlice\nlist footer\n"
-    assert BODY in words(message)
+    assert DefectKind.BODY in defect_kinds(message)
 
 
 def test_a_uuencoded_file_in_the_text_is_a_file() -> None:
@@ -318,7 +320,7 @@ def test_a_multipart_whose_boundary_is_missing_is_cut_at_the_one_it_has(kind: st
     message = parse(mail(entity(kind, lines)))
     assert message.text == "Hello"
     assert only(message).content_type == "application/pdf"
-    assert STRUCTURE in words(message)
+    assert DefectKind.STRUCTURE in defect_kinds(message)
 
 
 def test_a_multipart_that_is_none_is_read_as_text() -> None:
@@ -343,7 +345,7 @@ def test_a_mail_cut_off_in_a_part_is_read_as_far_as_it_goes() -> None:
     content = mail(multipart("mixed", plain("Hello"), plain("and more")))
     message = parse(content[: content.index(b"and more") + 5])
     assert message.text == "Hello\nand m"
-    assert STRUCTURE in words(message)
+    assert DefectKind.STRUCTURE in defect_kinds(message)
 
 
 def test_a_part_of_its_own_boundary_prefix_does_not_end_the_outer_one() -> None:
@@ -360,14 +362,14 @@ def test_parts_after_the_closing_boundary_are_read() -> None:
 def test_what_was_signed_is_read_though_the_signature_stands_first() -> None:
     signature = entity("application/pgp-signature", "-----BEGIN PGP SIGNATURE-----")
     message = parse(mail(multipart("signed", signature, plain("Hello"))))
-    assert (message.text, message.attachments, words(message)) == ("Hello", (), {SIGNATURE})
+    assert (message.text, message.attachments, defect_kinds(message)) == ("Hello", (), {DefectKind.SIGNATURE})
 
 
 def test_pgp_mime_whose_type_a_server_changed_is_still_named_as_encrypted() -> None:
     version = entity('application/pgp-encrypted; name="PGPMIME Versions Identification"', "Version: 1")
     data = in_base64('application/octet-stream; name="encrypted.asc"', b"-----BEGIN PGP MESSAGE-----\n")
     message = parse(mail(multipart("mixed", plain("\r\n"), version, data)))
-    assert ENCRYPTED in words(message)
+    assert DefectKind.ENCRYPTED in defect_kinds(message)
     assert message.attachments[-1].filename == "encrypted.asc"
 
 
@@ -415,7 +417,9 @@ def test_a_transfer_encoding_is_undone_under_any_name_and_with_any_fault(name: s
 
 
 def test_an_unknown_transfer_encoding_is_a_defect() -> None:
-    assert ENCODING in words(parse(mail(entity("text/plain", "Hello", "Content-Transfer-Encoding: x-rot"))))
+    assert DefectKind.ENCODING in defect_kinds(
+        parse(mail(entity("text/plain", "Hello", "Content-Transfer-Encoding: x-rot")))
+    )
 
 
 @pytest.mark.parametrize(
@@ -431,7 +435,7 @@ def test_a_text_over_the_limit_is_cut_and_attached_whole() -> None:
     message = parse(content)
     assert len(message.text or "") == MAX_BODY_OCTETS
     assert only(message).size == len(text)
-    assert CUT in words(message)
+    assert DefectKind.CUT in defect_kinds(message)
 
 
 def test_the_same_mail_by_two_paths_has_one_digest_and_other_text_another() -> None:

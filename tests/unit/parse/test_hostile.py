@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from mailparser import MailParser
 
+from ingest.model.defects import DefectKind
 from ingest.model.message import ParsedMessage
 from ingest.parse import assembly, attachment, parse
-from ingest.parse.defects import INTERNAL, NESTED
 from ingest.parse.limits import MAX_ATTRIBUTES, MAX_FIELDS, MAX_PARTS, MAX_UUENCODED
 from ingest.parse.mime import addresses
 from tests.support.fixture_mails import load
-from tests.support.mime import entity, html, in_base64, mail, multipart, plain, words
+from tests.support.mime import defect_kinds, entity, html, in_base64, mail, multipart, plain
 
 MiB = 1024 * 1024
 
@@ -65,7 +65,7 @@ MiB = 1024 * 1024
 def test_what_kills_other_readers_is_read(content: bytes) -> None:
     message = parse(content)
     assert message.from_ or b"\xff\xfe" in content
-    assert INTERNAL not in words(message)
+    assert DefectKind.INTERNAL not in defect_kinds(message)
 
 
 ATTACKS: dict[str, Callable[[], bytes]] = {
@@ -138,7 +138,7 @@ def _nested(levels: int, field: str = "") -> bytes:
 def test_a_resource_attack_is_read_in_bounded_time_and_size(name: str) -> None:
     """The time limit is far above what each takes (two seconds at most) and far below what a quadratic reader takes."""
     message = parse(ATTACKS[name]())
-    assert INTERNAL not in words(message)
+    assert DefectKind.INTERNAL not in defect_kinds(message)
     assert len(message.attachments) <= MAX_PARTS
     assert len(message.headers) <= MAX_FIELDS
 
@@ -146,7 +146,7 @@ def test_a_resource_attack_is_read_in_bounded_time_and_size(name: str) -> None:
 def test_what_lies_too_deep_is_told_and_kept_as_a_file() -> None:
     content = _nested(60)
     message = parse(content)
-    assert NESTED in words(message)
+    assert DefectKind.NESTED in defect_kinds(message)
     assert any(b"deep" in attachment(content, each.part) for each in message.attachments)
 
 
@@ -183,8 +183,8 @@ def test_a_fault_of_the_library_costs_its_fields_alone(monkeypatch: pytest.Monke
     message = parse(mail(plain("Hello"), "Date: Mon, 2 Nov 2026 10:00:00 +0100", "Subject: Toner"))
     assert (message.subject, message.text, message.date) == ("Toner", "Hello", "2026-11-02T10:00:00+01:00")
     assert [author.addr_spec for author in message.from_] == ["alice@customer.example"]
-    assert INTERNAL in words(message)
-    assert "secret" not in "".join(message.defects)
+    assert DefectKind.INTERNAL in defect_kinds(message)
+    assert "secret" not in "".join(map(str, message.defects))
 
 
 @pytest.mark.parametrize("step", ["body", "attachments", "dsn", "bounce"])
@@ -194,12 +194,12 @@ def test_a_fault_of_ours_in_one_step_leaves_what_the_others_read(step: str, monk
         mail(multipart("mixed", plain("Hello"), in_base64("image/png", b"x")), "Subject: Toner", "Return-Path: <>")
     )
     assert (message.subject, message.from_[0].addr_spec) == ("Toner", "alice@customer.example")
-    assert INTERNAL in words(message)
+    assert DefectKind.INTERNAL in defect_kinds(message)
 
 
 def _is_sound(message: ParsedMessage, content: bytes) -> None:
     """What holds for every message, whatever it was made from."""
-    assert INTERNAL not in words(message)
+    assert DefectKind.INTERNAL not in defect_kinds(message)
     for text in _strings(message):
         assert "\0" not in text
         text.encode()  # no half of a surrogate pair

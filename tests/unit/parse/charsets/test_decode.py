@@ -2,12 +2,12 @@
 
 import pytest
 
+from ingest.model.defects import DefectKind
 from ingest.parse import parse
 from ingest.parse.charsets.chinese import EUC_TW
 from ingest.parse.charsets.decode import decode
 from ingest.parse.charsets.labels import codec_for
-from ingest.parse.defects import CHARSET
-from tests.support.mime import entity, in_base64, mail, words
+from tests.support.mime import defect_kinds, entity, in_base64, mail
 
 JAPANESE = "お世話になっております。"
 WHATWG = """
@@ -352,7 +352,7 @@ def test_html_names_its_charset_where_the_field_is_wrong() -> None:
     markup = '<meta charset="windows-1251"><p>Да</p>'
     message = parse(mail(in_base64("text/html; charset=us-ascii", markup.encode("cp1251"))))
     assert "Да" in (message.html or "")
-    assert CHARSET in words(message)
+    assert DefectKind.CHARSET in defect_kinds(message)
 
 
 def test_iso_8859_stays_where_windows_lacks_an_octet_of_it() -> None:
@@ -383,7 +383,7 @@ def test_half_a_character_of_utf_16_costs_no_others() -> None:
 def test_a_repair_is_a_defect_of_the_message() -> None:
     message = parse(mail(in_base64("text/plain; charset=utf-8", "Größe".encode("cp1252"))))
     assert message.text == "Größe"
-    assert CHARSET in words(message)
+    assert DefectKind.CHARSET in defect_kinds(message)
 
 
 @pytest.mark.parametrize("octets", [b"a\x00b", b"\xed\xa0\x80", "\ud83d".encode("utf-7", "surrogatepass")])

@@ -5,9 +5,9 @@ import zlib
 
 import pytest
 
+from ingest.model.defects import DefectKind
 from ingest.parse import attachment, parse
-from ingest.parse.defects import ATTACHMENT, ENCRYPTED
-from tests.support.mime import entity, html, in_base64, mail, multipart, only, plain, words
+from tests.support.mime import defect_kinds, entity, html, in_base64, mail, multipart, only, plain
 
 SIGNED, ENVELOPED = "2a864886f70d010702", "2a864886f70d010703"
 COMPRESSED, DATA = "2a864886f70d0109100109", "2a864886f70d010701"
@@ -80,12 +80,12 @@ def test_smime_inside_smime_is_opened() -> None:
 def test_encrypted_smime_is_called_so_and_stays_a_file() -> None:
     message = parse(smime(der(0x30, oid(ENVELOPED), der(0xA0, der(0x30, b"secret")))))
     assert (message.text, only(message).filename) == (None, "smime.p7m")
-    assert ENCRYPTED in words(message)
+    assert DefectKind.ENCRYPTED in defect_kinds(message)
 
 
 def test_smime_that_says_it_is_encrypted_is_believed() -> None:
     message = parse(smime(b"not even ASN.1", "application/pkcs7-mime; smime-type=enveloped-data"))
-    assert ENCRYPTED in words(message)
+    assert DefectKind.ENCRYPTED in defect_kinds(message)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_smime_that_says_it_is_encrypted_is_believed() -> None:
 def test_smime_that_cannot_be_followed_stays_a_file(damage: bytes) -> None:
     message = parse(smime(damage))
     assert only(message).size == len(damage)
-    assert ATTACHMENT in words(message)
+    assert DefectKind.ATTACHMENT in defect_kinds(message)
 
 
 @pytest.mark.parametrize("cut", range(0, 160, 7))
@@ -235,7 +235,7 @@ def test_one_bad_property_does_not_cost_the_files() -> None:
 def test_a_winmail_dat_that_is_none_stays_a_file(damage: bytes) -> None:
     message = parse(mail(multipart("mixed", plain("Hello"), winmail(damage))))
     assert only(message).filename == "winmail.dat"
-    assert ATTACHMENT in words(message)
+    assert DefectKind.ATTACHMENT in defect_kinds(message)
 
 
 @pytest.mark.parametrize("beside", [plain("Hello"), plain("")], ids=["a text", "no text"])
@@ -286,7 +286,7 @@ def test_text_that_mentions_a_container_is_no_container() -> None:
 def test_a_damaged_tnef_container_stays_beside_what_is_read_from_it(octets: bytes) -> None:
     message = parse(mail(multipart("mixed", plain("Hello"), winmail(octets))))
     assert "winmail.dat" in [each.filename for each in message.attachments]
-    assert ATTACHMENT in words(message)
+    assert DefectKind.ATTACHMENT in defect_kinds(message)
 
 
 def test_a_tnef_container_with_filling_at_its_end_is_whole() -> None:
