@@ -9,7 +9,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
+from ingest.languages import all_words, any_of
 from ingest.model.defects import DefectKind
 from ingest.model.envelope import Envelope
 from ingest.model.message import ParsedMessage
@@ -124,15 +126,12 @@ _AUTOMATIC_FIELDS = {
 }
 """Header fields that only a machine writes, each with the values that mean it."""
 
-_VACATION_SUBJECT = re.compile(
-    r"\s*(?:automatic reply|auto(?:matic)?[- ]?(?:reply|response)|out of (?:the )?office|away from (?:the )?office"
-    r"|on vacation|vacation reply|abwesenheit\w*|abwesend|automatische (?:antwort|r.ckmeldung)|nicht im (?:b.ro|hause)"
-    r"|r.ponse automatique|absence du bureau|absent du bureau|respuesta autom.tica|fuera de (?:la )?oficina"
-    r"|risposta automatica|fuori (?:sede|ufficio)|resposta autom.tica|fora do escrit.rio|automatisch antwoord"
-    r"|afwezig\w*|autosvar|automatiskt svar|automatisk svar|frånvaro\w*|poza biurem|odpowied. automatyczna"
-    r"|automatická odpověď|автоответ|автоматический ответ|自動応答|自动回复|自動回覆|부재중)\b",
-    re.IGNORECASE,
-)
+
+@cache
+def _absence_subject() -> re.Pattern[str]:
+    """The first words of an absence notice's subject, in all languages of the table."""
+    phrases = any_of(all_words(lambda language: language.out_of_office))
+    return re.compile(rf"\s*{phrases}\b", re.IGNORECASE)
 
 
 def _automatic_field(message: ParsedMessage, _envelope: Envelope, _house: LocalAddresses) -> str | None:
@@ -146,7 +145,7 @@ def _automatic_field(message: ParsedMessage, _envelope: Envelope, _house: LocalA
 def _vacation_subject(message: ParsedMessage, envelope: Envelope, _house: LocalAddresses) -> str | None:
     """A subject alone proves nothing: somebody may open a ticket with "Out of office: the printer". With a null
     reverse-path (RFC 3834 section 3.3), or Exchange's mark on its own answers, it is an automatic reply."""
-    if not _VACATION_SUBJECT.match(message.subject):
+    if not _absence_subject().match(message.subject):
         return None
     names = {name for name, _value in message.headers}
     if _has_null_path(message, envelope) or "x-auto-response-suppress" in names:

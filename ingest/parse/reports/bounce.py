@@ -7,9 +7,11 @@ is returned, more is asked of the first two: see ``_is_stock``.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from textwrap import dedent
 
+from ingest.languages import all_words, any_of
 from ingest.model.message import DeliveryReport, ReportedRecipient
 from ingest.parse.mime import message_ids
 from ingest.parse.mime.part import Part
@@ -18,42 +20,6 @@ from ingest.parse.reports import dsn
 _SYSTEM = re.compile(
     r"mailer-?d(?:a|e)emon|mail[. ]?delivery|delivery[. ](?:sub)?system|postmaster|mail[. ]administrator|^<?>?$",
     re.IGNORECASE,
-)
-_FAILURE = re.compile(
-    r"""undeliver
-    |deliver\w*\ (?:has\ |have\ |been\ |status|fail|notif|problem|report|error|temporar|delay)
-    |fail\w*\ (?:notice|deliver)
-    |not\ (?:be\ )?(?:deliver|sent|reach|send)
-    |unable\ to\ (?:deliver|send)
-    |trouble\ delivering
-    |return(?:ed|ing)\ (?:mail|message|to)
-    |mail\ (?:system\ )?(?:error|fail)
-    |error\ (?:while\ )?sending
-    |delayed|unzustellbar|nicht\ zugestellt|non\ remis|no\ entregad|non\ recapitat|не\ доставлен
-    |配信|届き|送信でき|退信|반송""",
-    re.IGNORECASE | re.VERBOSE,
-)
-_DELAY = re.compile(
-    r"delayed|\bdelay\)|will be retried|still (?:being )?(?:trying|tried|retried)|will keep trying|warning: ",
-    re.IGNORECASE,
-)
-_STOCK_SUBJECT = re.compile(
-    r"""undeliver(?:able|ed)|returned\ mail|failure\ (?:notice|delivery)
-    |(?:mail\ |message\ )?delivery\ (?:fail|error|problem|status|notification|has\ failed|delay)
-    |mail\ (?:fail|system\ error)|warning:\ (?:message|could\ not)|message\ delayed|non-?delivery
-    |unzustellbar|nicht\ zugestellt|non\ remis""",
-    re.IGNORECASE | re.VERBOSE,
-)
-"""What a mail system puts first into a subject; an answer or a forward to it begins with other words."""
-_STOCK_PHRASE = re.compile(
-    "following (?:recipient|address)|message generated response|delivery status notification|was not delivered to:",
-    re.IGNORECASE,
-)
-"""What no person writes who has the address postmaster."""
-_COPY_BELOW = re.compile(
-    r"^[^\w\n]{0,80}(?:below this line is a copy|below is a copy of|unsent message follows|original message follows"
-    r"|message text follows|(?:the )?original message:)[^\n]{0,80}\n\s*",
-    re.IGNORECASE | re.MULTILINE,
 )
 _FIELD_OR_FOLD = re.compile(r"[> \t]*(?:[!-9;-~]{1,76}:|[ \t]\S)")
 _REPORTED = re.compile(r"^(?:final|original)-recipient:", re.IGNORECASE | re.MULTILINE)
@@ -66,6 +32,37 @@ _MAX_NOTICE_CHARACTERS = 8000
 _MAX_DIAGNOSTIC_CHARACTERS = 300
 _MAX_RECIPIENTS = 50
 _MAX_STATUS_CHARACTERS = 256 * 1024
+
+
+@cache
+def _failure() -> re.Pattern[str]:
+    """What says that a mail was not delivered, or not yet."""
+    return re.compile(any_of(all_words(lambda language: language.bounce_failures)), re.IGNORECASE)
+
+
+@cache
+def _delay() -> re.Pattern[str]:
+    """What says that delivery is still being tried."""
+    return re.compile(any_of(all_words(lambda language: language.bounce_delays)), re.IGNORECASE)
+
+
+@cache
+def _stock_subject() -> re.Pattern[str]:
+    """What a mail system puts first into a subject; an answer or a forward to it begins with other words."""
+    return re.compile(any_of(all_words(lambda language: language.bounce_subjects)), re.IGNORECASE)
+
+
+@cache
+def _stock_phrase() -> re.Pattern[str]:
+    """What no person writes who has the address postmaster."""
+    return re.compile(any_of(all_words(lambda language: language.bounce_phrases)), re.IGNORECASE)
+
+
+@cache
+def _copy_below() -> re.Pattern[str]:
+    """The line that announces a copy of the mail, with the blank lines below it."""
+    phrases = any_of(all_words(lambda language: language.bounce_copies))
+    return re.compile(rf"^[^\w\n]{{0,80}}{phrases}[^\n]{{0,80}}\n\s*", re.IGNORECASE | re.MULTILINE)
 
 
 def is_from_system(fields: Mapping[str, Sequence[str]]) -> bool:
@@ -84,7 +81,7 @@ def read(fields: Mapping[str, Sequence[str]], text: str, parts: Sequence[Part]) 
     subject = fields.get("subject", [""])[0]
     notice, original = _split(text)
     original = original or _returned(parts)
-    if not (_FAILURE.search(subject) or _FAILURE.search(notice)):
+    if not (_failure().search(subject) or _failure().search(notice)):
         return None
     named = _named(fields, notice) or _addresses(_copied(text).get("to", ""))
     recipients = tuple(_reported(text) or _recipients(named, subject, notice))
@@ -100,11 +97,11 @@ def read(fields: Mapping[str, Sequence[str]], text: str, parts: Sequence[Part]) 
 def _is_stock(fields: Mapping[str, Sequence[str]], subject: str, notice: str) -> bool:
     """Whether a notice that returns nothing is a report all the same: it begins a conversation, its subject is one of a
     mail system, and its sender is a program, or writes like one."""
-    if "in-reply-to" in fields or "references" in fields or not _STOCK_SUBJECT.match(subject):
+    if "in-reply-to" in fields or "references" in fields or not _stock_subject().match(subject):
         return False
     sender = " ".join((*fields.get("from", ()), *fields.get("return-path", ())))
     is_program = "mailer-daemon" in sender.lower() or _has_null_path(fields)
-    return is_program or _STOCK_PHRASE.search(notice) is not None
+    return is_program or _stock_phrase().search(notice) is not None
 
 
 def _has_null_path(fields: Mapping[str, Sequence[str]]) -> bool:
@@ -126,7 +123,7 @@ def _named(fields: Mapping[str, Sequence[str]], notice: str) -> list[str]:
 
 def _copied(text: str) -> Mapping[str, str]:
     """The header of a copy that has no Message-ID, below the line that announces it."""
-    line = _COPY_BELOW.search(text)
+    line = _copy_below().search(text)
     return dsn.read_fields(text[line.end() :][:_MAX_NOTICE_CHARACTERS].encode()) if line else {}
 
 
@@ -134,7 +131,7 @@ def _split(text: str) -> tuple[str, Mapping[str, str]]:
     """What the mail system says, and the header of the mail that it copied below, or into its own words."""
     line = _MESSAGE_ID_LINE.search(text)
     if line is None:
-        copy = _COPY_BELOW.search(text)
+        copy = _copy_below().search(text)
         return text[: copy.start() if copy else _MAX_NOTICE_CHARACTERS][:_MAX_NOTICE_CHARACTERS], {}
     start = _block_start(text, line.start())
     end = text.find("\n\n", line.end())
@@ -180,7 +177,7 @@ def _known_recipients(fields: Mapping[str, Sequence[str]]) -> Iterator[str]:
 
 
 def _recipients(addresses: Sequence[str], subject: str, notice: str) -> Iterator[ReportedRecipient]:
-    delayed = _DELAY.search(subject) or _DELAY.search(notice[:1000])
+    delayed = _delay().search(subject) or _delay().search(notice[:1000])
     status = _STATUS.search(notice)
     code = status or _REPLY_CODE.search(notice)
     for address in list(dict.fromkeys(addresses))[:_MAX_RECIPIENTS]:

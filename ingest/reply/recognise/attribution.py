@@ -8,30 +8,19 @@ on at most ``_LENGTH`` characters of joined lines, and none can backtrack over m
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
+from ingest.languages import all_languages, all_words, languages_by_word
 from ingest.reply.lines import BodyLine
-from ingest.reply.recognise.languages import LANGUAGES, every, index
 
 _LINES = 6
 _LENGTH = 400
 _VERB_LENGTH = 40
 _NAME_LENGTH = 60
 
-_VERBS = index(lambda language: language.wrote)
 _ASIAN = re.compile(r"[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 
 
-def _alternation(words: Sequence[str]) -> str:
-    return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-
-
-_VERB = re.compile(
-    rf"(?<!\w)(?:{_alternation([verb for verb in _VERBS if not _ASIAN.search(verb)])})(?!\w)"
-    rf"|(?:{_alternation([verb for verb in _VERBS if _ASIAN.search(verb)])})"
-)
-_OPENS = frozenset(every(lambda language: language.opens))
-_TELLS = {language.name: frozenset(language.tells) for language in LANGUAGES}
-_PRONOUNS = {language.name: frozenset(language.i) for language in LANGUAGES}
 _EMAIL = re.compile(r"[\w.+=-]{1,64}@[\w-]{1,63}\.[\w.-]{1,190}|[\w.+=-]{1,64}@(?=\W|$)")
 _ADDRESSED = re.compile(r"[<(\[][\w.+=-]{1,64}@|@[\w.-]{3,255}[>)\]]? ?:$")
 _YEAR = r"(?:19|20|25)\d{2}"
@@ -48,6 +37,37 @@ _OPENINGS = 8
 _ZONE = re.compile(r"(?:gmt|utc) ?[+-]\d")
 _COLONS = (":", "：", "﹕", "፦", "៖")
 _ENDS = (*_COLONS, "--")
+
+
+@cache
+def _languages_by_verb() -> dict[str, tuple[str, ...]]:
+    return languages_by_word(lambda language: language.attribution_verbs)
+
+
+@cache
+def _verb_pattern() -> re.Pattern[str]:
+    spaced = [verb for verb in _languages_by_verb() if not _ASIAN.search(verb)]
+    unspaced = [verb for verb in _languages_by_verb() if _ASIAN.search(verb)]
+    return re.compile(rf"(?<!\w)(?:{_longest_first(spaced)})(?!\w)|(?:{_longest_first(unspaced)})")
+
+
+def _longest_first(words: Sequence[str]) -> str:
+    return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+
+
+@cache
+def _openers() -> frozenset[str]:
+    return frozenset(all_words(lambda language: language.attribution_openers))
+
+
+@cache
+def _sentence_openers() -> dict[str, frozenset[str]]:
+    return {language.name: frozenset(language.sentence_openers) for language in all_languages()}
+
+
+@cache
+def _pronouns() -> dict[str, frozenset[str]]:
+    return {language.name: frozenset(language.pronouns) for language in all_languages()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +126,9 @@ def part(line: BodyLine) -> Sequence[BodyLine]:
 
 def _openings(text: str) -> list[int]:
     """Where in a line an attribution may begin: behind a sentence, or where none leads the line, at a capital."""
-    led = _first_word(text) in _OPENS or _DATE.match(text.lstrip()) is not None
+    led = _first_word(text) in _openers() or _DATE.match(text.lstrip()) is not None
     joints = (joint.end() for joint in (_SENTENCE_END if led else _JOINT).finditer(text))
-    return [at for at in joints if _first_word(text[at:]) in _OPENS][-_OPENINGS:]
+    return [at for at in joints if _first_word(text[at:]) in _openers()][-_OPENINGS:]
 
 
 def _may_begin(lines: Sequence[BodyLine], start: int) -> bool:
@@ -122,7 +142,7 @@ def _may_begin(lines: Sequence[BodyLine], start: int) -> bool:
         or first in "\"'“„«<(-‐–—"
         or text.endswith((*_ENDS, "<"))
         or "@" in text
-        or _first_word(text) in _OPENS
+        or _first_word(text) in _openers()
         or (_ASIAN.match(first) is not None and any(map(str.isdigit, text[:60])))
         or (start + 1 < len(lines) and lines[start + 1].plain.startswith("<"))
     )
@@ -133,7 +153,7 @@ def _may_end(joined: str, last: BodyLine) -> bool:
     return (
         joined.endswith((*_ENDS, ">", ")"))
         or joined[:1].isdigit()
-        or _VERB.search(last.plain[-_VERB_LENGTH:].lower()) is not None
+        or _verb_pattern().search(last.plain[-_VERB_LENGTH:].lower()) is not None
     )
 
 
@@ -203,7 +223,7 @@ def _names_writer(text: str) -> bool:
 
 
 def _opens(text: str) -> bool:
-    return text[:1].isdigit() or _first_word(text) in _OPENS
+    return text[:1].isdigit() or _first_word(text) in _openers()
 
 
 def _weigh(joined: str, lines: Sequence[BodyLine], stop: int) -> Attribution | None:
@@ -222,9 +242,9 @@ class _Evidence:
     """What in a line, in lower case, speaks for an attribution."""
 
     def __init__(self, text: str) -> None:
-        verb = _VERB.search(text)
+        verb = _verb_pattern().search(text)
         self._text = text
-        self.languages = _VERBS[verb.group()] if verb else ()
+        self.languages = _languages_by_verb()[verb.group()] if verb else ()
         self.verb = verb is not None
         self.email = _EMAIL.search(text) is not None
         self.addressed = self.email and _ADDRESSED.search(text) is not None
@@ -238,7 +258,7 @@ class _Evidence:
     def is_sentence(self) -> bool:
         """``I wrote``, ``he wrote``: a person says so, no mail program."""
         words = frozenset(self._text.split())
-        return any(not words.isdisjoint(_PRONOUNS[language]) for language in self.languages)
+        return any(not words.isdisjoint(_pronouns()[language]) for language in self.languages)
 
     def proves(self) -> bool:
         """Whether what follows is quoted even if nothing marks it."""
@@ -264,7 +284,9 @@ class _Evidence:
         """``Jane Doe wrote:`` and nothing else, where the name does not begin like a sentence."""
         brief = len(self._text) <= 60 and len(self._text.split()) <= 6 and "," not in self._text
         return (
-            brief and self.verb and not any(_first_word(self._text) in _TELLS[language] for language in self.languages)
+            brief
+            and self.verb
+            and not any(_first_word(self._text) in _sentence_openers()[language] for language in self.languages)
         )
 
 

@@ -5,9 +5,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache
+from itertools import chain
 
+from ingest.languages import Language, Words, all_languages, languages_by_word
 from ingest.reply.lines import BodyLine
-from ingest.reply.recognise.languages import LANGUAGES, Language, index
 
 _LINES = 40
 _CONTINUED = 3
@@ -38,31 +40,43 @@ class Role(Enum):
     OTHER = "other"
 
 
-def _roles() -> dict[str, frozenset[Role]]:
-    fields = (
-        (Role.FROM, index(lambda language: language.from_)),
-        (Role.SENT, index(lambda language: language.sent)),
-        (Role.TO, index(lambda language: language.to)),
-        (Role.CC, index(lambda language: language.cc)),
-        (Role.SUBJECT, index(lambda language: language.subject)),
-        (Role.OTHER, index(lambda language: language.other)),
-    )
-    labels: dict[str, frozenset[Role]] = {}
-    for role, words in fields:
-        for word in words:
-            labels[word] = labels.get(word, frozenset()) | {role}
-    return labels
+def _labels_by_role(language: Language) -> dict[Role, Words]:
+    return {
+        Role.FROM: language.header_from,
+        Role.SENT: language.header_sent,
+        Role.TO: language.header_to,
+        Role.CC: language.header_cc,
+        Role.SUBJECT: language.header_subject,
+        Role.OTHER: language.header_other,
+    }
 
 
-_ROLES = _roles()
-_LABELS = {
-    language.name: frozenset(
-        (*language.from_, *language.sent, *language.to, *language.cc, *language.subject, *language.other)
-    )
-    for language in LANGUAGES
-}
-_ORIGINAL = index(lambda language: language.original)
-_FORWARDED = index(lambda language: language.forwarded)
+@cache
+def _roles_by_label() -> dict[str, frozenset[Role]]:
+    roles: dict[str, frozenset[Role]] = {}
+    for language in all_languages():
+        for role, labels in _labels_by_role(language).items():
+            for label in labels:
+                roles[label] = roles.get(label, frozenset()) | {role}
+    return roles
+
+
+@cache
+def _labels_by_language() -> dict[str, frozenset[str]]:
+    return {
+        language.name: frozenset(chain.from_iterable(_labels_by_role(language).values()))
+        for language in all_languages()
+    }
+
+
+@cache
+def _original() -> dict[str, tuple[str, ...]]:
+    return languages_by_word(lambda language: language.original_message)
+
+
+@cache
+def _forwarded() -> dict[str, tuple[str, ...]]:
+    return languages_by_word(lambda language: language.forwarded_message)
 
 
 @dataclass(slots=True)
@@ -79,7 +93,7 @@ class _Block:
     stop: int = 0
 
     def roles(self) -> set[Role]:
-        return {role for label in self.labels for role in _ROLES[label]}
+        return {role for label in self.labels for role in _roles_by_label()[label]}
 
     def convincing(self, *, ruled: bool) -> bool:
         """Whether a mail program wrote this: enough labels, and what only a mail has: a subject, an address, a full
@@ -97,11 +111,11 @@ class _Block:
 
     def subject(self) -> str:
         """The first line of the subject."""
-        return next((value for label, value in self.fields if Role.SUBJECT in _ROLES[label]), "")
+        return next((value for label, value in self.fields if Role.SUBJECT in _roles_by_label()[label]), "")
 
     def languages(self) -> tuple[str, ...]:
         """The languages that have all labels of this block."""
-        return tuple(name for name, labels in _LABELS.items() if labels.issuperset(self.labels))
+        return tuple(name for name, labels in _labels_by_language().items() if labels.issuperset(self.labels))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +170,15 @@ def _separator(lines: Sequence[BodyLine], start: int, text: str) -> Header | Non
     joined = _JOINED.match(text)
     if (
         joined is not None
-        and joined.group(1).lower() in _ORIGINAL
-        and Role.FROM in _ROLES.get(joined.group(2).lower(), ())
+        and joined.group(1).lower() in _original()
+        and Role.FROM in _roles_by_label().get(joined.group(2).lower(), ())
     ):
-        return Header(start + 1, _ORIGINAL[joined.group(1).lower()], False, "original message")
-    if len(text) > 100 or not (text[:1] in "-_=*—–─‐" or text.endswith((":", "：")) or text.lower() in _ORIGINAL):
+        return Header(start + 1, _original()[joined.group(1).lower()], False, "original message")
+    if len(text) > 100 or not (text[:1] in "-_=*—–─‐" or text.endswith((":", "：")) or text.lower() in _original()):
         return None
     dashed = _DASHED.match(text)
     words = (dashed.group(1) if dashed else text).strip(" -_=*—–─‐:：").lower()
-    for table, forwarded in ((_FORWARDED, True), (_ORIGINAL, False)):
+    for table, forwarded in ((_forwarded(), True), (_original(), False)):
         if words in table and (dashed or _block_below(lines, start + 1)):
             reason = "forwarded message" if forwarded else "original message"
             return Header(start + 1, table[words], forwarded, _named(reason, table[words]))
@@ -234,7 +248,7 @@ def _collect(lines: Sequence[BodyLine], start: int) -> _Block | None:
 
 
 def _is_second_sender(block: _Block, label: tuple[str, str]) -> bool:
-    return _ROLES[label[0]] == {Role.FROM} and Role.FROM in block.roles()
+    return _roles_by_label()[label[0]] == {Role.FROM} and Role.FROM in block.roles()
 
 
 def _begins_another(block: _Block, lines: Sequence[BodyLine], at: int, label: tuple[str, str] | None) -> bool:
@@ -242,7 +256,7 @@ def _begins_another(block: _Block, lines: Sequence[BodyLine], at: int, label: tu
     if label is None:
         return is_rule(lines[at].text) or _DASHED.match(lines[at].plain[:100]) is not None
     heads = {Role.FROM} if Role.FROM in block.roles() else {Role.FROM, Role.SENT}
-    return lines[at].depth > block.depth or (lines[at - 1].blank and not heads.isdisjoint(_ROLES[label[0]]))
+    return lines[at].depth > block.depth or (lines[at - 1].blank and not heads.isdisjoint(_roles_by_label()[label[0]]))
 
 
 def label_of(line: BodyLine) -> tuple[str, str] | None:
@@ -252,7 +266,7 @@ def label_of(line: BodyLine) -> tuple[str, str] | None:
     if not 0 < at <= _LABEL:
         return None
     label = head[:at].strip(" _[]・").lower()
-    return (label, head[at + 1 :].strip()) if label in _ROLES else None
+    return (label, head[at + 1 :].strip()) if label in _roles_by_label() else None
 
 
 def _named(reason: str, languages: tuple[str, ...]) -> str:
@@ -278,7 +292,7 @@ def is_forward(subject: str, languages: Sequence[str]) -> bool:
     """Whether a subject says that the mail was passed on; prefixes count in the language of the header block below,
     because ``VS:`` is a forward in Danish and a reply in Finnish."""
     prefix = _TAGS.sub("", subject[:200]).replace("：", ":").partition(":")[0].strip().lower()
-    return any(prefix in language.forward_prefixes for language in LANGUAGES if _counts(language, languages))
+    return any(prefix in language.forward_prefixes for language in all_languages() if _counts(language, languages))
 
 
 def _counts(language: Language, languages: Sequence[str]) -> bool:

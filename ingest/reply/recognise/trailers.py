@@ -4,10 +4,11 @@ legal, list and virus scanner footers. A sign-off with name and title stays."""
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
+from ingest.languages import all_languages, all_words, any_of
 from ingest.model.message import SegmentKind
 from ingest.reply.lines import BodyLine, ClassifiedBlock
-from ingest.reply.recognise.languages import LANGUAGES, every
 from ingest.reply.recognise.quoted_headers import is_rule
 
 _SIGNATURE_LINES = 25
@@ -18,16 +19,18 @@ _PARAGRAPH_LINES = 60
 _PARAGRAPH_LENGTH = 4_000
 _DELIMITERS = frozenset({"--", "—", "–", "‐‐", "−−"})
 
-_DEVICES = re.compile(
-    r"(?<!\w)(?:iphone|ipad|ipod|android|mobile?|mobilger|mobilen|mobiele|smartphone|handy|blackberry|galaxy|samsung"
-    r"|phone|huawei|xiaomi|redmi|oppo|vivo|honor|htc|nokia|lumia|windows|outlook|mailbox|mail\.ru|airmail|spark"
-    r"|proton|protonmail|yahoo|gmail|tablet|tablette|handheld|cell|device|surface|pixel|sony|xperia|lg|moto|motorola"
-    r"|oneplus|fairphone|superhuman|hey|thunderbird|k-9|bluemail|mailspring|newton|edison|typeapp|mymail|yandex|яндекс"
-    r"|aqua|nine|boxer|spike|canary|zoho|tuta|tutanota|fastmail|posteo|gmx|web\.de|aol|orange|libero|mailbird|em client"
-    r"|shortwave|mailbutler|mac|macbook|imac|ios|watch|portable|móvil|celular|cellulare|telemóvel|telefo\w+|teléfono|téléphone|τηλέφων\w+"
-    r"|телефон\w*|смартфон\w*|моб[иі]льн\w*|komórk\w*|mobil\w+|puhelime\w*|sími\w*|qq|foxmail)"
-    r"|iphone|ipad|android|手机|手機|携帯|スマートフォン|스마트폰|휴대폰|휴대전화|邮箱|郵箱|هاتف|جوال|טלפון|נייד"
+_PRODUCTS = (
+    *("iphone", "ipad", "ipod", "android", "blackberry", "galaxy", "samsung", "huawei", "xiaomi", "redmi", "oppo"),
+    *("vivo", "honor", "htc", "nokia", "lumia", "windows", "outlook", "mailbox", "mail.ru", "airmail", "spark"),
+    *("proton", "protonmail", "yahoo", "gmail", "surface", "pixel", "sony", "xperia", "lg", "moto", "motorola"),
+    *("oneplus", "fairphone", "superhuman", "hey", "thunderbird", "k-9", "bluemail", "mailspring", "newton", "edison"),
+    *("typeapp", "mymail", "yandex", "яндекс", "aqua", "nine", "boxer", "spike", "canary", "zoho", "tuta", "tutanota"),
+    *("fastmail", "posteo", "gmx", "web.de", "aol", "orange", "libero", "mailbird", "em client", "shortwave"),
+    *("mailbutler", "mac", "macbook", "imac", "ios", "qq", "foxmail"),
 )
+"""Beginnings of the names of devices and mail programs, which are the same in every language."""
+_PRODUCTS_ANYWHERE = ("iphone", "ipad", "android")
+"""Names that are believed inside a word, too: Hebrew and Arabic join prepositions to them."""
 _SYSTEM = r"(?<![a-z])(?:ios|android)"
 _OUTLOOK = re.compile(rf"outlook\b.{{0,40}}{_SYSTEM}|{_SYSTEM}.{{0,40}}outlook")
 _LINK = re.compile(r"[\w-]@[\w-]|https?://|www\.")
@@ -53,16 +56,63 @@ def _pattern(phrase: str) -> Callable[[str], bool]:
     return lambda text: text.startswith(head) and text.endswith(tail.strip()) and len(text) > len(head)
 
 
-_BY_DEVICE = tuple(_pattern(phrase) for phrase in every(lambda language: language.device))
-_BY_PHRASE = tuple(_pattern(phrase) for phrase in every(lambda language: language.device_any))
-_SHORT = tuple(_pattern(phrase) for phrase in every(lambda language: language.device_short))
-_LEGAL_OPENS = tuple(every(lambda language: language.legal_opens))
-_LEGAL = tuple(dict.fromkeys(every(lambda language: language.legal)))
-_COMPANY = tuple(every(lambda language: language.company))
-_FOOTERS = tuple(every(lambda language: language.footer))
-_OPENINGS = (*_FOOTERS, *_LEGAL_OPENS)
-_POSTSCRIPTS = tuple(every(lambda language: language.postscript))
-_LIST_FOOTERS = tuple(every(lambda language: language.list_footer))
+@cache
+def _device_words() -> re.Pattern[str]:
+    """A product, or a device word of any language; see the head of ``languages.toml`` for where in a word."""
+    words = list(all_words(lambda language: language.device_words))
+    anywhere = [word for word in words if word.upper() == word]
+    beginnings = any_of((*_PRODUCTS, *(word for word in words if word.upper() != word)))
+    return re.compile(rf"(?<!\w){beginnings}|{any_of((*_PRODUCTS_ANYWHERE, *anywhere))}")
+
+
+@cache
+def _device_lines() -> tuple[Callable[[str], bool], ...]:
+    return tuple(_pattern(phrase) for phrase in all_words(lambda language: language.device_lines))
+
+
+@cache
+def _certain_device_lines() -> tuple[Callable[[str], bool], ...]:
+    return tuple(_pattern(phrase) for phrase in all_words(lambda language: language.device_lines_certain))
+
+
+@cache
+def _short_device_lines() -> tuple[Callable[[str], bool], ...]:
+    return tuple(_pattern(phrase) for phrase in all_words(lambda language: language.device_lines_short))
+
+
+@cache
+def _legal_openers() -> tuple[str, ...]:
+    return tuple(all_words(lambda language: language.legal_openers))
+
+
+@cache
+def _legal_stems() -> tuple[str, ...]:
+    return tuple(dict.fromkeys(all_words(lambda language: language.legal_stems)))
+
+
+@cache
+def _company_data() -> tuple[str, ...]:
+    return tuple(all_words(lambda language: language.company_data))
+
+
+@cache
+def _footer_openers() -> tuple[str, ...]:
+    return tuple(all_words(lambda language: language.footer_openers))
+
+
+@cache
+def _all_openers() -> tuple[str, ...]:
+    return (*_footer_openers(), *_legal_openers())
+
+
+@cache
+def _list_footers() -> tuple[str, ...]:
+    return tuple(all_words(lambda language: language.list_footers))
+
+
+@cache
+def _postscripts() -> tuple[str, ...]:
+    return tuple(all_words(lambda language: language.postscripts))
 
 
 @dataclass(slots=True)
@@ -125,7 +175,7 @@ def _take_signature(stretch: TextBlock) -> None:
 def _spare_postscript(stretch: TextBlock, signature: int) -> None:
     """``PS: …`` below a signature is new."""
     for at in range(signature + 1, stretch.stop):
-        if stretch.lines[at].plain.lower().startswith(_POSTSCRIPTS):
+        if stretch.lines[at].plain.lower().startswith(_postscripts()):
             stretch.take("new", at, "", 1.0)
             return
 
@@ -203,7 +253,7 @@ def _footer_at(lines: Sequence[BodyLine], first: int, last: int, *, ruled: bool)
         return _company_at(lines, first, last)
     for at in range(first + 1, last):
         if (
-            lines[at].plain.lower().startswith(_OPENINGS)
+            lines[at].plain.lower().startswith(_all_openers())
             and _ends_itself(lines[at - 1].plain)
             and _opens_footer(_joined(lines[at:last]))
         ):
@@ -213,13 +263,13 @@ def _footer_at(lines: Sequence[BodyLine], first: int, last: int, *, ruled: bool)
 
 def _is_list_footer(lines: Sequence[BodyLine], paragraph: str) -> bool:
     """Who asks to be taken off a list gives no address to do so."""
-    return any(phrase in paragraph for phrase in _LIST_FOOTERS) and any(_LINK.search(line.text) for line in lines)
+    return any(phrase in paragraph for phrase in _list_footers()) and any(_LINK.search(line.text) for line in lines)
 
 
 def _is_introduced(stretch: TextBlock, at: int) -> bool:
     """``Your mails end with:`` and the ending that the writer means; ``DISCLAIMER:`` belongs to its footer."""
     above = next((line.plain for line in reversed(stretch.lines[stretch.start : at]) if not line.blank), "")
-    return above.endswith((":", "：")) and not above.lower().startswith(_LEGAL_OPENS)
+    return above.endswith((":", "：")) and not above.lower().startswith(_legal_openers())
 
 
 def _ends_itself(text: str) -> bool:
@@ -231,7 +281,7 @@ def _company_at(lines: Sequence[BodyLine], first: int, last: int) -> int:
     """The line in which the data of a company begin, if they do; the name and the title above them are somebody's."""
     if not _is_company(_joined(lines[first:last])):
         return last
-    telling = (at for at in range(first, last) if any(phrase in lines[at].plain.lower() for phrase in _COMPANY))
+    telling = (at for at in range(first, last) if any(phrase in lines[at].plain.lower() for phrase in _company_data()))
     return next(telling, first)
 
 
@@ -252,7 +302,7 @@ def _last_paragraph(stretch: TextBlock) -> tuple[int, int]:
 def _heads_footer(stretch: TextBlock, paragraph: str) -> bool:
     """``CONFIDENTIALITY NOTICE`` on a line of its own, above the notice."""
     above = bool(stretch.endings) and stretch.endings[-1].kind == "footer"
-    return above and len(paragraph.split()) <= 4 and paragraph.startswith(_LEGAL_OPENS)
+    return above and len(paragraph.split()) <= 4 and paragraph.startswith(_legal_openers())
 
 
 def _devices(lines: Sequence[BodyLine], first: int, stop: int) -> int:
@@ -273,26 +323,30 @@ def is_device_line(text: str) -> bool:
     count = len(lowered.split())
     if not lowered or count > _DEVICE_WORDS or len(lowered) > 160 or lowered.endswith(("?", "？")):
         return False
-    if count <= _OWN_DEVICE_WORDS and (_OUTLOOK.search(lowered) or any(matches(lowered) for matches in _BY_PHRASE)):
+    if count <= _OWN_DEVICE_WORDS and (
+        _OUTLOOK.search(lowered) or any(matches(lowered) for matches in _certain_device_lines())
+    ):
         return True
     short = count <= _SHORT_WORDS and len(lowered) <= _SHORT_LENGTH
-    patterns = (*_BY_DEVICE, *_SHORT) if short else _BY_DEVICE
-    return _DEVICES.search(lowered) is not None and any(matches(lowered) for matches in patterns)
+    patterns = (*_device_lines(), *_short_device_lines()) if short else _device_lines()
+    return _device_words().search(lowered) is not None and any(matches(lowered) for matches in patterns)
 
 
 def _is_company(paragraph: str) -> bool:
-    return len(paragraph) <= _COMPANY_LENGTH and sum(phrase in paragraph for phrase in _COMPANY) >= 3
+    return len(paragraph) <= _COMPANY_LENGTH and sum(phrase in paragraph for phrase in _company_data()) >= 3
 
 
 def _opens_footer(paragraph: str) -> bool:
     text = paragraph.lstrip("_-=* ")
-    if not text.startswith(_OPENINGS):
+    if not text.startswith(_all_openers()):
         return False
-    return text.startswith(_FOOTERS) or (sum(stem in text for stem in _LEGAL) >= 2 and _is_notice(text))
+    return text.startswith(_footer_openers()) or (
+        sum(stem in text for stem in _legal_stems()) >= 2 and _is_notice(text)
+    )
 
 
 def _is_notice(text: str) -> bool:
     """Whether it opens as a legal notice, and nobody in it says ``I`` or ``my``."""
-    languages = [language for language in LANGUAGES if text.startswith(language.legal_opens)]
+    languages = [language for language in all_languages() if text.startswith(language.legal_openers)]
     said = frozenset(word.strip(".,;:!?()\"'") for word in text.split())
-    return bool(languages) and all(said.isdisjoint(language.me) for language in languages)
+    return bool(languages) and all(said.isdisjoint(language.first_person) for language in languages)
