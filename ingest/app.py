@@ -168,9 +168,8 @@ class App:
             clock=clock,
             waiting_limit=settings.waiting_limit,
             retention_days=settings.retention_days,
-            is_stopped=lambda: engine.api.stopped,
         )
-        asgi = create_app(self.reasons, self.housekeeping.refresh)
+        asgi = create_app(self.reasons, self.housekeeping.refresh_metrics)
         self.web = Web(asgi, settings.http_listen) if settings.http_listen else None
         self._started: list[Source] = []
         self._draining = False

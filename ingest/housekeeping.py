@@ -1,90 +1,72 @@
-"""What is done now and then, whether mail comes or not: old waits end, old octets go, and the figures are brought up
-to date. A law of conservation that does not hold is an alarm in the log and a metric."""
+"""What has to be done at intervals, whether mail comes or not: long waits end, old content is purged, metrics are set.
+
+If the ledger does not hold (accepted messages are not the sum of all states), that is an error in the log and a metric.
+"""
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
 from ingest import log, metrics
-from ingest.store import Ledger, StoreUnavailable
+from ingest.store import StoreUnavailable
+from ingest.store.messages import Store
 
-ROUND_SECONDS = 60.0
-FIGURES_SECONDS = 1.0
-"""How old the figures may be when they are asked for: counting is cheap, but not free."""
-DAY = 86_400.0
+INTERVAL_SECONDS = 60.0
+"""Pause between two rounds. Limits of waiting and retention are days, so a minute more or less does not matter."""
+METRICS_MAX_AGE_SECONDS = 1.0
+"""The metrics are counted again only if they are older: counting is cheap, but several scrapers may ask at once."""
+DAY_SECONDS = 86_400.0
 
 _log = log.get("housekeeping")
 
 
-class Books(Protocol):
-    """What housekeeping needs of the store."""
-
-    async def expire_waiting(self, *, now: float, limit: float) -> int: ...
-    async def purge(self, *, now: float, older_than: float) -> int: ...
-    async def ledger(self, *, now: float) -> Ledger: ...
-    async def oldest_queued(self) -> float | None: ...
-
-
 class Housekeeping:
-    """Rounds through the store, for as long as the worker runs."""
+    """Does the rounds for as long as the worker runs."""
 
     def __init__(
-        self,
-        books: Books,
-        *,
-        clock: Callable[[], float],
-        waiting_limit: float,
-        retention_days: float,
-        is_stopped: Callable[[], bool],
+        self, store: Store, *, clock: Callable[[], float], waiting_limit: float, retention_days: float
     ) -> None:
-        """``waiting_limit`` is in seconds. ``is_stopped`` tells whether the API refuses our token."""
-        self._books = books
+        """``waiting_limit`` is in seconds."""
+        self._store = store
         self._clock = clock
         self._waiting_limit = waiting_limit
-        self._retention = retention_days * DAY
-        self._is_stopped = is_stopped
+        self._retention_seconds = retention_days * DAY_SECONDS
         self._counted_at = float("-inf")
 
     async def run(self) -> None:
-        """Go round for ever. A store that does not answer is asked again in the next round."""
+        """Do a round every ``INTERVAL_SECONDS``, for ever. If the store does not answer, the next round tries again."""
         while True:
             try:
-                await self.round()
+                await self.run_once()
             except StoreUnavailable as error:
                 _log.warning("could not keep house; trying again", reason=str(error))
-            await asyncio.sleep(ROUND_SECONDS)
+            await asyncio.sleep(INTERVAL_SECONDS)
 
-    async def round(self) -> None:
-        """One round.
+    async def run_once(self) -> None:
+        """Quarantine messages that waited too long, purge content past the retention time, and set the metrics.
 
         Raises:
             StoreUnavailable: the store does not answer.
         """
         now = self._clock()
-        expired = await self._books.expire_waiting(now=now, limit=self._waiting_limit)
-        purged = await self._books.purge(now=now, older_than=self._retention)
+        expired = await self._store.expire_waiting(now=now, limit=self._waiting_limit)
+        purged = await self._store.purge(now=now, older_than=self._retention_seconds)
         if expired or purged:
             _log.info("kept house", quarantined_after_waiting=expired, contents_deleted=purged)
-        await self.count()
+        await self._set_metrics()
 
-    async def refresh(self) -> None:
-        """Bring the figures up to date, if they are old. A store that does not answer leaves them as they are."""
-        metrics.SENDING_STOPPED.set(self._is_stopped())
-        if self._clock() - self._counted_at < FIGURES_SECONDS:
+    async def refresh_metrics(self) -> None:
+        """Set the metrics anew if they are older than ``METRICS_MAX_AGE_SECONDS``. If the store does not answer, they
+        stay as they are."""
+        if self._clock() - self._counted_at < METRICS_MAX_AGE_SECONDS:
             return
         try:
-            await self.count()
+            await self._set_metrics()
         except StoreUnavailable as error:
             _log.warning("could not count", reason=str(error))
 
-    async def count(self) -> None:
-        """Bring the figures up to date.
-
-        Raises:
-            StoreUnavailable: the store does not answer.
-        """
+    async def _set_metrics(self) -> None:
         now = self._counted_at = self._clock()
-        ledger, oldest = await self._books.ledger(now=now), await self._books.oldest_queued()
+        ledger, oldest = await self._store.ledger(now=now), await self._store.oldest_queued()
         for state, count in ledger.by_state.items():
             metrics.MESSAGES.labels(state).set(count)
         metrics.OLDEST_QUEUED.set(0 if oldest is None else max(0.0, now - oldest))

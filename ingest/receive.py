@@ -1,76 +1,80 @@
-"""The commit point: after ``receive`` returns, the mail is ours and the sender may forget it.
+"""The commit point: after ``Receiver.receive`` returns, the message is ours and the sender may forget it.
 
-C1  crash before COMMIT: no 250 was said, the position has not moved: the mail comes again. Nothing is lost.
-C2  crash after COMMIT, before the 250: the sender repeats it, meets the same dedupe key, and gets the same
-    queue id. Nothing is there twice.
+    1. dedupe_key             the same delivery always has the same key
+    2. Store.receive          one transaction: the row, the content, the position of the source; synced to disk
+       C1  crash before COMMIT: the source was told nothing and the position has not moved, so the message comes
+           again. Nothing is lost.
+    3. return the queue id    the source acknowledges: SMTP answers ``250``, IMAP goes on to the next message
+       C2  crash after COMMIT and before the acknowledgement: the source delivers again, the key meets the row of the
+           first time, and the same queue id is returned. Nothing is stored twice.
+
+Sources ask ``refusal`` first: with a full disk or backlog no mail is accepted.
 """
 
 import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable
-from typing import Protocol
 
 from ingest import metrics
 from ingest.model.envelope import ReceivedMessage
+from ingest.store.messages import Store
 
-HASH_ON_THREAD_ABOVE = 256 * 1024
-REFUSAL_SECONDS = 1.0
+HASH_ON_THREAD_ABOVE_BYTES = 256 * 1024
+"""Content above this size is hashed on a thread, so that the event loop serves others meanwhile. Smaller content is
+hashed in less than a millisecond, and a thread would not pay."""
+REFUSAL_MAX_AGE_SECONDS = 1.0
+"""How long an answer of ``refusal`` is reused. Counting the backlog for each SMTP command would slow all of them; the
+limits may be overrun by the mail of one second."""
 MiB = 1024 * 1024
 
 Clock = Callable[[], float]
 
 
-class ReceivingStore(Protocol):
-    """What taking mail in needs of the store."""
-
-    async def receive(self, message: ReceivedMessage, *, queue_id: str, dedupe_key: str) -> str: ...
-    async def backlog(self) -> int: ...
-    def free_bytes(self) -> int | None: ...
-
-
 class Receiver:
-    """Takes messages from every source into the store, and knows when not to."""
+    """Stores messages from every source, and tells the sources when none can be accepted."""
 
     def __init__(
         self,
-        store: ReceivingStore,
+        store: Store,
         *,
         clock: Clock,
         max_backlog: int,
         min_free_bytes: int,
         on_stored: Callable[[], None] = lambda: None,
     ) -> None:
-        """``on_stored`` is called after each COMMIT, so that an idle worker need not poll for it."""
+        """``max_backlog`` is a number of queued messages. ``on_stored`` is called after each COMMIT, so that an idle
+        worker need not poll for new messages."""
         self._store = store
         self._clock = clock
         self._max_backlog = max_backlog
         self._min_free_bytes = min_free_bytes
         self._on_stored = on_stored
         self._refusal: str | None = None
-        self._asked_at = float("-inf")
+        self._refusal_found_at = float("-inf")
 
     async def receive(self, message: ReceivedMessage) -> str:
-        """Store ``message`` durably; the queue id of its row, which is an older one where we have it already.
+        """Store ``message`` durably and return its queue id: a new one, or that of the row which has it already.
 
         Raises:
-            StoreUnavailable: nothing was stored; the sender must keep the mail and try again.
+            StoreUnavailable: nothing was stored; the sender must keep the message and try again.
         """
-        key = await asyncio.to_thread(dedupe_key, message) if _takes_long(message) else dedupe_key(message)
+        key = await asyncio.to_thread(dedupe_key, message) if _hash_on_thread(message) else dedupe_key(message)
         queue_id = await self._store.receive(message, queue_id=new_queue_id(message.received_at), dedupe_key=key)
         metrics.RECEIVED.labels(message.source_ref.source.partition(":")[0]).inc()
         self._on_stored()
         return queue_id
 
     async def refusal(self) -> str | None:
-        """Why no mail can be taken now, for the log; ``None`` when it can. Asked of the store at most once a second.
+        """Return why no mail can be accepted now, for the log; ``None`` if it can. The store is asked at most once in
+        ``REFUSAL_MAX_AGE_SECONDS``.
 
         Raises:
-            StoreUnavailable: the store does not answer, which is a reason too.
+            StoreUnavailable: the store does not answer, so no mail can be accepted either.
         """
         now = self._clock()
-        if now - self._asked_at >= REFUSAL_SECONDS:
-            self._asked_at = now
+        if now - self._refusal_found_at >= REFUSAL_MAX_AGE_SECONDS:
+            self._refusal_found_at = now
             self._refusal = await self._find_refusal()
         return self._refusal
 
@@ -87,22 +91,25 @@ class Receiver:
         return None
 
 
-def _takes_long(message: ReceivedMessage) -> bool:
-    """Whether the key is a digest of many octets. It is not where the place tells the message; going to a thread
-    would let a smaller mail that was read later overtake it on the way to the store."""
-    return message.source_ref.position is None and len(message.content) > HASH_ON_THREAD_ABOVE
+def _hash_on_thread(message: ReceivedMessage) -> bool:
+    """Whether ``dedupe_key`` hashes so much that it should run on a thread.
+
+    Never for a message with a position: its key needs no content, and while its call went to a thread and back, a
+    smaller message read after it would be stored first."""
+    return message.source_ref.position is None and len(message.content) > HASH_ON_THREAD_ABOVE_BYTES
 
 
 def new_queue_id(now: float) -> str:
-    """A name for a message that no other has: the time in microseconds and 24 random bits, in hexadecimal."""
+    """Return a new queue id: the time in microseconds and 24 random bits, in hexadecimal. Ids sort by time."""
     return f"{int(now * 1_000_000):X}{secrets.token_hex(3).upper()}"
 
 
 def dedupe_key(message: ReceivedMessage) -> str:
-    """What two deliveries of one message have in common, and two messages have not.
+    """Return a digest (SHA-256, hexadecimal) that is the same for two deliveries of one message, and only then.
 
-    An IMAP message is known by its place. Elsewhere it is the octets below our own trace field, which differs each
-    time, with the envelope: the same mail to another of our addresses is a delivery of its own.
+    A message with a position (IMAP) is known by its source and position. Any other is known by its envelope and its
+    content without our own trace field, which differs each time. The envelope counts because the same mail to another
+    of our addresses is a delivery of its own.
     """
     digest = hashlib.sha256()
     if message.source_ref.position is not None:
@@ -115,7 +122,8 @@ def dedupe_key(message: ReceivedMessage) -> str:
     return digest.hexdigest()
 
 
-def _add(digest: "hashlib._Hash", *parts: bytes) -> None:
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
+def _add(digest: "hashlib._Hash", *fields: bytes) -> None:
+    """Add fields to a digest, each after its length, so that moving a byte from one to the next changes the digest."""
+    for field in fields:
+        digest.update(len(field).to_bytes(8, "big"))
+        digest.update(field)
