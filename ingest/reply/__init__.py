@@ -44,7 +44,7 @@ def _read(message: ParsedMessage, known: TicketText, *, text_only_quotes: bool) 
     if not body.lines:
         kept = whole(body.text, body.source, "whole, over the limit")
         return kept if body.text.strip() else replace(kept, method="empty")
-    lines = [part for line in body.lines for part in attribution.part(line)]
+    lines = [part for line in body.lines for part in attribution.split_joined_line(line)]
     known.mark(lines)
     reply = select_reply(lines, message.subject, body.source)
     if reply is not None and message.in_reply_to and not reply.elided and len(reply.content.split()) >= _MANY_WORDS:

@@ -162,7 +162,7 @@ class Classifier:
 
     def _quote(self, at: int) -> tuple[ClassifiedBlock, ...]:
         """A run of quoted lines, with the blank lines inside it."""
-        if attribution.is_enclosed(self.lines[at]):
+        if attribution.is_groupwise_header(self.lines[at]):
             return self._rest(at, "attribution (GroupWise)", 0.95)
         stop = self._quote_end(at)
         if self._is_mbox_from(at, stop):

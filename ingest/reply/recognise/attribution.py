@@ -1,8 +1,8 @@
-"""``On <date>, <name> wrote:``, in any language, wrapped over lines or not.
+"""Finds attributions such as ``On <date>, <name> wrote:``, in any language, on one line or wrapped over several.
 
-Evidence is weighed instead of matching one pattern per client: an address, a date, a time, a verb, an opening word,
-a colon at the end, and quoted lines below. So an unlisted language is read by what needs no words. All patterns run
-on at most ``_LENGTH`` characters of joined lines, and none can backtrack over more than that.
+Instead of one pattern per mail program, clues are added up: an address, a date, a time, a verb, an opening word, a
+colon at the end, and quoted lines below. A language that the table does not list is recognised by the clues that need
+no words. All patterns run on at most ``_MAX_CHARACTERS`` of joined lines, and none can backtrack over more than that.
 """
 
 import re
@@ -13,30 +13,46 @@ from functools import cache
 from ingest.languages import all_languages, all_words, languages_by_word
 from ingest.reply.lines import BodyLine
 
-_LINES = 6
-_LENGTH = 400
-_VERB_LENGTH = 40
-_NAME_LENGTH = 60
+_MAX_LINES = 6
+"""An attribution is looked for over this many lines at most. Programs wrap it over two or three; a few more allow for
+blank lines around the address."""
+_MAX_CHARACTERS = 400
+"""No attribution is longer than this many characters. It also bounds the cost of the patterns."""
+_VERB_TAIL_CHARACTERS = 40
+"""The verb is looked for in this many characters at the end of a line: it stands last, before a colon or a name."""
+_MAX_NAME_CHARACTERS = 60
+"""A line below the verb that is longer than this many characters is a sentence, not a name."""
+_SHORT_CHARACTERS = 60
+"""``Jane Doe wrote:`` has no date and no address. Above this many characters it is taken for a sentence."""
+_SHORT_WORDS = 6
+"""The same bound in words: a name of up to five words, and the verb."""
+_FIRST_WORD_CHARACTERS = 40
+"""The first word is looked for in this many characters; no opener is longer."""
+_DIGIT_SEARCH_CHARACTERS = 60
+"""Chinese, Japanese, Korean and Thai attributions have a digit of their date in this many characters."""
+_QUOTE_SEARCH_LINES = 4
+"""Lines below an attribution in which the quote has to begin: up to three blank ones stand between."""
 
-_ASIAN = re.compile(r"[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
-
-
-_EMAIL = re.compile(r"[\w.+=-]{1,64}@[\w-]{1,63}\.[\w.-]{1,190}|[\w.+=-]{1,64}@(?=\W|$)")
-_ADDRESSED = re.compile(r"[<(\[][\w.+=-]{1,64}@|@[\w.-]{3,255}[>)\]]? ?:$")
+_UNSPACED_SCRIPT = re.compile(r"[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
+"""Letters of Thai, Korean, Japanese and Chinese, where words are not parted by spaces."""
+_ADDRESS = re.compile(r"[\w.+=-]{1,64}@[\w-]{1,63}\.[\w.-]{1,190}|[\w.+=-]{1,64}@(?=\W|$)")
+_MARKED_ADDRESS = re.compile(r"[<(\[][\w.+=-]{1,64}@|@[\w.-]{3,255}[>)\]]? ?:$")
 _YEAR = r"(?:19|20|25)\d{2}"
 _DATE = re.compile(
     rf"(?<!\d)(?:\d{{1,4}} ?[./-] ?\d{{1,2}} ?[./-] ?\d{{1,4}}|{_YEAR} ?[年년]|{_YEAR}(?!\d)|\d{{1,2}}月 ?\d{{1,2}}日)"
     r"|[١٢]\d{3}|[۱۲]\d{3}"
 )
 _TIME = re.compile(r"(?<![\d:.])\d{1,2} ?[:：.h] ?\d{2}(?![\d.])|[时時시] ?\d{1,2} ?[分분]|\d{1,2} ?(?:am|pm)\b")
-_STAMP = re.compile(r"[\[(]?\d{2,4}[./-]\d{1,2}[./-]\d{1,4}")
+_LOG_STAMP = re.compile(r"[\[(]?\d{2,4}[./-]\d{1,2}[./-]\d{1,4}")
+"""The date at the beginning of a line of a log."""
 _QUOTE_BEGINS = re.compile(r"[:：][ \t\xa0]{2,}(?=\S)")
 _SENTENCE_END = re.compile(r"[.!?…)][ \t]+|[。！？][ \t]*")
-_JOINT = re.compile(rf"{_SENTENCE_END.pattern}|[ \t]+(?=[A-ZÀ-ÖØ-Þ])")
-_OPENINGS = 8
+_SENTENCE_END_OR_CAPITAL = re.compile(rf"{_SENTENCE_END.pattern}|[ \t]+(?=[A-ZÀ-ÖØ-Þ])")
+_MAX_STARTS_TRIED = 8
+"""In one line an attribution is tried at this many positions at most, those nearest to its end, to bound the cost."""
 _ZONE = re.compile(r"(?:gmt|utc) ?[+-]\d")
 _COLONS = (":", "：", "﹕", "፦", "៖")
-_ENDS = (*_COLONS, "--")
+_ENDINGS = (*_COLONS, "--")
 
 
 @cache
@@ -46,8 +62,8 @@ def _languages_by_verb() -> dict[str, tuple[str, ...]]:
 
 @cache
 def _verb_pattern() -> re.Pattern[str]:
-    spaced = [verb for verb in _languages_by_verb() if not _ASIAN.search(verb)]
-    unspaced = [verb for verb in _languages_by_verb() if _ASIAN.search(verb)]
+    spaced = [verb for verb in _languages_by_verb() if not _UNSPACED_SCRIPT.search(verb)]
+    unspaced = [verb for verb in _languages_by_verb() if _UNSPACED_SCRIPT.search(verb)]
     return re.compile(rf"(?<!\w)(?:{_longest_first(spaced)})(?!\w)|(?:{_longest_first(unspaced)})")
 
 
@@ -72,12 +88,14 @@ def _pronouns() -> dict[str, frozenset[str]]:
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """An attribution that was found: the line after its last one, what it was, and how sure that is."""
+    """An attribution that was found."""
 
     stop: int
+    """The index of the line after its last one."""
     languages: tuple[str, ...]
-    unmarked: bool
-    """What follows may be quoted without any mark: the attribution alone is proof."""
+    """The names of the languages that have its verb; empty if it was found without a verb."""
+    needs_no_marks: bool
+    """True if the attribution alone proves that what follows is quoted, even if nothing marks the quote."""
 
     @property
     def reason(self) -> str:
@@ -86,53 +104,56 @@ class Attribution:
 
 
 def find(lines: Sequence[BodyLine], start: int) -> Attribution | None:
-    """The attribution that begins at this line, if one does."""
+    """Return the attribution that begins at line ``start``, or ``None``."""
     if not _may_begin(lines, start):
         return None
-    if _is_log(lines, start):
+    if _is_log_line(lines, start):
         return None
     joined = ""
-    for stop in range(start + 1, min(start + 1 + _LINES, len(lines) + 1)):
+    for stop in range(start + 1, min(start + 1 + _MAX_LINES, len(lines) + 1)):
         joined = _join(joined, lines[stop - 1])
-        if len(joined) > _LENGTH or (lines[stop - 1].blank and not _continues(joined, lines, stop)):
+        if len(joined) > _MAX_CHARACTERS or (lines[stop - 1].blank and not _goes_on_after_blank(joined, lines, stop)):
             return None
         if _may_end(joined, lines[stop - 1]):
             found = _weigh(joined, lines, stop)
             if found:
-                return None if _better_start(lines, start, stop) else _with_name(found, joined, lines, stop)
-            if joined.endswith(_ENDS):
+                is_text = _starts_further_down(lines, start, stop)
+                return None if is_text else _extended_by_name(found, joined, lines, stop)
+            if joined.endswith(_ENDINGS):
                 return None
     return None
 
 
-def part(line: BodyLine) -> Sequence[BodyLine]:
-    """A line in two, where a program has joined the end of a reply and an attribution, or an attribution and the
-    beginning of the quote."""
-    if line.depth or "@" not in line.text[: _LENGTH * 2]:
+def split_joined_line(line: BodyLine) -> Sequence[BodyLine]:
+    """Split a line on which a program has joined the end of a reply and an attribution, or an attribution and the
+    beginning of the quote. Return the two lines, or the line alone if nothing is joined."""
+    if line.depth or "@" not in line.text[: _MAX_CHARACTERS * 2]:
         return (line,)
-    colon = _QUOTE_BEGINS.search(line.text, 0, _LENGTH)
+    colon = _QUOTE_BEGINS.search(line.text, 0, _MAX_CHARACTERS)
     if colon is not None:
         head, quote = line.split_at(colon.end())
-        found = _weigh(head.plain, [head], 1) if _opens(head.plain) else None
-        return (head, quote) if found is not None and found.unmarked else (line,)
-    if len(line.text) > _LENGTH * 2 or not line.plain.endswith(_COLONS):
+        found = _weigh(head.plain, [head], 1) if _has_opener(head.plain) else None
+        return (head, quote) if found is not None and found.needs_no_marks else (line,)
+    if len(line.text) > _MAX_CHARACTERS * 2 or not line.plain.endswith(_COLONS):
         return (line,)
-    for start in _openings(line.text):
+    for start in _possible_starts(line.text):
         head, rest = line.split_at(start)
         if _DATE.search(rest.plain) and _weigh(rest.plain, [rest], 1):
             return head, rest
     return (line,)
 
 
-def _openings(text: str) -> list[int]:
-    """Where in a line an attribution may begin: behind a sentence, or where none leads the line, at a capital."""
-    led = _first_word(text) in _openers() or _DATE.match(text.lstrip()) is not None
-    joints = (joint.end() for joint in (_SENTENCE_END if led else _JOINT).finditer(text))
-    return [at for at in joints if _first_word(text[at:]) in _openers()][-_OPENINGS:]
+def _possible_starts(text: str) -> list[int]:
+    """Return the positions in a line where an attribution may begin: after a sentence or, if the line does not begin
+    with an opener or a date, before a word with a capital letter."""
+    begins_like_one = _first_word(text) in _openers() or _DATE.match(text.lstrip()) is not None
+    boundary = _SENTENCE_END if begins_like_one else _SENTENCE_END_OR_CAPITAL
+    positions = (found.end() for found in boundary.finditer(text))
+    return [at for at in positions if _first_word(text[at:]) in _openers()][-_MAX_STARTS_TRIED:]
 
 
 def _may_begin(lines: Sequence[BodyLine], start: int) -> bool:
-    """A cheap look that spares most lines the joining and weighing."""
+    """Return quickly whether an attribution may begin at this line. Most lines need no further look."""
     text = lines[start].plain
     if not text:
         return False
@@ -140,26 +161,27 @@ def _may_begin(lines: Sequence[BodyLine], start: int) -> bool:
     return (
         first.isdigit()
         or first in "\"'“„«<(-‐–—"
-        or text.endswith((*_ENDS, "<"))
+        or text.endswith((*_ENDINGS, "<"))
         or "@" in text
         or _first_word(text) in _openers()
-        or (_ASIAN.match(first) is not None and any(map(str.isdigit, text[:60])))
+        or (_UNSPACED_SCRIPT.match(first) is not None and any(map(str.isdigit, text[:_DIGIT_SEARCH_CHARACTERS])))
         or (start + 1 < len(lines) and lines[start + 1].plain.startswith("<"))
     )
 
 
 def _may_end(joined: str, last: BodyLine) -> bool:
-    """A cheap look at the end: a colon, dashes, an address, the verb, or a line that a date leads."""
+    """Return quickly whether an attribution may end with this line: at a colon, dashes, an address or the verb, or
+    anywhere if it begins with a date."""
     return (
-        joined.endswith((*_ENDS, ">", ")"))
+        joined.endswith((*_ENDINGS, ">", ")"))
         or joined[:1].isdigit()
-        or _verb_pattern().search(last.plain[-_VERB_LENGTH:].lower()) is not None
+        or _verb_pattern().search(last.plain[-_VERB_TAIL_CHARACTERS:].lower()) is not None
     )
 
 
-def _is_log(lines: Sequence[BodyLine], at: int) -> bool:
-    """Whether a line and the one below it, or above it, begin with the same date."""
-    stamp = _STAMP.match(lines[at].plain[:_LENGTH])
+def _is_log_line(lines: Sequence[BodyLine], at: int) -> bool:
+    """Return whether a line belongs to a log: it begins with the same date as the one below or above it."""
+    stamp = _LOG_STAMP.match(lines[at].plain[:_MAX_CHARACTERS])
     if stamp is None:
         return False
     beside = (*lines[at + 1 : at + 2], *lines[max(at - 1, 0) : at])
@@ -167,44 +189,48 @@ def _is_log(lines: Sequence[BodyLine], at: int) -> bool:
 
 
 def _first_word(text: str) -> str:
-    return text[:40].split(" ", 1)[0].strip(".,:;()-־").lower()
+    return text[:_FIRST_WORD_CHARACTERS].split(" ", 1)[0].strip(".,:;()-־").lower()
 
 
 def _join(joined: str, line: BodyLine) -> str:
-    """The next line added; a quote mark that closes an address broken over lines belongs to it."""
-    text = line.plain[:_LENGTH]
+    """Return ``joined`` with the next line added. A ``>`` at the start of that line that closes an address which was
+    broken over two lines is part of the address, not a quote mark."""
+    text = line.plain[:_MAX_CHARACTERS]
     if line.depth and _is_inside_address(joined):
         text = ">" + text
     return f"{joined} {text}" if joined and text else joined or text
 
 
-def _continues(joined: str, lines: Sequence[BodyLine], stop: int) -> bool:
-    """Some clients put blank lines around an address, in the middle of the attribution."""
+def _goes_on_after_blank(joined: str, lines: Sequence[BodyLine], stop: int) -> bool:
+    """Return whether an attribution goes on after a blank line: some programs put blank lines around the address."""
     return _is_inside_address(joined) or (stop < len(lines) and lines[stop].text.strip() == "<")
 
 
 def _is_inside_address(text: str) -> bool:
-    """Whether it ends in ``<``, or ``<`` and an address; ``< 10 on Sunday`` is a comparison."""
+    """Return whether a text ends in ``<``, or in ``<`` and the start of an address. ``< 10 on Sunday`` is a
+    comparison."""
     begun = text[text.rfind("<") + 1 :].strip() if text.rfind("<") > text.rfind(">") else None
     return begun is not None and (not begun or ("@" in begun and " " not in begun))
 
 
-def _with_name(found: Attribution, joined: str, lines: Sequence[BodyLine], stop: int) -> Attribution:
-    """Where the verb ends a line, the next one may be the name: ``schrieb``, ``Jane Doe:``."""
-    if joined.endswith(_ENDS) or stop == len(lines):
+def _extended_by_name(found: Attribution, joined: str, lines: Sequence[BodyLine], stop: int) -> Attribution:
+    """Extend an attribution whose verb ends a line by the next line, if that is the name: ``schrieb``, ``Jane
+    Doe:``."""
+    if joined.endswith(_ENDINGS) or stop == len(lines):
         return found
     name = lines[stop]
-    if name.quoted or len(name.plain) > _NAME_LENGTH or not name.plain.endswith(_COLONS):
+    if name.quoted or len(name.plain) > _MAX_NAME_CHARACTERS or not name.plain.endswith(_COLONS):
         return found
     return _weigh(_join(joined, name), lines, stop + 1) or found
 
 
-def _better_start(lines: Sequence[BodyLine], start: int, stop: int) -> bool:
-    """Whether the attribution begins further down: the line above it is text that happens to look like an opening."""
+def _starts_further_down(lines: Sequence[BodyLine], start: int, stop: int) -> bool:
+    """Return whether the attribution begins below ``start``, and the lines above it are text that looks like its
+    beginning."""
     for later in range(stop - 1, start, -1):
-        if _opens(lines[later].plain) and _DATE.search(lines[later].plain[:_LENGTH].lower()):
+        if _has_opener(lines[later].plain) and _DATE.search(lines[later].plain[:_MAX_CHARACTERS].lower()):
             above, below = _joined(lines[start:later]), _joined(lines[later:stop])
-            if _weigh(below, lines, stop) and not _names_writer(above):
+            if _weigh(below, lines, stop) and not _has_verb_and_address(above):
                 return True
     return False
 
@@ -216,88 +242,91 @@ def _joined(lines: Sequence[BodyLine]) -> str:
     return joined
 
 
-def _names_writer(text: str) -> bool:
-    """``Wiadomość napisana przez A <a@b.example> w dniu``: the date comes on the next line."""
-    found = _Evidence(text.lower())
-    return found.opens and found.verb and found.addressed
+def _has_verb_and_address(text: str) -> bool:
+    """Return whether a line lacks only the date, which comes on the next one, as in ``Wiadomość napisana przez A
+    <a@b.example> w dniu``."""
+    clues = _AttributionClues(text.lower())
+    return clues.has_opener and clues.has_verb and clues.has_marked_address
 
 
-def _opens(text: str) -> bool:
+def _has_opener(text: str) -> bool:
     return text[:1].isdigit() or _first_word(text) in _openers()
 
 
 def _weigh(joined: str, lines: Sequence[BodyLine], stop: int) -> Attribution | None:
-    found = _Evidence(joined.strip("-–— ").lower() if joined.startswith("-") else joined.lower())
+    """Return the attribution that the joined lines above ``stop`` are, if their clues suffice."""
+    clues = _AttributionClues(joined.strip("-–— ").lower() if joined.startswith("-") else joined.lower())
     quoted = _quoted_below(lines, stop)
-    if found.is_sentence and not (found.email and quoted):
+    if clues.is_sentence and not (clues.has_address and quoted):
         return None
-    if found.proves():
-        return Attribution(stop, found.languages, unmarked=True)
-    if quoted and found.suffices():
-        return Attribution(stop, found.languages, unmarked=False)
+    if clues.proves():
+        return Attribution(stop, clues.languages, needs_no_marks=True)
+    if quoted and clues.suffices():
+        return Attribution(stop, clues.languages, needs_no_marks=False)
     return None
 
 
-class _Evidence:
-    """What in a line, in lower case, speaks for an attribution."""
+class _AttributionClues:
+    """What in a text, given in lower case, speaks for an attribution."""
 
     def __init__(self, text: str) -> None:
         verb = _verb_pattern().search(text)
         self._text = text
         self.languages = _languages_by_verb()[verb.group()] if verb else ()
-        self.verb = verb is not None
-        self.email = _EMAIL.search(text) is not None
-        self.addressed = self.email and _ADDRESSED.search(text) is not None
-        self.dated = _DATE.search(text) is not None
-        self.timed = _TIME.search(text) is not None
-        self.opens = _opens(text)
-        self.colon = text.endswith(_ENDS)
-        self.ends = self.colon or (verb is not None and verb.end() >= len(text.rstrip(" .>)")))
+        self.has_verb = verb is not None
+        self.has_address = _ADDRESS.search(text) is not None
+        self.has_marked_address = self.has_address and _MARKED_ADDRESS.search(text) is not None
+        """The address is in brackets, or ends the text before a colon."""
+        self.has_date = _DATE.search(text) is not None
+        self.has_time = _TIME.search(text) is not None
+        self.has_opener = _has_opener(text)
+        self.has_colon = text.endswith(_ENDINGS)
+        self.ends_like_one = self.has_colon or (verb is not None and verb.end() >= len(text.rstrip(" .>)")))
 
     @property
     def is_sentence(self) -> bool:
-        """``I wrote``, ``he wrote``: a person says so, no mail program."""
+        """True if a person says so and no mail program, as in ``I wrote`` or ``he wrote``."""
         words = frozenset(self._text.split())
         return any(not words.isdisjoint(_pronouns()[language]) for language in self.languages)
 
     def proves(self) -> bool:
-        """Whether what follows is quoted even if nothing marks it."""
-        if self.dated and self.timed and self._text[:1].isdigit() and _ZONE.search(self._text):
+        """Return whether the clues prove that what follows is quoted, even if nothing marks the quote."""
+        if self.has_date and self.has_time and self._text[:1].isdigit() and _ZONE.search(self._text):
             return True
-        if not self.ends:
+        if not self.ends_like_one:
             return False
         return (
-            (self.verb and self.addressed)
-            or (self.verb and self.dated and (self.timed or self.email))
-            or (self.dated and self.timed and self.addressed)
+            (self.has_verb and self.has_marked_address)
+            or (self.has_verb and self.has_date and (self.has_time or self.has_address))
+            or (self.has_date and self.has_time and self.has_marked_address)
         )
 
     def suffices(self) -> bool:
-        """Whether it is an attribution where quoted lines follow."""
-        if not self.ends:
-            return self.dated and self.email and self._text[:1].isdigit() and self._text.endswith(">")
-        if not (self.verb or self.email):
-            return self.colon and self.dated and self.timed and self.opens
-        return self.dated or self.timed or self.email or self._is_short()
+        """Return whether the clues make an attribution if quoted lines follow."""
+        if not self.ends_like_one:
+            return self.has_date and self.has_address and self._text[:1].isdigit() and self._text.endswith(">")
+        if not (self.has_verb or self.has_address):
+            return self.has_colon and self.has_date and self.has_time and self.has_opener
+        return self.has_date or self.has_time or self.has_address or self._is_short()
 
     def _is_short(self) -> bool:
-        """``Jane Doe wrote:`` and nothing else, where the name does not begin like a sentence."""
-        brief = len(self._text) <= 60 and len(self._text.split()) <= 6 and "," not in self._text
-        return (
-            brief
-            and self.verb
-            and not any(_first_word(self._text) in _sentence_openers()[language] for language in self.languages)
-        )
+        """Return whether this is ``Jane Doe wrote:`` and nothing else, and does not begin like a sentence."""
+        is_short = len(self._text) <= _SHORT_CHARACTERS and len(self._text.split()) <= _SHORT_WORDS
+        if not (is_short and self.has_verb and "," not in self._text):
+            return False
+        first = _first_word(self._text)
+        return not any(first in _sentence_openers()[language] for language in self.languages)
 
 
 def _quoted_below(lines: Sequence[BodyLine], stop: int) -> bool:
-    for line in lines[stop : stop + 4]:
+    for line in lines[stop : stop + _QUOTE_SEARCH_LINES]:
         if not line.blank or line.quoted:
             return line.quoted or line.text.startswith(("| ", "|\n"))
     return False
 
 
-def is_enclosed(line: BodyLine) -> bool:
-    """``>>> Jane Doe <jane@doe.example> 05.01.2026 10:14 >>>``, as GroupWise writes it, above a quote without marks."""
+def is_groupwise_header(line: BodyLine) -> bool:
+    """Return whether a line is ``>>> Jane Doe <jane@doe.example> 05.01.2026 10:14 >>>``, which GroupWise writes above a
+    quote without marks."""
     text = line.plain
-    return line.depth == 3 and text.endswith(">>>") and bool(_EMAIL.search(text) or _DATE.search(text))
+    return line.depth == 3 and text.endswith(">>>") and bool(_ADDRESS.search(text) or _DATE.search(text))
