@@ -1,5 +1,5 @@
-"""Finds the copies of a ticket's texts in a body, whatever a mail program did to them: wrapped anew, quoted, marked up,
-stripped of markup. Words are compared, in runs, so the cost is linear in the words."""
+"""Finds the lines of a body that repeat texts of the ticket, whatever a mail program did to them: wrapped them anew,
+quoted them, added markup or took it away. Runs of words are compared, so the cost is linear in the number of words."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,164 +10,171 @@ from unicodedata import normalize
 from ingest.reply.body import bare_text
 from ingest.reply.lines import BodyLine, words_of
 
-_RUN = 5
-"""Words in a row that make a copy likely."""
-_LEAST = 8
-"""Words that a passage of copied lines must have: people repeat a phrase, not a passage."""
-_SHARE = 0.8
-_MOST = 0.5
-_END = 3
-"""Words by which the end of a line is known again, wherever the line was wrapped."""
-_WORDS = 200_000
+_RUN_WORDS = 5
+"""This many words in a row that a text of the ticket has, too, make a copy likely; fewer are often a common phrase."""
+_MIN_PASSAGE_WORDS = 8
+"""Copied lines in a row with fewer words than this may be chance: people repeat a phrase, but not a passage."""
+_SHARE_OF_COPY = 0.8
+"""A line whose first words differ is a copy if at least this share of its words is copied: something was put before."""
+_SHARE_OF_CHANGED_COPY = 0.5
+"""A line whose both ends are copied is a copy if at least this share is: a link or a name inside was changed."""
+_LINE_END_WORDS = 3
+"""Number of words at the end of a line used to recognise that line again after re-wrapping."""
+_MAX_WORDS = 200_000
+"""Words of a body, and of all texts of the ticket together, that are compared. It bounds time and memory."""
 _WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]|[^\W_]+")
-_HTML = re.compile(r"</?(?:p|div|br|span|a|b|strong|em|i|ul|ol|li|table)\b[^<>]*>", re.IGNORECASE)
-
-_LINK = re.compile(r"https?://[^\s<>()\"]+", re.IGNORECASE)
+"""A word, or one letter of Thai, Japanese or Chinese, where words are not parted by spaces."""
+_HTML_TAG = re.compile(r"</?(?:p|div|br|span|a|b|strong|em|i|ul|ol|li|table)\b[^<>]*>", re.IGNORECASE)
+_URL = re.compile(r"https?://[^\s<>()\"]+", re.IGNORECASE)
 
 Words = tuple[str, ...]
 
 
 class TicketText:
-    """What this sender was ``sent``, and what they have ``written`` before."""
+    """The texts of a ticket, for comparison with a body: those that this sender was ``sent``, and those that they have
+    ``written`` to it before."""
 
     def __init__(self, sent: Iterable[str] = (), written: Iterable[str] = ()) -> None:
-        self._sent = _Phrases.of(sent)
-        self._all = self._sent | _Phrases.of(written)
+        self._sent = _PhraseIndex.of(sent)
+        self._all = self._sent | _PhraseIndex.of(written)
 
     def __bool__(self) -> bool:
-        """Whether anything is known."""
+        """Return whether any text of the ticket is long enough to be compared."""
         return bool(self._all.runs)
 
     def mark(self, lines: Sequence[BodyLine]) -> None:
-        """Mark the lines that repeat something of it."""
+        """Set ``in_ticket_passage``, ``repeats_ticket`` and ``starts_with_ticket_text`` on the lines of a body."""
         if not self:
             return
-        of_line = [tuple(islice(_words(line.plain), _WORDS)) for line in lines]
-        copies = _repeating(of_line, _copied(of_line, self._sent), self._sent)
-        for start, stop in _passages(of_line, copies):
+        words_by_line = [tuple(islice(_words_in(line.plain), _MAX_WORDS)) for line in lines]
+        copies = _repeating_lines(words_by_line, _copied_words(words_by_line, self._sent), self._sent)
+        for start, stop in _find_passages(words_by_line, copies):
             for line in lines[start:stop]:
                 line.in_ticket_passage = True
-        echoes = _copied(of_line, self._all)
-        for line, words, is_echo in zip(lines, echoes, _repeating(of_line, echoes, self._all), strict=True):
-            line.repeats_ticket = is_echo
-            line.starts_with_ticket_text = not is_echo and _is_begun(words)
+        copied = _copied_words(words_by_line, self._all)
+        for line, words, repeats in zip(lines, copied, _repeating_lines(words_by_line, copied, self._all), strict=True):
+            line.repeats_ticket = repeats
+            line.starts_with_ticket_text = not repeats and _starts_with_copy(words)
 
 
 @dataclass(slots=True)
-class _Phrases:
-    """The phrases of some texts."""
+class _PhraseIndex:
+    """The phrases of some texts, in sets for look-up."""
 
     runs: set[Words] = field(default_factory=set)
+    """All runs of ``_RUN_WORDS`` words."""
     pairs: set[tuple[Words, Words]] = field(default_factory=set)
-    """The end of a line and the line below it, which may be too short for a run: ``Kind regards,``, ``Sam``."""
-
+    """The end of each line with the line below it, which may be too short for a run: ``Kind regards,``, ``Sam``."""
     adjacent: set[tuple[str, str]] = field(default_factory=set)
-    """Words that follow each other."""
+    """All two words that follow each other."""
 
-    def __or__(self, other: "_Phrases") -> "_Phrases":
-        return _Phrases(self.runs | other.runs, self.pairs | other.pairs, self.adjacent | other.adjacent)
+    def __or__(self, other: "_PhraseIndex") -> "_PhraseIndex":
+        return _PhraseIndex(self.runs | other.runs, self.pairs | other.pairs, self.adjacent | other.adjacent)
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> "_Phrases":
-        """Of texts as the API has them, Markdown or HTML; beyond a bound of words, the rest of them is ignored."""
-        found, left = cls(), _WORDS
+    def of(cls, texts: Iterable[str]) -> "_PhraseIndex":
+        """Index texts as the API has them, Markdown or HTML. What comes after ``_MAX_WORDS`` is ignored."""
+        found, left = cls(), _MAX_WORDS
         for text in texts:
-            by_line = [tuple(_words(words_of(line))) for line in _readable(text).split("\n")]
+            by_line = [tuple(_words_in(words_of(line))) for line in _without_tags(text).split("\n")]
             words = list(islice((word for line in by_line for word in line), left))
             left -= len(words)
             found.runs.update(_runs(words))
             found.adjacent.update(pairwise(words))
-            found.pairs.update((above[-_END:], below) for above, below in pairwise(filter(None, by_line)))
+            found.pairs.update((above[-_LINE_END_WORDS:], below) for above, below in pairwise(filter(None, by_line)))
         return found
 
 
-def _readable(text: str) -> str:
-    return bare_text(text) if _HTML.search(text) else text
+def _without_tags(text: str) -> str:
+    return bare_text(text) if _HTML_TAG.search(text) else text
 
 
-def _words(text: str) -> Iterator[str]:
-    """Without the addresses of links, which mail programs write out, wrap and rewrite."""
-    return (found.group() for found in _WORD.finditer(normalize("NFKC", _LINK.sub(" ", text)).casefold()))
+def _words_in(text: str) -> Iterator[str]:
+    """Yield the words of a text in one letter case, without URLs, which mail programs write out, wrap and rewrite."""
+    return (found.group() for found in _WORD.finditer(normalize("NFKC", _URL.sub(" ", text)).casefold()))
 
 
 def _runs(words: Sequence[str]) -> Iterator[Words]:
-    return (tuple(words[at : at + _RUN]) for at in range(len(words) - _RUN + 1))
+    return (tuple(words[at : at + _RUN_WORDS]) for at in range(len(words) - _RUN_WORDS + 1))
 
 
-def _repeating(of_line: Sequence[Words], copied: Sequence[Sequence[bool]], known: _Phrases) -> list[bool]:
-    """For each line, whether nearly all its words repeat what is known, and the last one does: what follows a question
-    on the same line is an answer."""
+def _repeating_lines(
+    words_by_line: Sequence[Words], copied: Sequence[Sequence[bool]], index: _PhraseIndex
+) -> list[bool]:
+    """Return for each line whether it repeats a text of the ticket: nearly all its words do, and the last one does,
+    since what follows a question on the same line is an answer."""
     repeating = [_is_copy(words) for words in copied]
-    _follow(of_line, repeating, known)
+    _mark_short_lines(words_by_line, repeating, index)
     return repeating
 
 
-def _copied(of_line: Sequence[Words], known: _Phrases) -> list[Sequence[bool]]:
-    """For each word of each line, whether it repeats what is known."""
-    words = list(islice((word for line in of_line for word in line), _WORDS))
+def _copied_words(words_by_line: Sequence[Words], index: _PhraseIndex) -> list[Sequence[bool]]:
+    """Return for each word of each line whether it is in a run of words that the ticket has, too."""
+    words = list(islice((word for line in words_by_line for word in line), _MAX_WORDS))
     copied = [False] * len(words)
     for at, run in enumerate(_runs(words)):
-        if run in known.runs:
-            copied[at : at + _RUN] = [True] * _RUN
-    _spare_answers(words, copied, known)
-    ends = accumulate(map(len, of_line))
-    return [copied[end - len(line) : end] for line, end in zip(of_line, ends, strict=True)]
+        if run in index.runs:
+            copied[at : at + _RUN_WORDS] = [True] * _RUN_WORDS
+    _unmark_answers(words, copied, index)
+    ends = accumulate(map(len, words_by_line))
+    return [copied[end - len(line) : end] for line, end in zip(words_by_line, ends, strict=True)]
 
 
-def _spare_answers(words: Sequence[str], copied: list[bool], known: _Phrases) -> None:
-    """``Is it green or red?``, ``Red.``: an answer in the last words of its question goes on like the copy."""
+def _unmark_answers(words: Sequence[str], copied: list[bool], index: _PhraseIndex) -> None:
+    """Unmark an answer that is the last words of its question, which looks like a copy: ``Green or red?``, ``Red.``"""
     for at in range(1, len(words)):
-        if copied[at - 1] and copied[at] and (words[at - 1], words[at]) not in known.adjacent:
-            repeated = (size for size in range(1, min(_RUN, at + 1)) if words[at - size : at] == words[at : at + size])
-            for size in repeated:
-                copied[at : at + size] = [False] * size
+        if copied[at - 1] and copied[at] and (words[at - 1], words[at]) not in index.adjacent:
+            for size in range(1, min(_RUN_WORDS, at + 1)):
+                if words[at - size : at] == words[at : at + size]:
+                    copied[at : at + size] = [False] * size
 
 
 def _is_copy(copied: Sequence[bool]) -> bool:
-    """By the words of a line: nearly all of them, or most where only something inside was changed, and the last one in
-    any case. Fewer at the end than make a run may be an answer, and the run be the line below."""
+    """Return whether a line is a copy, given for each of its words whether it is copied: nearly all are, or most if
+    only something inside was changed, and the last one in any case. If fewer words at its end are copied than make a
+    run, they may be an answer whose run goes on in the line below."""
     if not copied or not copied[-1]:
         return False
     if not copied[0]:
-        return sum(copied) >= len(copied) * _SHARE
-    return all(copied) or (sum(copied) >= len(copied) * _MOST and all(copied[-_RUN:]))
+        return sum(copied) >= len(copied) * _SHARE_OF_COPY
+    return all(copied) or (sum(copied) >= len(copied) * _SHARE_OF_CHANGED_COPY and all(copied[-_RUN_WORDS:]))
 
 
-def _is_begun(copied: Sequence[bool]) -> bool:
-    """Whether it goes on behind a copy: a question, and the answer on the same line."""
-    return len(copied) > _RUN and all(copied[:_RUN]) and not all(copied[-_RUN:])
+def _starts_with_copy(copied: Sequence[bool]) -> bool:
+    """Return whether a line goes on after a copy: a question, and the answer on the same line."""
+    return len(copied) > _RUN_WORDS and all(copied[:_RUN_WORDS]) and not all(copied[-_RUN_WORDS:])
 
 
-def _follow(of_line: Sequence[Words], repeating: list[bool], known: _Phrases) -> None:
-    """Mark the short lines that follow each other as they did where they were copied from, with an answer between or
-    not."""
-    written = [at for at, line in enumerate(of_line) if line]
+def _mark_short_lines(words_by_line: Sequence[Words], repeating: list[bool], index: _PhraseIndex) -> None:
+    """Mark the short lines that follow each other as in a text of the ticket, possibly with an answer between them."""
+    written = [at for at, line in enumerate(words_by_line) if line]
     for above, below in pairwise(written):
-        if (of_line[above][-_END:], of_line[below]) in known.pairs:
+        if (words_by_line[above][-_LINE_END_WORDS:], words_by_line[below]) in index.pairs:
             repeating[above] = repeating[below] = True
     end: Words = ()
     for at in written:
-        repeating[at] = repeating[at] or (end, of_line[at]) in known.pairs
-        if repeating[at] and _is_answer_from(end, of_line[at], known):
+        repeating[at] = repeating[at] or (end, words_by_line[at]) in index.pairs
+        if repeating[at] and _is_answer_out_of(end, words_by_line[at], index):
             repeating[at] = False
         elif repeating[at]:
-            end = of_line[at][-_END:]
+            end = words_by_line[at][-_LINE_END_WORDS:]
 
 
-def _is_answer_from(end: Words, line: Words, known: _Phrases) -> bool:
-    """Whether a line is but the last words of the one above it, which were not said twice."""
-    return 0 < len(line) <= len(end) and end[-len(line) :] == line and (end, line) not in known.pairs
+def _is_answer_out_of(end: Words, line: Words, index: _PhraseIndex) -> bool:
+    """Return whether a line is only the last words of the copied line above it, which the ticket does not say twice."""
+    return 0 < len(line) <= len(end) and end[-len(line) :] == line and (end, line) not in index.pairs
 
 
-def _passages(of_line: Sequence[Words], copies: Sequence[bool]) -> Iterator[tuple[int, int]]:
-    """Copied lines in a row, with the blank ones between them, where they have enough words to be no chance."""
-    start = stop = size = 0
-    for at, (words, is_copy) in enumerate(zip(of_line, copies, strict=True)):
+def _find_passages(words_by_line: Sequence[Words], copies: Sequence[bool]) -> Iterator[tuple[int, int]]:
+    """Yield the start and stop of copied lines in a row, with the blank ones between them, that have at least
+    ``_MIN_PASSAGE_WORDS`` words."""
+    start = stop = word_count = 0
+    for at, (words, is_copy) in enumerate(zip(words_by_line, copies, strict=True)):
         if is_copy:
-            start, stop, size = (start if size else at), at + 1, size + len(words)
+            start, stop, word_count = (start if word_count else at), at + 1, word_count + len(words)
         elif words:
-            if size >= _LEAST:
+            if word_count >= _MIN_PASSAGE_WORDS:
                 yield start, stop
-            size = 0
-    if size >= _LEAST:
+            word_count = 0
+    if word_count >= _MIN_PASSAGE_WORDS:
         yield start, stop
