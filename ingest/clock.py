@@ -1,7 +1,7 @@
 """Unix time for everything that waits: it never goes back.
 
-The clock of a machine is set now and then. Set back by an hour, it would make a message wait for an hour that is due now,
-and let a later one overtake it. So waits are counted with a clock that goes on steadily and only ever jumps forward.
+The clock of a machine is set now and then. Set back by an hour, it would make a message wait that is due now, and let
+a later one overtake it. So waits are counted with a clock that goes on steadily and only ever jumps forward.
 """
 
 import time
