@@ -1,17 +1,29 @@
-"""Mail for the tests of the store: received in one line, told apart by its number."""
+"""Messages for the tests of the store: received in one line, told apart by their number."""
 
 from ingest.model.envelope import Envelope, QueuedMessage, ReceivedMessage, SourceRef
+from ingest.model.outcome import Deferred, Delivered, Discarded, Failed, Outcome, Quarantined, RuleName, Waiting
 from ingest.store import Identified
 from ingest.store.messages import Store
 
 START = 1_000_000.0
-LEASE = 60.0
+LEASE_SECONDS = 60.0
+DELIVERED = Delivered(ticket_id="T1", ticket_message_id="M1")
+LATER = Deferred(reason="503 from the API")
+OUTCOMES: tuple[Outcome, ...] = (
+    DELIVERED,
+    LATER,
+    Waiting(missing=("parent@x",)),
+    Discarded(rule=RuleName.LOOP, reason="51 Received fields"),
+    Quarantined(rule=RuleName.WEAK_EVIDENCE, reason="not on the ticket"),
+    Failed(reason="refused with 400"),
+)
+"""One of each kind."""
 
 
 def received(
     number: int = 1, *, content: bytes | None = None, position: str | None = None, source: str = "smtp:25"
 ) -> ReceivedMessage:
-    """The ``number``-th mail; it came ``number`` seconds after ``START``."""
+    """Make the ``number``-th message, received ``number`` seconds after ``START``."""
     return ReceivedMessage(
         envelope=Envelope(mail_from="alice@customer.example", rcpt_tos=("help@mail.ravenna.example",)),
         content=b"Subject: %d\r\n\r\nHello.\r\n" % number if content is None else content,
@@ -30,11 +42,11 @@ async def receive_all(store: Store, *numbers: int) -> None:
 
 
 async def claim(store: Store, *, limit: int = 100, now: float = START + 1000) -> tuple[QueuedMessage, ...]:
-    return await store.claim(limit=limit, now=now, lease=LEASE)
+    return await store.claim(limit=limit, now=now, lease=LEASE_SECONDS)
 
 
 async def claim_one(store: Store, *, now: float = START + 1000) -> QueuedMessage:
-    (queued,) = await store.claim(limit=1, now=now, lease=LEASE)
+    (queued,) = await store.claim(limit=1, now=now, lease=LEASE_SECONDS)
     return queued
 
 

@@ -6,7 +6,7 @@ from ingest.model.outcome import Deferred, Delivered, Discarded, Failed, Outcome
 from ingest.store import MessageRecord
 from ingest.store.messages import Store
 from ingest.store.operator import NotPossible
-from tests.support.store import LEASE, START, claim, claim_one, identify, receive, receive_all
+from tests.support.store import LEASE_SECONDS, START, claim, claim_one, identify, receive, receive_all
 
 NOW = START + 1000
 DELIVERED = Delivered(ticket_id="T1", ticket_message_id="M1")
@@ -102,8 +102,8 @@ async def test_a_message_is_not_discarded_while_it_is_worked_on(store: Store) ->
     queued = await claim_one(store)
     with pytest.raises(NotPossible, match="being worked on"):
         await store.discard("Q1", by="olga", reason="spam", now=NOW + 1)
-    await store.discard("Q1", by="olga", reason="spam", now=NOW + LEASE)
-    assert not await store.settle(queued.queue_id, queued.lease_token, DELIVERED, now=NOW + LEASE)
+    await store.discard("Q1", by="olga", reason="spam", now=NOW + LEASE_SECONDS)
+    assert not await store.settle(queued.queue_id, queued.lease_token, DELIVERED, now=NOW + LEASE_SECONDS)
 
 
 async def test_discarding_a_message_lets_those_behind_it_go_on(store: Store) -> None:
@@ -121,7 +121,7 @@ async def test_discarding_a_message_lets_those_behind_it_go_on(store: Store) -> 
 async def test_a_retry_after_crashes_starts_afresh_but_looks_before_it_posts(store: Store) -> None:
     await receive(store)
     for number in range(3):
-        queued = await claim_one(store, now=NOW + number * LEASE)
+        queued = await claim_one(store, now=NOW + number * LEASE_SECONDS)
     died = Quarantined(rule=RuleName.POISON, reason="died")
     await store.settle(queued.queue_id, queued.lease_token, died, now=NOW + 200)
     await store.retry("Q1", by="olga", now=NOW + 201)
@@ -148,5 +148,5 @@ async def test_a_listed_message_shows_its_facts(store: Store) -> None:
     await claim(store)
     row = await record(store)
     assert (row.source, row.mail_from, row.size) == ("smtp:25", "alice@customer.example", 5)
-    assert (row.leased_until, row.next_attempt_at, row.has_content) == (NOW + LEASE, None, True)
+    assert (row.leased_until, row.next_attempt_at, row.has_content) == (NOW + LEASE_SECONDS, None, True)
     assert await store.message("nobody") is None

@@ -98,3 +98,13 @@ async def test_no_regular_look_at_the_queue_looks_through_all_messages(explainin
     await store.purge(now=NOW, older_than=1)
     await store.list_messages(limit=1, before="Q1")
     assert explaining.full_scans() == []
+
+
+async def test_a_start_looks_through_the_queue_only_to_release_leases(explaining: Explaining) -> None:
+    """There is no index on leases, and none is worth its cost; what was delivered for years is passed over."""
+    store = Store(explaining)
+    await receive(store)
+    explaining.plans.clear()
+    await store.release_leases()
+    assert all("messages_by_state (state=?)" in plan for plan in explaining.plans)
+    assert explaining.plans

@@ -8,34 +8,30 @@ import pytest
 from ingest.model.outcome import (
     FINAL_STATES,
     Deferred,
-    Delivered,
-    Discarded,
     Evidence,
     Failed,
     Outcome,
-    Quarantined,
-    RuleName,
     Signal,
     State,
     Strength,
-    Waiting,
 )
 from ingest.store import MessageRecord
 from ingest.store.lifecycle import BLOCKED_RECHECK_SECONDS
 from ingest.store.messages import Store
-from tests.support.store import LEASE, START, claim, claim_one, identify, receive, receive_all
-
-NOW = START + 1000
-DELIVERED = Delivered(ticket_id="T1", ticket_message_id="M1")
-LATER = Deferred(reason="503 from the API")
-OUTCOMES: tuple[Outcome, ...] = (
+from tests.support.store import (
     DELIVERED,
     LATER,
-    Waiting(missing=("parent@x",)),
-    Discarded(rule=RuleName.LOOP, reason="51 Received fields"),
-    Quarantined(rule=RuleName.WEAK_EVIDENCE, reason="not on the ticket"),
-    Failed(reason="refused with 400"),
+    LEASE_SECONDS,
+    OUTCOMES,
+    START,
+    claim,
+    claim_one,
+    identify,
+    receive,
+    receive_all,
 )
+
+NOW = START + 1000
 
 
 async def record(store: Store, queue_id: str) -> MessageRecord:
@@ -65,7 +61,7 @@ async def test_a_claim_takes_no_more_than_its_limit(store: Store) -> None:
 async def test_a_leased_message_is_not_claimed_again(store: Store) -> None:
     await receive(store)
     assert await claim(store)
-    assert not await claim(store, now=NOW + LEASE - 1)
+    assert not await claim(store, now=NOW + LEASE_SECONDS - 1)
 
 
 async def test_claims_at_the_same_time_never_share_a_message(store: Store) -> None:
@@ -78,7 +74,7 @@ async def test_claims_at_the_same_time_never_share_a_message(store: Store) -> No
 async def test_a_message_whose_lease_ran_out_is_claimed_again(store: Store) -> None:
     await receive(store)
     first = await claim_one(store, now=NOW)
-    second = await claim_one(store, now=NOW + LEASE)
+    second = await claim_one(store, now=NOW + LEASE_SECONDS)
     assert second.queue_id == first.queue_id
     assert second.lease_token != first.lease_token
     assert (second.attempts, second.unfinished_attempts, second.first_attempt_at) == (2, 1, NOW)
@@ -106,7 +102,7 @@ async def test_the_store_tells_when_the_next_message_is_due(store: Store) -> Non
     await receive(store)
     assert await store.next_due(now=NOW) == NOW
     queued = await claim_one(store)
-    assert await store.next_due(now=NOW) == NOW + LEASE
+    assert await store.next_due(now=NOW) == NOW + LEASE_SECONDS
     await store.settle(queued.queue_id, queued.lease_token, LATER, now=NOW, next_attempt_at=NOW + 30)
     assert await store.next_due(now=NOW) == NOW + 30
 
@@ -131,9 +127,9 @@ async def test_every_outcome_leads_to_its_state_and_ends_the_lease(store: Store,
 async def test_a_result_that_comes_after_the_lease_was_lost_writes_nothing(store: Store, outcome: Outcome) -> None:
     await receive(store)
     late = await claim_one(store)
-    await claim_one(store, now=NOW + LEASE)
+    await claim_one(store, now=NOW + LEASE_SECONDS)
     before = await record(store, "Q1")
-    assert not await settle(store, late.queue_id, late.lease_token, outcome, now=NOW + LEASE + 1)
+    assert not await settle(store, late.queue_id, late.lease_token, outcome, now=NOW + LEASE_SECONDS + 1)
     assert await record(store, "Q1") == before
     assert not await store.list_threads()
 
@@ -148,7 +144,7 @@ async def test_a_message_is_settled_once(store: Store) -> None:
 async def test_a_lease_that_ran_out_but_was_not_taken_can_still_be_settled(store: Store) -> None:
     await receive(store)
     queued = await claim_one(store)
-    assert await settle(store, queued.queue_id, queued.lease_token, DELIVERED, now=NOW + LEASE + 1)
+    assert await settle(store, queued.queue_id, queued.lease_token, DELIVERED, now=NOW + LEASE_SECONDS + 1)
 
 
 async def test_delivery_records_the_ids_that_the_api_gave(store: Store) -> None:
@@ -178,7 +174,7 @@ async def test_what_was_found_out_is_kept_with_the_message(store: Store) -> None
     await receive(store)
     queued = await claim_one(store)
     seen = Evidence(signal=Signal.SUBJECT_TAG, value="TAI-42\ud800", ticket_id="T1", strength=Strength.WEAK)
-    standing = await store.identify(
+    identified = await store.identify(
         queued.queue_id,
         queued.lease_token,
         message_id="m@x",
@@ -188,7 +184,7 @@ async def test_what_was_found_out_is_kept_with_the_message(store: Store) -> None
         sender="alice@customer.example",
         evidence=(seen,),
     )
-    assert (standing.lease_held, standing.duplicate_of, standing.blocked_by) == (True, None, None)
+    assert (identified.lease_held, identified.duplicate_of, identified.blocked_by) == (True, None, None)
     row = await record(store, "Q1")
     assert (row.message_id, row.ticket_id, row.subject) == ("m@x", "T1", "Re: [TAI-42] Printer")
     assert (row.sender, '"subject-tag"' in row.evidence) == ("alice@customer.example", True)
@@ -198,15 +194,15 @@ async def test_what_a_message_was_to_be_posted_as_is_remembered_once_for_each_di
     await receive(store)
     assert (await identify(store, await claim_one(store))).post_fingerprints == ()
     for attempt, post_fingerprint in enumerate(["U1 aa", "U1 aa", "U 2 bb", "U1 aa"], start=1):
-        queued = await claim_one(store, now=START + 1000 + attempt * LEASE)
-        standing = await identify(store, queued, post_fingerprint=post_fingerprint)
-    assert sorted(standing.post_fingerprints) == ["U 2 bb", "U1 aa"]
+        queued = await claim_one(store, now=START + 1000 + attempt * LEASE_SECONDS)
+        identified = await identify(store, queued, post_fingerprint=post_fingerprint)
+    assert sorted(identified.post_fingerprints) == ["U 2 bb", "U1 aa"]
 
 
 async def test_identifying_without_the_lease_writes_nothing(store: Store) -> None:
     await receive(store)
     queued = await claim_one(store)
-    await claim_one(store, now=NOW + LEASE)
+    await claim_one(store, now=NOW + LEASE_SECONDS)
     assert not (await identify(store, queued, ticket_id="T1")).lease_held
     assert (await record(store, "Q1")).ticket_id is None
 
@@ -232,8 +228,10 @@ async def test_a_message_that_differs_in_anything_is_no_duplicate(
     await receive_all(store, 1, 2)
     first, second = await claim(store)
     await identify(store, first, message_id="m@x", ticket_id="T1")
-    standing = await identify(store, second, message_id=message_id, content_digest=content_digest, ticket_id=ticket_id)
-    assert standing.duplicate_of is None
+    identified = await identify(
+        store, second, message_id=message_id, content_digest=content_digest, ticket_id=ticket_id
+    )
+    assert identified.duplicate_of is None
 
 
 async def test_messages_without_an_id_are_no_duplicates(store: Store) -> None:
@@ -251,8 +249,8 @@ async def test_a_discarded_message_does_not_make_others_duplicates_but_any_other
     first, second = await claim(store)
     await identify(store, first, message_id="m@x", ticket_id="T1")
     await settle(store, first.queue_id, first.lease_token, outcome)
-    standing = await identify(store, second, message_id="m@x", ticket_id="T1")
-    assert standing.duplicate_of == (None if outcome.state is State.DISCARDED else "Q1")
+    identified = await identify(store, second, message_id="m@x", ticket_id="T1")
+    assert identified.duplicate_of == (None if outcome.state is State.DISCARDED else "Q1")
 
 
 async def test_a_younger_message_of_a_ticket_is_behind_the_older_one(store: Store) -> None:
@@ -321,7 +319,7 @@ async def test_a_message_is_not_forgotten_when_the_one_before_it_turns_out_to_be
     store: Store,
 ) -> None:
     await receive_all(store, 1, 2)
-    first, second = await store.claim(limit=2, now=NOW, lease=10 * LEASE)
+    first, second = await store.claim(limit=2, now=NOW, lease=10 * LEASE_SECONDS)
     await identify(store, first, ticket_id="T1")
     await identify(store, second, ticket_id="T1")
     await settle(store, second.queue_id, second.lease_token, Deferred(reason="order", blocked_by="Q1"))
@@ -347,7 +345,7 @@ async def attempt(store: Store, outcome: Outcome | None, *, now: float) -> bool:
     """One attempt that ends in ``outcome`` (``None``: in a crash). Whether it began in doubt about an earlier POST."""
     queued = await claim_one(store, now=now)
     if outcome is not None:
-        await store.settle(queued.queue_id, queued.lease_token, outcome, now=now, next_attempt_at=now + LEASE)
+        await store.settle(queued.queue_id, queued.lease_token, outcome, now=now, next_attempt_at=now + LEASE_SECONDS)
     return queued.unconfirmed or queued.unfinished_attempts > 0
 
 
@@ -368,8 +366,8 @@ async def test_doubt_about_a_post_stays_until_the_message_is_delivered(
 ) -> None:
     await receive(store)
     for number, outcome in enumerate(history):
-        await attempt(store, outcome, now=NOW + number * LEASE)
-    assert await attempt(store, CRASH, now=NOW + len(history) * LEASE) is in_doubt
+        await attempt(store, outcome, now=NOW + number * LEASE_SECONDS)
+    assert await attempt(store, CRASH, now=NOW + len(history) * LEASE_SECONDS) is in_doubt
 
 
 async def test_a_message_that_was_given_up_is_in_doubt_when_an_operator_retries_it(store: Store) -> None:
@@ -386,31 +384,7 @@ async def test_a_message_that_was_given_up_is_in_doubt_when_an_operator_retries_
 async def test_each_attempt_leaves_a_line(store: Store) -> None:
     await receive(store)
     await attempt(store, LATER, now=NOW)
-    await attempt(store, CRASH, now=NOW + LEASE)
-    await attempt(store, DELIVERED, now=NOW + 2 * LEASE)
+    await attempt(store, CRASH, now=NOW + LEASE_SECONDS)
+    await attempt(store, DELIVERED, now=NOW + 2 * LEASE_SECONDS)
     lines = [(line.number, line.finished_at, line.outcome) for line in (await record(store, "Q1")).history]
-    assert lines == [(1, NOW, "Deferred"), (2, None, ""), (3, NOW + 2 * LEASE, "Delivered")]
-
-
-# Retention
-
-
-async def test_octets_go_after_the_retention_time_and_the_facts_stay(store: Store) -> None:
-    await receive_all(store, *range(len(OUTCOMES) + 1))
-    for queued, outcome in zip(await claim(store), OUTCOMES, strict=False):
-        await settle(store, queued.queue_id, queued.lease_token, outcome)
-    assert await store.purge(now=NOW + 100, older_than=101) == 0
-    assert await store.purge(now=NOW + 100, older_than=99) == 2
-    kept = {row.state for row in await store.list_messages() if row.has_content}
-    assert kept == set(State) - {State.DELIVERED, State.DISCARDED}
-    with pytest.raises(KeyError):
-        await store.content("Q0")
-    assert (await store.ledger(now=NOW)).holds
-
-
-async def test_purging_goes_on_until_all_is_done(store: Store) -> None:
-    await receive_all(store, *range(120))
-    while claimed := await claim(store):
-        for queued in claimed:
-            await settle(store, queued.queue_id, queued.lease_token, DELIVERED)
-    assert await store.purge(now=NOW + 1, older_than=0) == 120
+    assert lines == [(1, NOW, "Deferred"), (2, None, ""), (3, NOW + 2 * LEASE_SECONDS, "Delivered")]
