@@ -114,3 +114,8 @@ def assert_safe(markdown: str) -> None:
             assert token.type not in ("html_block", "html_inline"), token.content
             for address in (token.attrGet("href"), token.attrGet("src")):
                 assert address is None or _HARMLESS.match(str(address)), address
+
+
+def kinds(reply: Reply) -> list[str]:
+    """What the segments of a reply were taken for, in order."""
+    return [segment.kind for segment in reply.segments]
