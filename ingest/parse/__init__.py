@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from ingest.model.message import ParsedMessage
 from ingest.parse.assembly import assemble
 from ingest.parse.defect_log import DefectLog
-from ingest.parse.mime.header import Header, read_message, with_line_feeds
-from ingest.parse.mime.part import Part
-from ingest.parse.structure import Builder, walk
+from ingest.parse.mime.header import HeaderBlock, parse_message_header, with_line_feeds
+from ingest.parse.mime.part import MimePart
+from ingest.parse.structure import TreeBuilder, walk
 
 __all__ = ["attachment", "attachments", "parse"]
 
@@ -24,7 +24,7 @@ def parse(content: bytes) -> ParsedMessage:
     ``defects``, each with its kind, such as ``DefectKind.EMPTY``.
     """
     defects = DefectLog()
-    structure = defects.guard(lambda: _read_structure(content, defects), None)
+    structure = defects.guard(lambda: _parse_structure(content, defects), None)
     if structure is None:
         return ParsedMessage(message_id=None, defects=defects.found())
     return assemble(*structure, defects)
@@ -45,14 +45,14 @@ def attachments(content: bytes, parts: Sequence[int]) -> tuple[bytes, ...]:
     Raises:
         LookupError: the message has no such part.
     """
-    _, found = _read_structure(content, DefectLog())
+    _, found = _parse_structure(content, DefectLog())
     if missing := [part for part in parts if not 0 <= part < len(found)]:
         raise LookupError(f"the message has no part {missing[0]}")
     return tuple(found[part].decoded().octets for part in parts)
 
 
-def _read_structure(content: bytes, defects: DefectLog) -> tuple[Header, list[Part]]:
+def _parse_structure(content: bytes, defects: DefectLog) -> tuple[HeaderBlock, list[MimePart]]:
     content = with_line_feeds(content)
-    header = read_message(content, defects)
-    root = Builder(defects, len(content)).build(content, header, len(content))
+    header = parse_message_header(content, defects)
+    root = TreeBuilder(defects, len(content)).build(content, header, len(content))
     return header, list(walk(root))

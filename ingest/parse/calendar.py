@@ -17,7 +17,7 @@ _MAX_CHARACTERS = 1024 * 1024
 _MAX_VALUE = 500
 
 
-def read(text: str) -> tuple[Calendar, ...]:
+def parse_calendar(text: str) -> tuple[Calendar, ...]:
     """Every event, task or journal entry; recurrences and alarms aside."""
     method, events = "", list[dict[str, str]]()
     for fields in _components(_FOLD.sub("", text[:_MAX_CHARACTERS])):
@@ -51,7 +51,11 @@ def _components(text: str) -> Iterator[dict[str, str]]:
 
 def _shown(name: str, raw_parameters: str, value: str) -> str:
     """A property's value for people: dates in ISO order, the organizer by name."""
-    named = parameters.read(b"x" + raw_parameters.encode("utf-8", "replace")).parameters if raw_parameters else {}
+    named = (
+        parameters.parse_structured_field(b"x" + raw_parameters.encode("utf-8", "replace")).parameters
+        if raw_parameters
+        else {}
+    )
     if name in ("dtstart", "dtend", "due"):
         return _moment(value.strip(), named.get("tzid", ""))
     if name == "organizer":

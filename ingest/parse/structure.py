@@ -14,8 +14,8 @@ from ingest.parse.containers import unwrap
 from ingest.parse.defect_log import DefectLog
 from ingest.parse.limits import MAX_DEPTH, MAX_EXPANDED_OCTETS, MAX_PARTS, MAX_SCANS, MIN_SCANNED_OCTETS
 from ingest.parse.mime import header as headers
-from ingest.parse.mime.header import Header
-from ingest.parse.mime.part import Part
+from ingest.parse.mime.header import HeaderBlock
+from ingest.parse.mime.part import MimePart
 
 _GUESS = re.compile(rb"(?:\A|\n)--([!-~][^\r\n]{0,198})\r?\n(?=Content-[A-Za-z-]{1,40}[ \t]*:)", re.IGNORECASE)
 _TAIL = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
@@ -27,7 +27,7 @@ _STOCK_PREAMBLE = re.compile(rb"\s{0,100}(?:This is a [^\r\n]{0,30}MIME[^\r\n]{0
 _GUESS_OCTETS = 64 * 1024
 
 
-class Builder:
+class TreeBuilder:
     """Makes the tree of one message, numbering the parts as they are met."""
 
     def __init__(self, defects: DefectLog, octets: int) -> None:
@@ -37,10 +37,10 @@ class Builder:
         self._scannable = MAX_SCANS * max(octets, MIN_SCANNED_OCTETS)
 
     def build(
-        self, source: bytes, header: Header, end: int, *, default_type: str = "text/plain", depth: int = 0
-    ) -> Part:
+        self, source: bytes, header: HeaderBlock, end: int, *, default_type: str = "text/plain", depth: int = 0
+    ) -> MimePart:
         """The part whose header has been read, and all parts below it."""
-        part = Part(
+        part = MimePart(
             number=self._count,
             header=header,
             source=source,
@@ -55,21 +55,21 @@ class Builder:
         if is_multipart and depth >= MAX_DEPTH:
             self._defects.note(DefectKind.NESTED, f"more than {MAX_DEPTH} multiparts lie in each other")
             return replace(part, is_cut=True)
-        return self._with_children(part, depth) if is_multipart else self._with_contents(part, depth)
+        return self._with_parts(part, depth) if is_multipart else self._with_contained_entities(part, depth)
 
-    def _with_contents(self, part: Part, depth: int) -> Part:
+    def _with_contained_entities(self, part: MimePart, depth: int) -> MimePart:
         """A part that is no multipart, with what is inside it where it is a container."""
         no_entities: tuple[bytes, ...] = ()
-        for entity in self._defects.guard(lambda: unwrap.entities(part, self._defects), no_entities):
+        for entity in self._defects.guard(lambda: unwrap.contained_entities(part, self._defects), no_entities):
             self._expandable -= len(entity)
             if depth >= MAX_DEPTH or self._expandable < 0 or self._count >= MAX_PARTS:
                 self._defects.note(DefectKind.CUT, "a container holds more than is taken out of it")
                 break
-            header = headers.read(entity, 0, len(entity), self._defects)
+            header = headers.parse_header(entity, 0, len(entity), self._defects)
             part.children.append(self.build(entity, header, len(entity), depth=depth + 1))
         return part
 
-    def _is_undeclared_multipart(self, part: Part) -> bool:
+    def _is_undeclared_multipart(self, part: MimePart) -> bool:
         """A message without Content-Type that is one multipart all the same: nothing but a stock phrase stands before
         its first boundary. (A bounce has its own words there, and below them the mail that it returns.)"""
         if (
@@ -81,7 +81,7 @@ class Builder:
         boundary = self._guess_boundary(part)
         return bool(boundary) and part.source.rfind(b"\n--" + boundary + b"--", part.start, part.end) >= 0
 
-    def _with_children(self, part: Part, depth: int) -> Part:
+    def _with_parts(self, part: MimePart, depth: int) -> MimePart:
         boundary = part.parameter("boundary").encode("utf-8", "replace")
         spans = list(self._spans(part.source, part.start, part.end, boundary)) if boundary else []
         if not spans and boundary and part.source.find(b"--" + boundary, part.start, part.end) < 0:
@@ -98,7 +98,7 @@ class Builder:
         default = "message/rfc822" if part.content_type == "multipart/digest" else "text/plain"
         return self._adopt(part, spans, default, depth)
 
-    def _unencoded(self, part: Part, boundary: bytes) -> tuple[Part, list[tuple[int, int]]]:
+    def _unencoded(self, part: MimePart, boundary: bytes) -> tuple[MimePart, list[tuple[int, int]]]:
         """A multipart in base64 or quoted-printable, which RFC 2045 section 6.4 forbids."""
         octets = part.decoded().text
         spans = list(self._spans(octets, 0, len(octets), boundary))
@@ -107,12 +107,12 @@ class Builder:
         self._defects.note(DefectKind.STRUCTURE, "a multipart has a transfer encoding")
         return replace(part, source=octets, start=0, end=len(octets)), spans
 
-    def _adopt(self, part: Part, spans: list[tuple[int, int]], default: str, depth: int) -> Part:
+    def _adopt(self, part: MimePart, spans: list[tuple[int, int]], default: str, depth: int) -> MimePart:
         for start, end in spans:
             if self._count >= MAX_PARTS:
                 self._defects.note(DefectKind.CUT, f"the message has more than {MAX_PARTS} parts")
                 break
-            header = _read_part_header(part.source, start, end, self._defects)
+            header = _parse_part_header(part.source, start, end, self._defects)
             part.children.append(self.build(part.source, header, end, default_type=default, depth=depth + 1))
         return part
 
@@ -142,16 +142,18 @@ class Builder:
         if self._scannable < 0:
             self._defects.note(DefectKind.CUT, "the multiparts are too large and too deep to be searched")
 
-    def _guess_boundary(self, part: Part) -> bytes:
+    def _guess_boundary(self, part: MimePart) -> bytes:
         window = part.source[part.start : min(part.end, part.start + _GUESS_OCTETS)]
         found = _GUESS.search(window)
         return found[1].rstrip().removesuffix(b"--") if found else b""
 
 
-def _read_part_header(source: bytes, start: int, end: int, defects: DefectLog) -> Header:
-    header = headers.read(source, start, end, defects)
+def _parse_part_header(source: bytes, start: int, end: int, defects: DefectLog) -> HeaderBlock:
+    header = headers.parse_header(source, start, end, defects)
     if header.body_start >= end and not any(field.name.startswith("content-") for field in header.fields):
-        return Header((), start)  # text alone, without the blank line: no header of a part lacks all Content fields
+        return HeaderBlock(
+            (), start
+        )  # text alone, without the blank line: no header of a part lacks all Content fields
     return header
 
 
@@ -162,7 +164,7 @@ def _before_line_end(source: bytes, start: int, position: int) -> int:
     return position - 1 if source.endswith(b"\n", start, position) else position
 
 
-def walk(part: Part) -> Iterator[Part]:
+def walk(part: MimePart) -> Iterator[MimePart]:
     """The part and all parts below it, in the order of their numbers."""
     yield part
     for child in part.children:

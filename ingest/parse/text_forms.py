@@ -40,10 +40,10 @@ def is_blank_html(markup: str) -> bool:
     words = _WORDS.search(markup, max(markup.find("<body"), markup.find("<BODY"), 0))
     if words is not None and not _INVISIBLE.match(markup, markup.rfind("<", 0, words.start())):
         return False
-    return _SHOWS.search(markup) is None and is_blank(visible(markup))
+    return _SHOWS.search(markup) is None and is_blank(visible_text(markup))
 
 
-def visible(markup: str) -> str:
+def visible_text(markup: str) -> str:
     """The words of HTML, roughly: to compare and to measure, not to read."""
     return html.unescape(_TAG.sub(" ", _without_invisible(markup)))
 
@@ -67,7 +67,7 @@ def is_stub(text: str, markup: str) -> bool:
     words = " ".join(text[: 4 * _MAX_STUB_CHARACTERS].split())
     if len(words) > _MAX_STUB_CHARACTERS or _STUB.search(words) is None:
         return False
-    shown = " ".join(visible(markup).split())
+    shown = " ".join(visible_text(markup).split())
     return len(shown) > len(words) or words[:40].lower() not in shown.lower()
 
 

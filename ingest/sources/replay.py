@@ -188,7 +188,7 @@ Fields = list[tuple[str, str]]
 
 def _fields(content: bytes) -> Fields:
     """The header fields as the parser will see them, past whatever a file may have before them."""
-    fields = header.read_message(content[:MAX_HEADER_BYTES], DefectLog()).fields
+    fields = header.parse_message_header(content[:MAX_HEADER_BYTES], DefectLog()).fields
     unfolded = ((name, " ".join(value.decode("utf-8", "surrogateescape").split())) for name, value in fields)
     return [(name, value[:MAX_FIELD_CHARACTERS]) for name, value in unfolded]
 

@@ -6,7 +6,6 @@ first all of Big5's first level, then the second. So a short table of runs leads
 of Big5 does the rest. Planes 3 and up hold characters that Big5 never had; they are not read.
 """
 
-import codecs
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -98,11 +97,6 @@ def _euc_tw(token: bytes) -> str:
     return _characters(1, token) if token[0] in _LEADS and len(token) % 2 == 0 else _MISSING * len(token)
 
 
-def decode_iso2022_cn(octets: bytes) -> str:
-    """ISO-2022-CN. Never fails: what the table has not becomes U+FFFD."""
-    return "".join(_pieces_of_iso2022_cn(octets))
-
-
 def _pieces_of_iso2022_cn(octets: bytes) -> Iterator[str]:
     """A line end ends what an escape before it has set up."""
     sets: dict[bytes, bytes] = {}
@@ -131,28 +125,25 @@ def _pairs(octets: bytes, final: bytes) -> str:
 
 
 EUC_TW, ISO_2022_CN = "euc_tw", "iso2022_cn"
-"""Names under which ``bytes.decode`` knows them."""
-_READERS = {EUC_TW: _pieces_of_euc_tw, ISO_2022_CN: _pieces_of_iso2022_cn}
+"""Our names for these charsets. Python's codec registry does not know them: ``decode_chinese`` reads them."""
+_PIECES = {EUC_TW: _pieces_of_euc_tw, ISO_2022_CN: _pieces_of_iso2022_cn}
 
 
-def _find(name: str) -> codecs.CodecInfo | None:
-    read = _READERS.get(name)
-    if read is None:
-        return None
+def decode_chinese(octets: bytes, codec: str, errors: str = "strict") -> str:
+    """Decode ``octets`` of ``EUC_TW`` or ``ISO_2022_CN``.
 
-    def decode(octets: bytes, errors: str = "strict") -> tuple[str, int]:
-        pieces = []
-        for piece in read(bytes(octets)):
-            if errors == "strict" and _MISSING in piece:  # at the first: most of what is tried is of another charset
-                raise UnicodeDecodeError(name, bytes(octets), 0, len(octets), "characters that the table has not")
-            pieces.append(piece)
-        return "".join(pieces), len(octets)
+    Args:
+        octets: the encoded text.
+        codec: one of the two names.
+        errors: ``strict``, or ``replace`` for U+FFFD in place of what the table lacks.
 
-    return codecs.CodecInfo(encode=_refuse, decode=decode, name=name)  # type: ignore[arg-type] # only bytes are decoded here
-
-
-def _refuse(text: str, errors: str = "strict") -> tuple[bytes, int]:
-    raise UnicodeEncodeError("chinese", text, 0, len(text), f"only reading is needed ({errors})")
-
-
-codecs.register(_find)
+    Raises:
+        UnicodeDecodeError: ``errors`` is ``strict`` and the table lacks a character. It is raised at the first one,
+            because most text that is tried is of another charset.
+    """
+    pieces = []
+    for piece in _PIECES[codec](octets):
+        if errors == "strict" and _MISSING in piece:
+            raise UnicodeDecodeError(codec, octets, 0, len(octets), "the table lacks a character")
+        pieces.append(piece)
+    return "".join(pieces)

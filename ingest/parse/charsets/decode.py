@@ -7,13 +7,14 @@ wins. Where none fits, the one that fits best is used, so that no letter is lost
 
 import codecs
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import NamedTuple
 
 import chardet
 
 from ingest.parse.charsets import emoji
-from ingest.parse.charsets.chinese import EUC_TW, GB18030_2005, ISO_2022_CN, decode_iso2022_cn
+from ingest.parse.charsets.chinese import EUC_TW, GB18030_2005, ISO_2022_CN, decode_chinese
 from ingest.parse.charsets.japanese import decode_iso2022_jp, jis_character
 from ingest.parse.charsets.labels import FALLBACKS, STATEFUL, WIDE, codec_for
 from ingest.parse.charsets.plausibility import is_ascii_mostly, is_misread, is_rare, is_rather_western, mixes_scripts
@@ -39,6 +40,7 @@ _MANY = 4
 _MULTI_BYTE = frozenset(
     {"gb18030", "cp949", "cp950", "big5hkscs", "cp932", "euc_jp", "johab", "shift_jis_2004", EUC_TW}
 )
+_OUR_CODECS = frozenset({EUC_TW, ISO_2022_CN})
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _HZ = re.compile(rb"~\{(?:[!-w][!-~])+~\}")
 _ASCII_LABELS = frozenset({"us-ascii", "ascii", "ansi_x3.4-1968", "7bit", "8bit", "us"})
@@ -55,7 +57,7 @@ _GETA = "〓"
 """What printers set where they lack a letter."""
 
 
-class Decoded(NamedTuple):
+class DecodedText(NamedTuple):
     """Text, the codec that read it, and what had to be repaired (``""``: nothing)."""
 
     text: str
@@ -63,7 +65,7 @@ class Decoded(NamedTuple):
     repair: str = ""
 
 
-def decode(octets: bytes, label: str = "", hints: Iterable[str] = ()) -> Decoded:
+def decode_text(octets: bytes, label: str = "", hints: Iterable[str] = ()) -> DecodedText:
     """Read ``octets``. Never fails.
 
     Args:
@@ -74,7 +76,7 @@ def decode(octets: bytes, label: str = "", hints: Iterable[str] = ()) -> Decoded
     declared = codec_for(label) if label else None
     if label.lower() in _ASCII_LABELS and not octets.isascii():
         declared = None  # that it is wrong is all that the label tells
-    found = _by_mark(octets) or _decode(octets, declared, hints)
+    found = _by_mark(octets) or _decode_unmarked(octets, declared, hints)
     if found.codec != declared and not found.repair and not octets.isascii():
         found = found._replace(repair=_describe(label, found.codec))
     if label and declared is None and not found.repair:
@@ -88,7 +90,7 @@ def decode(octets: bytes, label: str = "", hints: Iterable[str] = ()) -> Decoded
     return found if found.codec == "ascii" else _without_controls(found)
 
 
-def _without_controls(found: Decoded) -> Decoded:
+def _without_controls(found: DecodedText) -> DecodedText:
     """The quotes and dashes of cp1252, where a program took its octets for ISO 8859 or for numbers of Unicode."""
     shown = found.text.translate(_AS_CP1252) if _CONTROLS.search(found.text) else found.text
     if shown == found.text:
@@ -100,16 +102,16 @@ def _describe(label: str, codec: str) -> str:
     return f"declared {label[:40]!r} but written in {codec}" if label else f"none declared; written in {codec}"
 
 
-def _by_mark(octets: bytes) -> Decoded | None:
+def _by_mark(octets: bytes) -> DecodedText | None:
     """A byte order mark says it all (and is no part of the text)."""
     for mark, codec in _BYTE_ORDER_MARKS:
         if octets.startswith(mark) and (codec == "utf_8" or not is_ascii_mostly(octets)):
             text = _strict(octets[len(mark) :], codec)
-            return Decoded(text, codec) if text is not None else None
+            return DecodedText(text, codec) if text is not None else None
     return None
 
 
-def _decode(octets: bytes, declared: str | None, hints: Iterable[str]) -> Decoded:
+def _decode_unmarked(octets: bytes, declared: str | None, hints: Iterable[str]) -> DecodedText:
     if declared in WIDE:
         wide = _decode_wide(octets, declared)
         if wide is not None:
@@ -129,7 +131,7 @@ def _decode(octets: bytes, declared: str | None, hints: Iterable[str]) -> Decode
     )
 
 
-def _decode_wide(octets: bytes, codec: str) -> Decoded | None:
+def _decode_wide(octets: bytes, codec: str) -> DecodedText | None:
     """UTF-16 and UTF-32 without a mark: the half in which the zeros are tells the order of octets."""
     if codec == "utf_16":
         codec = "utf_16_be" if octets[0:200:2].count(0) > octets[1:200:2].count(0) else "utf_16_le"
@@ -137,13 +139,13 @@ def _decode_wide(octets: bytes, codec: str) -> Decoded | None:
         codec = "utf_32_be" if octets[:1] == b"\0" else "utf_32_le"
     is_narrow = is_ascii_mostly(octets) or (b"\0" not in octets and _strict(octets, "utf_8") is not None)
     text = None if is_narrow else _strict(octets, codec)
-    return Decoded(text, codec) if text is not None else None
+    return DecodedText(text, codec) if text is not None else None
 
 
-def _decode_seven_bit(octets: bytes, declared: str | None) -> Decoded:
+def _decode_seven_bit(octets: bytes, declared: str | None) -> DecodedText:
     """ASCII, or a charset that hides in it behind escape sequences."""
     if declared in _PLAIN and b"\x1b" not in octets:
-        return Decoded(octets.decode("ascii"), "ascii")
+        return DecodedText(octets.decode("ascii"), "ascii")
     if b"\x1b$)C" in octets:
         text, codec = _strict(octets, "iso2022_kr"), "iso2022_kr"
     elif _CNS_OR_GB.search(octets):
@@ -155,53 +157,55 @@ def _decode_seven_bit(octets: bytes, declared: str | None) -> Decoded:
     elif declared in ("hz", "gb18030") and _HZ.search(octets):
         text, codec = _strict(octets, "hz"), "hz"
     else:
-        return Decoded(octets.decode("ascii"), "ascii", f"declared {declared} but ASCII" if declared in WIDE else "")
+        return DecodedText(
+            octets.decode("ascii"), "ascii", f"declared {declared} but ASCII" if declared in WIDE else ""
+        )
     if text is None:
-        return Decoded(octets.decode("ascii"), "ascii", f"damaged {codec}")
-    return Decoded(text, codec, "" if codec == declared else _describe(declared or "", codec))
+        return DecodedText(octets.decode("ascii"), "ascii", f"damaged {codec}")
+    return DecodedText(text, codec, "" if codec == declared else _describe(declared or "", codec))
 
 
-def _decode_japanese(octets: bytes, declared: str | None) -> Decoded:
+def _decode_japanese(octets: bytes, declared: str | None) -> DecodedText:
     """ISO-2022-JP. What no table has becomes a geta mark, as printers set it."""
     text = decode_iso2022_jp(octets)
     if "\ufffd" in text:
         shown = text.replace("\ufffd", _GETA)
-        return Decoded(shown, "iso2022_jp", f"iso2022_jp with characters of one vendor, shown as {_GETA}")
-    return Decoded(text, "iso2022_jp", "" if declared == "iso2022_jp" else _describe(declared or "", "iso2022_jp"))
+        return DecodedText(shown, "iso2022_jp", f"iso2022_jp with characters of one vendor, shown as {_GETA}")
+    return DecodedText(text, "iso2022_jp", "" if declared == "iso2022_jp" else _describe(declared or "", "iso2022_jp"))
 
 
-def _decode_iso2022_cn(octets: bytes, declared: str | None) -> Decoded:
-    text = decode_iso2022_cn(octets)
+def _decode_iso2022_cn(octets: bytes, declared: str | None) -> DecodedText:
+    text = decode_chinese(octets, ISO_2022_CN, "replace")
     if "\ufffd" in text:
-        return Decoded(
+        return DecodedText(
             text.replace("\ufffd", _GETA), ISO_2022_CN, f"iso-2022-cn with rare characters, shown as {_GETA}"
         )
-    return Decoded(text, ISO_2022_CN, "" if declared == ISO_2022_CN else _describe(declared or "", "iso-2022-cn"))
+    return DecodedText(text, ISO_2022_CN, "" if declared == ISO_2022_CN else _describe(declared or "", "iso-2022-cn"))
 
 
-def _with_pictographs(found: Decoded) -> Decoded:
+def _with_pictographs(found: DecodedText) -> DecodedText:
     """The codes in Shift_JIS that three carriers filled, each in its own way: which was meant is a guess."""
-    text, carrier = emoji.replace_private(found.text)
+    text, carrier = emoji.replace_carrier_emoji(found.text)
     if not carrier:
         return found
-    return Decoded(text.replace("\ufffd", _GETA), found.codec, f"cp932 with pictographs of {carrier}")
+    return DecodedText(text.replace("\ufffd", _GETA), found.codec, f"cp932 with pictographs of {carrier}")
 
 
-def _as_utf_8(octets: bytes, declared: str | None) -> Decoded | None:
+def _as_utf_8(octets: bytes, declared: str | None) -> DecodedText | None:
     """Valid UTF-8, unless the declared charset makes more sense of the same octets."""
     text = _strict(octets, "utf_8")
     if text is None:
         return _as_cesu_8(octets)
     if declared == "utf_8":
-        return Decoded(text, "utf_8")
+        return DecodedText(text, "utf_8")
     is_many = sum(octets.count(lead) for lead in _LEADS) >= _MANY
     is_plausible = not is_rare(text)
     if declared in (None, "cp1252"):
-        return Decoded(text, "utf_8") if is_many or is_plausible else None
-    return Decoded(text, "utf_8") if is_many and is_plausible else None
+        return DecodedText(text, "utf_8") if is_many or is_plausible else None
+    return DecodedText(text, "utf_8") if is_many and is_plausible else None
 
 
-def _as_cesu_8(octets: bytes) -> Decoded | None:
+def _as_cesu_8(octets: bytes) -> DecodedText | None:
     """UTF-8 with halves of UTF-16 in it, as Java and databases write emoji: no other charset looks like that."""
     if not _HALF.search(octets):
         return None
@@ -209,14 +213,14 @@ def _as_cesu_8(octets: bytes) -> Decoded | None:
         wide = octets.decode("utf_8", "surrogatepass").encode("utf_16_le", "surrogatepass")
     except UnicodeError:
         return None
-    return Decoded(wide.decode("utf_16_le", "replace"), "utf_8", "UTF-8 with halves of UTF-16 in it")
+    return DecodedText(wide.decode("utf_16_le", "replace"), "utf_8", "UTF-8 with halves of UTF-16 in it")
 
 
 _HALF = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 _LEADS = tuple(bytes((lead,)) for lead in range(0xC2, 0xF5))
 
 
-def _as_declared(octets: bytes, declared: str | None) -> Decoded | None:
+def _as_declared(octets: bytes, declared: str | None) -> DecodedText | None:
     if declared is None or declared == "utf_8":
         return None
     if declared == "iso2022_jp":
@@ -224,7 +228,7 @@ def _as_declared(octets: bytes, declared: str | None) -> Decoded | None:
     for codec in _alike(declared, octets):
         text = _LENIENT[codec](octets) if codec in _LENIENT else _strict(octets, codec)
         if text is not None and not is_misread(text, codec):
-            return Decoded(text, codec)
+            return DecodedText(text, codec)
     return None
 
 
@@ -245,37 +249,37 @@ def _cp1252(octets: bytes) -> str | None:
 
 def _euc_jp(octets: bytes) -> str | None:
     """EUC-JP with the kanji of NEC and IBM, which its label never tells."""
-    text = octets.decode("euc_jp", "ingest.euc_jp")
+    text = octets.decode("euc_jp", _error_handler(_patch_euc_jp))
     return None if "\ufffd" in text else text
 
 
 _LENIENT = {"cp1252": _cp1252, "euc_jp": _euc_jp}
 
 
-def _as_hinted(octets: bytes, hints: Iterable[str]) -> Decoded | None:
+def _as_hinted(octets: bytes, hints: Iterable[str]) -> DecodedText | None:
     for hint in hints:
         codec = codec_for(hint)
         if codec and codec not in STATEFUL and codec not in WIDE and codec != "utf_8":
             text = _strict(octets, codec)
             if text is not None and not is_misread(text, codec):
-                return Decoded(text, codec)
+                return DecodedText(text, codec)
     return None
 
 
-def _as_patched_utf_8(octets: bytes) -> Decoded | None:
+def _as_patched_utf_8(octets: bytes) -> DecodedText | None:
     """UTF-8 with some octets of another charset in it (a quoted line, a cut character): each is read as cp1252."""
     shown = octets.decode("utf_8", "replace")
     bad = shown.count("\ufffd")
     good = sum(not c.isascii() for c in shown) - bad
     if good < bad or 0 in (good, bad):
         return None
-    text = octets.decode("utf_8", "ingest.cp1252")
+    text = _patched(octets, "utf_8")
     if good < _MANY * bad and is_rare(text):
         return None
-    return Decoded(text, "utf_8", "UTF-8 with octets of another charset in it")
+    return DecodedText(text, "utf_8", "UTF-8 with octets of another charset in it")
 
 
-def _as_detected(octets: bytes) -> Decoded | None:
+def _as_detected(octets: bytes) -> DecodedText | None:
     """The detector's answer, or the Western reading where that is the more likely one."""
     sample = octets[:MAX_DETECT_OCTETS]
     guess = chardet.detect(sample, include_encodings=_DETECTABLE)
@@ -288,50 +292,70 @@ def _as_detected(octets: bytes) -> Decoded | None:
         return None
     if mixes_scripts(text):
         return _as_latin(octets, western)
-    return Decoded(text, codec)
+    return DecodedText(text, codec)
 
 
-def _as_latin(octets: bytes, western: str | None) -> Decoded | None:
+def _as_latin(octets: bytes, western: str | None) -> DecodedText | None:
     """Latin letters, where the detector gave letters of another script among them."""
     if western is not None:
-        return Decoded(octets.decode("cp1252", "ingest.cp1252"), "cp1252")
+        return DecodedText(_patched(octets, "cp1252"), "cp1252")
     guess = chardet.detect(octets[:MAX_DETECT_OCTETS], include_encodings=_DETECTABLE_LATIN)
     codec = codec_for(str(guess["encoding"] or ""))
     text = _strict(octets, codec) if codec is not None else None
-    return Decoded(text, codec) if codec is not None and text is not None else None
+    return DecodedText(text, codec) if codec is not None and text is not None else None
 
 
-def _as_damaged(octets: bytes, declared: str | None) -> Decoded | None:
+def _as_damaged(octets: bytes, declared: str | None) -> DecodedText | None:
     """The declared charset of two octets a character, with few of them broken."""
     if declared not in _MULTI_BYTE:
         return None
-    errors = "ingest.euc_jp" if declared == "euc_jp" else "replace"
-    if not _is_near(octets[:MAX_DETECT_OCTETS].decode(declared, errors)):
+    errors = _error_handler(_patch_euc_jp) if declared == "euc_jp" else "replace"
+    if not _is_near(_decode(octets[:MAX_DETECT_OCTETS], declared, errors)):
         return None
-    text = octets.decode(declared, errors)
-    return Decoded(text, declared, f"{declared} with damaged characters") if _is_near(text) else None
+    text = _decode(octets, declared, errors)
+    return DecodedText(text, declared, f"{declared} with damaged characters") if _is_near(text) else None
 
 
 def _is_near(text: str) -> bool:
     return text.count("\ufffd") * 10 <= len(text)
 
 
-def _as_near_as_possible(octets: bytes, declared: str | None) -> Decoded:
+def _as_near_as_possible(octets: bytes, declared: str | None) -> DecodedText:
     damaged = _as_damaged(octets, declared)
     if damaged is not None:
         return damaged
     if declared is not None and declared not in _MULTI_BYTE | STATEFUL | WIDE and declared != "utf_8":
-        return Decoded(
-            octets.decode(declared, "ingest.cp1252"), declared, f"{declared} with octets that it does not have"
+        return DecodedText(
+            octets.decode(declared, _error_handler(_patch_cp1252)),
+            declared,
+            f"{declared} with octets that it does not have",
         )
-    return Decoded(octets.decode("cp1252", "ingest.cp1252"), "cp1252", "no charset fits; read as cp1252")
+    return DecodedText(_patched(octets, "cp1252"), "cp1252", "no charset fits; read as cp1252")
 
 
 def _strict(octets: bytes, codec: str) -> str | None:
     try:
-        return octets.decode(codec)
+        return _decode(octets, codec)
     except (UnicodeError, ValueError):
         return None
+
+
+def _decode(octets: bytes, codec: str, errors: str = "strict") -> str:
+    """Decode with a codec of Python or, for the two that it lacks, with ours."""
+    return decode_chinese(octets, codec, errors) if codec in _OUR_CODECS else octets.decode(codec, errors)
+
+
+def _patched(octets: bytes, codec: str) -> str:
+    """Decode with ``codec``, each octet that it lacks as cp1252."""
+    return octets.decode(codec, _error_handler(_patch_cp1252))
+
+
+@cache
+def _error_handler(patch: Callable[[UnicodeError], tuple[str, int]]) -> str:
+    """Return the name under which ``bytes.decode`` finds ``patch``; the first call registers it."""
+    name = f"ingest.{patch.__name__}"
+    codecs.register_error(name, patch)
+    return name
 
 
 def _patch_cp1252(error: UnicodeError) -> tuple[str, int]:
@@ -349,7 +373,3 @@ def _patch_euc_jp(error: UnicodeError) -> tuple[str, int]:
     if len(pair) == 2 and min(pair) >= 0xA1:
         return jis_character(pair), error.start + 2
     return "\ufffd", error.start + 1
-
-
-codecs.register_error("ingest.cp1252", _patch_cp1252)
-codecs.register_error("ingest.euc_jp", _patch_euc_jp)

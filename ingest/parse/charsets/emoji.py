@@ -72,22 +72,22 @@ def _table(carrier: str) -> dict[int, str]:
 
 
 def _entries(words: list[str]) -> Iterator[tuple[int, str]]:
-    lead = place = 0
+    lead = index = 0
     for word in words:
         if len(word) == 4 and word.isalnum():
             lead, trail = bytes.fromhex(word)
-            place = _TRAILS.index(trail)
+            index = _TRAILS.index(trail)
         else:
-            yield lead << 8 | _TRAILS[place], _MISSING if word == "-" else word
-            place += 1
+            yield lead << 8 | _TRAILS[index], _MISSING if word == "-" else word
+            index += 1
 
 
-def of_kddi(lead: int, trail: int) -> str | None:
+def kddi_emoji(lead: int, trail: int) -> str | None:
     """KDDI's sign for a code of Shift_JIS; U+FFFD where Unicode has no equal, ``None`` where it has no sign."""
     return _table("KDDI").get(lead << 8 | trail)
 
 
-def replace_private(text: str) -> tuple[str, str]:
+def replace_carrier_emoji(text: str) -> tuple[str, str]:
     """Text that the codec cp932 read, with characters (or U+FFFD) for the pictographs in it, and their carrier.
 
     The carriers' codes overlap. The first whose table has all codes of the text is taken, the most used one in mail

@@ -94,7 +94,7 @@ def _pictograph(pair: bytes) -> str | None:
     if len(pair) < 2 or pair[0] not in (*_OWN_ROWS, *_NEC_ROWS) or not 0x21 <= pair[1] <= 0x7E:
         return None
     lead, trail = _shift_jis(*pair)
-    return emoji.of_kddi(lead + (0x0B if pair[0] in _OWN_ROWS else 0x06), trail)
+    return emoji.kddi_emoji(lead + (0x0B if pair[0] in _OWN_ROWS else 0x06), trail)
 
 
 def _shift_jis(first: int, second: int) -> bytes:

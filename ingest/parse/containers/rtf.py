@@ -40,7 +40,7 @@ _SIGNS = {
 }
 
 
-class Text(NamedTuple):
+class RtfText(NamedTuple):
     """What the rich text said, as ``html`` or ``plain``."""
 
     subtype: str
@@ -87,63 +87,63 @@ def _copy(output: bytearray, reference: bytes) -> bool:
     return True
 
 
-class _Group(NamedTuple):
+class _RtfGroup(NamedTuple):
     skipped: bool = False
     is_html_tag: bool = False
     is_rtf_only: bool = False
     unicode_skip: int = 1
 
 
-class _Reader:
+class _RtfDecoder:
     """Goes through the tokens once, with a stack of groups."""
 
     def __init__(self, octets: bytes) -> None:
         self._octets = octets
         self._is_html = b"\\fromhtml1" in octets[:1000]
-        self._groups = [_Group()]
+        self._groups = [_RtfGroup()]
         self._codepage = "cp1252"
         self._pending = bytearray()
         self._text: list[str] = []
         self._to_skip = 0
         self._star = False
 
-    def read(self) -> Text:
+    def decode(self) -> RtfText:
         for token in _TOKEN.finditer(self._octets):
-            self._take(token)
+            self._handle(token)
         self._flush()
-        return Text("html" if self._is_html else "plain", "".join(self._text).strip() + "\n")
+        return RtfText("html" if self._is_html else "plain", "".join(self._text).strip() + "\n")
 
-    def _take(self, token: re.Match[bytes]) -> None:
+    def _handle(self, token: re.Match[bytes]) -> None:
         hexadecimal, word, number, symbol, brace, plain = token.groups()
         if hexadecimal:
-            self._put(bytes((int(hexadecimal, 16),)))
+            self._add_bytes(bytes((int(hexadecimal, 16),)))
         elif word:
-            self._take_word(word, int(number) if number else None)
+            self._handle_word(word, int(number) if number else None)
         elif symbol:
-            self._take_symbol(symbol)
+            self._handle_symbol(symbol)
         elif brace:
-            self._take_brace(brace)
+            self._handle_brace(brace)
         elif plain:
-            self._put(plain)
+            self._add_bytes(plain)
 
-    def _take_brace(self, brace: bytes) -> None:
+    def _handle_brace(self, brace: bytes) -> None:
         self._star = False
         if brace == b"{":
             self._groups.append(self._groups[-1])
         elif len(self._groups) > 1:
             self._groups.pop()
 
-    def _take_symbol(self, symbol: bytes) -> None:
+    def _handle_symbol(self, symbol: bytes) -> None:
         if symbol == b"*":
             self._star = True
         elif symbol in b"\\{}":
-            self._put(symbol)
+            self._add_bytes(symbol)
         elif symbol == b"~":
-            self._write("\xa0")
+            self._add_text("\xa0")
         elif symbol == b"_":
-            self._write("‑")
+            self._add_text("‑")
 
-    def _take_word(self, word: bytes, number: int | None) -> None:
+    def _handle_word(self, word: bytes, number: int | None) -> None:
         star, self._star = self._star, False
         if word in _SKIPPED or (star and word not in (b"htmltag", b"mhtmltag")) or word == b"mhtmltag":
             self._groups[-1] = self._groups[-1]._replace(skipped=True)
@@ -156,10 +156,10 @@ class _Reader:
         elif word == b"ansicpg" and number:
             self._set_codepage(number)
         elif word == b"u" and number is not None:
-            self._write(chr(number % 0x10000))
+            self._add_text(chr(number % 0x10000))
             self._to_skip = self._groups[-1].unicode_skip
         elif word in _BREAKS or word in _SIGNS:
-            self._write(_BREAKS.get(word) or _SIGNS[word])
+            self._add_text(_BREAKS.get(word) or _SIGNS[word])
 
     def _set_codepage(self, number: int) -> None:
         try:
@@ -172,7 +172,7 @@ class _Reader:
         group = self._groups[-1]
         return not group.skipped and not group.is_rtf_only
 
-    def _put(self, octets: bytes) -> None:
+    def _add_bytes(self, octets: bytes) -> None:
         if self._to_skip:
             skipped = min(self._to_skip, len(octets))
             self._to_skip -= skipped
@@ -180,7 +180,7 @@ class _Reader:
         if self._is_shown():
             self._pending += octets
 
-    def _write(self, text: str) -> None:
+    def _add_text(self, text: str) -> None:
         if self._is_shown():
             self._flush()
             self._text.append(text)
@@ -192,8 +192,8 @@ class _Reader:
             self._pending.clear()
 
 
-def read(octets: bytes) -> Text:
+def decode_rtf(octets: bytes) -> RtfText:
     """HTML where the rich text was made from it, else its words."""
-    text = _Reader(octets[:MAX_BODY_OCTETS]).read()
+    text = _RtfDecoder(octets[:MAX_BODY_OCTETS]).decode()
     joined = text.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return Text(text.subtype, joined)
+    return RtfText(text.subtype, joined)

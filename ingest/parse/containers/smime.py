@@ -22,7 +22,7 @@ _MAX_DEPTH = 12
 _MAX_CHUNKS = 100_000
 
 
-class Opened(NamedTuple):
+class OpenedContainer(NamedTuple):
     """What a container is, and the MIME entity in it (``b""`` where it cannot be read)."""
 
     kind: str
@@ -30,41 +30,41 @@ class Opened(NamedTuple):
     entity: bytes = b""
 
 
-class _Node(NamedTuple):
+class _Asn1Element(NamedTuple):
     tag: int
     start: int
     end: int
     next: int
 
 
-def open_container(octets: bytes) -> Opened:
+def open_container(octets: bytes) -> OpenedContainer:
     """Look into a container. Never fails: what cannot be followed is left closed."""
     try:
         return _open(octets)
     except (ValueError, IndexError, StopIteration, zlib.error):
-        return Opened("")
+        return OpenedContainer("")
 
 
-def _open(octets: bytes) -> Opened:
-    info = _children(octets, _node(octets, 0, len(octets)))
+def _open(octets: bytes) -> OpenedContainer:
+    info = _elements_in(octets, _element(octets, 0, len(octets)))
     identifier, content = next(info), next(info, None)
     kind = _KINDS.get(octets[identifier.start : identifier.end], "")
     if kind not in ("signed", "compressed") or content is None:
-        return Opened(kind)
-    body = next(_children(octets, content))
-    encapsulated = next((node for node in _children(octets, body) if _holds_content(octets, node)), None)
+        return OpenedContainer(kind)
+    body = next(_elements_in(octets, content))
+    encapsulated = next((element for element in _elements_in(octets, body) if _holds_content(octets, element)), None)
     if encapsulated is None:
-        return Opened(kind)
-    wrapped = list(_children(octets, encapsulated))[1]
-    entity = b"".join(_octet_strings(octets, next(_children(octets, wrapped)), 0))
-    return Opened(kind, _inflate(entity) if kind == "compressed" else entity)
+        return OpenedContainer(kind)
+    wrapped = list(_elements_in(octets, encapsulated))[1]
+    entity = b"".join(_octet_strings(octets, next(_elements_in(octets, wrapped)), 0))
+    return OpenedContainer(kind, _inflate(entity) if kind == "compressed" else entity)
 
 
-def _holds_content(octets: bytes, node: _Node) -> bool:
+def _holds_content(octets: bytes, element: _Asn1Element) -> bool:
     """EncapsulatedContentInfo: a sequence of an object identifier and, in ``[0]``, the content."""
-    if not node.tag & _CONSTRUCTED:
+    if not element.tag & _CONSTRUCTED:
         return False
-    inner = [child.tag for child in _children(octets, node)]
+    inner = [child.tag for child in _elements_in(octets, element)]
     return inner[:2] == [_OBJECT_IDENTIFIER, _EXPLICIT_0]
 
 
@@ -72,28 +72,28 @@ def _inflate(octets: bytes) -> bytes:
     return zlib.decompressobj().decompress(octets, MAX_EXPANDED_OCTETS)
 
 
-def _octet_strings(octets: bytes, node: _Node, depth: int) -> Iterator[bytes]:
+def _octet_strings(octets: bytes, element: _Asn1Element, depth: int) -> Iterator[bytes]:
     """The content of an octet string, which BER may cut into many."""
     if depth > _MAX_DEPTH:
         raise ValueError("octet strings lie too deep in each other")
-    if not node.tag & _CONSTRUCTED:
-        yield octets[node.start : node.end]
+    if not element.tag & _CONSTRUCTED:
+        yield octets[element.start : element.end]
         return
-    for child in _children(octets, node):
+    for child in _elements_in(octets, element):
         yield from _octet_strings(octets, child, depth + 1)
 
 
-def _children(octets: bytes, parent: _Node) -> Iterator[_Node]:
+def _elements_in(octets: bytes, parent: _Asn1Element) -> Iterator[_Asn1Element]:
     position = parent.start
     for _ in range(_MAX_CHUNKS):
         if position >= parent.end or octets[position : position + 2] == b"\0\0":
             return
-        child = _node(octets, position, parent.end)
+        child = _element(octets, position, parent.end)
         yield child
         position = child.next
 
 
-def _node(octets: bytes, position: int, limit: int, depth: int = 0) -> _Node:
+def _element(octets: bytes, position: int, limit: int, depth: int = 0) -> _Asn1Element:
     """The element at ``position``. An indefinite length ends where its end-of-contents octets are found."""
     tag, first = octets[position], octets[position + 1]
     start = position + 2
@@ -105,13 +105,13 @@ def _node(octets: bytes, position: int, limit: int, depth: int = 0) -> _Node:
     else:
         length = first
     end = min(start + length, limit)  # a mail that was cut off is read as far as it goes
-    return _Node(tag, start, end, end)
+    return _Asn1Element(tag, start, end, end)
 
 
-def _indefinite(octets: bytes, tag: int, start: int, limit: int, depth: int) -> _Node:
+def _indefinite(octets: bytes, tag: int, start: int, limit: int, depth: int) -> _Asn1Element:
     if depth > _MAX_DEPTH:
         raise ValueError("elements lie too deep in each other")
     position = start
     while position < limit and octets[position : position + 2] != b"\0\0":
-        position = _node(octets, position, limit, depth + 1).next
-    return _Node(tag, start, position, min(position + 2, limit))
+        position = _element(octets, position, limit, depth + 1).next
+    return _Asn1Element(tag, start, position, min(position + 2, limit))

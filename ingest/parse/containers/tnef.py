@@ -51,7 +51,7 @@ _MESSAGE_OBJECT = bytes.fromhex("0703020000000000c000000000000046")
 _MAX_VALUES = 10_000
 
 
-class Content(NamedTuple):
+class TnefContent(NamedTuple):
     """A body or attachment found in the container."""
 
     content_type: str
@@ -62,30 +62,30 @@ class Content(NamedTuple):
     is_attachment: bool = False
 
 
-class _Property(NamedTuple):
+class _MapiProperty(NamedTuple):
     identifier: int
     kind: int
     octets: bytes
 
 
-class _Message(NamedTuple):
+class _TnefMessage(NamedTuple):
     codepage: int
-    properties: dict[int, _Property]
+    properties: dict[int, _MapiProperty]
     bodies: list[bytes]
-    attachments: list["_Attachment"]
+    attachments: list["_TnefAttachment"]
 
 
-class _Attachment(NamedTuple):
-    properties: dict[int, _Property]
+class _TnefAttachment(NamedTuple):
+    properties: dict[int, _MapiProperty]
     titles: list[bytes]
     data: list[bytes]
 
 
-def read(octets: bytes) -> tuple[Content, ...] | None:
+def parse_tnef(octets: bytes) -> tuple[TnefContent, ...] | None:
     """The bodies, the best first, and the attachments in order; ``None`` where the octets are no TNEF."""
     if len(octets) < _HEADER.size or _HEADER.unpack_from(octets)[0] != SIGNATURE:
         return None
-    message = _read_message(octets)
+    message = _parse_message(octets)
     return (*_bodies(message), *(_content(each, message.codepage) for each in message.attachments))
 
 
@@ -100,9 +100,9 @@ def is_whole(octets: bytes) -> bool:
     return position <= len(octets) and not octets[position:].strip(b"\0\r\n")
 
 
-def _read_message(octets: bytes) -> _Message:
-    codepage, properties = 1252, dict[int, _Property]()
-    message = _Message(codepage, properties, [], [])
+def _parse_message(octets: bytes) -> _TnefMessage:
+    codepage, properties = 1252, dict[int, _MapiProperty]()
+    message = _TnefMessage(codepage, properties, [], [])
     for identifier, data in islice(_attributes(octets), MAX_ATTRIBUTES):
         if identifier == _OEM_CODEPAGE and len(data) >= _UINT32.size:
             message = message._replace(codepage=_UINT32.unpack_from(data)[0])
@@ -111,13 +111,13 @@ def _read_message(octets: bytes) -> _Message:
         elif identifier == _MESSAGE_PROPERTIES:
             properties.update(_by_identifier(data))
         elif identifier == _ATTACH_REND_DATA and len(message.attachments) < MAX_PARTS:
-            message.attachments.append(_Attachment({}, [], []))
+            message.attachments.append(_TnefAttachment({}, [], []))
         elif message.attachments:
             _add(message.attachments[-1], identifier, data)
     return message
 
 
-def _add(attachment: _Attachment, identifier: int, data: bytes) -> None:
+def _add(attachment: _TnefAttachment, identifier: int, data: bytes) -> None:
     if identifier == _ATTACH_TITLE:
         attachment.titles.append(data)
     elif identifier == _ATTACH_DATA:
@@ -126,7 +126,7 @@ def _add(attachment: _Attachment, identifier: int, data: bytes) -> None:
         attachment.properties.update(_by_identifier(data))
 
 
-def _by_identifier(data: bytes) -> dict[int, _Property]:
+def _by_identifier(data: bytes) -> dict[int, _MapiProperty]:
     return {found.identifier: found for found in islice(_properties(data), MAX_PROPERTIES)}
 
 
@@ -140,7 +140,7 @@ def _attributes(octets: bytes) -> Iterator[tuple[int, bytes]]:
         position += length + _CHECKSUM
 
 
-def _properties(octets: bytes) -> Iterator[_Property]:
+def _properties(octets: bytes) -> Iterator[_MapiProperty]:
     """MAPI properties, up to the first that makes no sense."""
     position = _UINT32.size
     while position + 4 <= len(octets):
@@ -153,7 +153,7 @@ def _properties(octets: bytes) -> Iterator[_Property]:
             return
         if position < 0:
             return
-        yield _Property(identifier, kind & ~_MULTIPLE, value)
+        yield _MapiProperty(identifier, kind & ~_MULTIPLE, value)
 
 
 def _skip_name(octets: bytes, position: int) -> int:
@@ -185,7 +185,7 @@ def _padded(length: int) -> int:
     return (length + 3) // 4 * 4
 
 
-def _text(found: _Property | None, codepage: int) -> str:
+def _text(found: _MapiProperty | None, codepage: int) -> str:
     if found is None:
         return ""
     if found.kind == _UNICODE:
@@ -200,23 +200,23 @@ def _decode(octets: bytes, codepage: int) -> str:
         return octets.decode("cp1252", "replace")
 
 
-def _bodies(message: _Message) -> Iterator[Content]:
+def _bodies(message: _TnefMessage) -> Iterator[TnefContent]:
     """HTML and text; the RTF only where there is nothing else."""
     found = message.properties
     html, plain = found.get(_PR_BODY_HTML), found.get(_PR_BODY)
     if html is not None and html.octets.strip(b"\0 \r\n"):
         codepage = found.get(_PR_INTERNET_CODEPAGE)
         number = _UINT32.unpack(codepage.octets)[0] if codepage is not None and len(codepage.octets) == 4 else 0
-        yield Content("text/html", html.octets.rstrip(b"\0"), f"cp{number}" if number else "")
+        yield TnefContent("text/html", html.octets.rstrip(b"\0"), f"cp{number}" if number else "")
     text = _text(plain, message.codepage) or "".join(_decode(each, message.codepage) for each in message.bodies)
     if text.strip("\0 \r\n"):
-        yield Content("text/plain", text.rstrip("\0").encode("utf-8", "replace"), "utf-8")
+        yield TnefContent("text/plain", text.rstrip("\0").encode("utf-8", "replace"), "utf-8")
     elif html is None and _PR_RTF_COMPRESSED in found:
-        converted = rtf.read(rtf.decompress(found[_PR_RTF_COMPRESSED].octets))
-        yield Content(f"text/{converted.subtype}", converted.text.encode("utf-8", "replace"), "utf-8")
+        converted = rtf.decode_rtf(rtf.decompress(found[_PR_RTF_COMPRESSED].octets))
+        yield TnefContent(f"text/{converted.subtype}", converted.text.encode("utf-8", "replace"), "utf-8")
 
 
-def _content(attachment: _Attachment, codepage: int) -> Content:
+def _content(attachment: _TnefAttachment, codepage: int) -> TnefContent:
     found = attachment.properties
     names = (found.get(name) for name in (_PR_ATTACH_LONG_FILENAME, _PR_ATTACH_FILENAME, _PR_DISPLAY_NAME))
     titles = (_decode(title, codepage).rstrip("\0") for title in attachment.titles)
@@ -229,4 +229,4 @@ def _content(attachment: _Attachment, codepage: int) -> Content:
         if data.startswith(_MESSAGE_OBJECT):
             data, content_type = data[len(_MESSAGE_OBJECT) :], "application/ms-tnef"
     content_id = _text(found.get(_PR_ATTACH_CONTENT_ID), codepage)
-    return Content(content_type, data, "", filename, content_id, is_attachment=True)
+    return TnefContent(content_type, data, "", filename, content_id, is_attachment=True)

@@ -10,45 +10,45 @@ from ingest.model.defects import DefectKind
 from ingest.parse.containers import smime, tnef
 from ingest.parse.defect_log import DefectLog
 from ingest.parse.mime import uuencode
-from ingest.parse.mime.part import Part
+from ingest.parse.mime.part import MimePart
 
 TNEF_TYPES = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 SMIME_TYPES = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 _UNTYPED = frozenset({"application/octet-stream", "application/binary", "application/x-unknown"})
 
 
-def is_tnef(part: Part) -> bool:
+def is_tnef(part: MimePart) -> bool:
     """Whether a part says, by type or name, that it is TNEF."""
     return part.content_type in TNEF_TYPES or (
         part.content_type in _UNTYPED and part.filename.lower() in ("winmail.dat", "win.dat")
     )
 
 
-def is_smime(part: Part) -> bool:
+def is_smime(part: MimePart) -> bool:
     """Whether a part says, by type or name, that it is a CMS container of S/MIME."""
     return part.content_type in SMIME_TYPES or (
         part.content_type in _UNTYPED and part.filename.lower().endswith((".p7m", ".p7z"))
     )
 
 
-def entities(part: Part, defects: DefectLog) -> tuple[bytes, ...]:
+def contained_entities(part: MimePart, defects: DefectLog) -> tuple[bytes, ...]:
     """The MIME entities inside a part; none where it is no container or stays closed."""
     if is_tnef(part):
         return _from_tnef(part, defects)
     if is_smime(part):
         return _from_smime(part, defects)
     if part.content_type == "text/plain" and part.source.find(b"begin ", part.start, part.end) >= 0:
-        return tuple(_from_file(file) for file in uuencode.split(part.decoded().octets).files)
+        return tuple(_from_file(file) for file in uuencode.extract_files(part.decoded().octets).files)
     return ()
 
 
-def _from_file(file: uuencode.File) -> bytes:
+def _from_file(file: uuencode.UuencodedFile) -> bytes:
     return _entity("application/octet-stream", file.octets, filename=file.name.decode("utf-8", "replace").strip())
 
 
-def _from_tnef(part: Part, defects: DefectLog) -> tuple[bytes, ...]:
+def _from_tnef(part: MimePart, defects: DefectLog) -> tuple[bytes, ...]:
     octets = part.decoded().octets
-    contents = tnef.read(octets)
+    contents = tnef.parse_tnef(octets)
     if contents is None:
         defects.note(DefectKind.ATTACHMENT, "a TNEF container cannot be read; it stays as it is")
         return ()
@@ -67,7 +67,7 @@ def _from_tnef(part: Part, defects: DefectLog) -> tuple[bytes, ...]:
     )
 
 
-def _from_smime(part: Part, defects: DefectLog) -> tuple[bytes, ...]:
+def _from_smime(part: MimePart, defects: DefectLog) -> tuple[bytes, ...]:
     opened = smime.open_container(part.decoded().octets)
     says_encrypted = not opened.kind and "envelop" in part.parameter("smime-type").lower()
     if opened.kind == "encrypted" or says_encrypted:

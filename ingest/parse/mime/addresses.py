@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from email.message import Message
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import NamedTuple
 
 from mailparser import MailParser
@@ -28,8 +29,6 @@ _QUOTED_OR_SEMICOLON = re.compile(f"({_QUOTED.pattern})|;", re.DOTALL)
 _ANGLE = re.compile(r"<\s*(?:mailto:|<)?([^<>\s@:;,]+@[^<>\s@:;,]+)\s*(?:>|$)")
 _SEPARATORS = re.compile(r"[\s<>()\[\]:;,\"']+")
 
-logging.getLogger("mailparser").setLevel(logging.CRITICAL + 1)  # it logs the text of header fields
-
 
 class Originators(NamedTuple):
     """What mail-parser reads for us."""
@@ -38,7 +37,7 @@ class Originators(NamedTuple):
     date: str | None
 
 
-def read(values: Mapping[str, Sequence[str]], defects: DefectLog) -> Originators:
+def parse_originators(values: Mapping[str, Sequence[str]], defects: DefectLog) -> Originators:
     """Read the address fields and the date.
 
     Args:
@@ -54,12 +53,13 @@ def read(values: Mapping[str, Sequence[str]], defects: DefectLog) -> Originators
 
 def _joined(values: Sequence[str]) -> str:
     """One list of all fields of a name. Outlook's users and scripts part addresses with semicolons."""
-    text = encoded_words.canonical(", ".join(values)[:_MAX_JOINED_CHARACTERS])
+    text = encoded_words.normalise_encoded_words(", ".join(values)[:_MAX_JOINED_CHARACTERS])
     is_group = ":" in text  # there a semicolon has a meaning of its own
     return text if is_group or ";" not in text else _QUOTED_OR_SEMICOLON.sub(lambda found: found[1] or ",", text)
 
 
 def _parse(fields: Mapping[str, str], dates: Sequence[str], defects: DefectLog) -> MailParser | None:
+    _silence_mail_parser()
     message = Message()
     for name, text in fields.items():
         message[name] = text
@@ -68,12 +68,18 @@ def _parse(fields: Mapping[str, str], dates: Sequence[str], defects: DefectLog) 
     return defects.guard(lambda: MailParser(message), None)
 
 
+@cache
+def _silence_mail_parser() -> None:
+    """Switch off mail-parser's log, which would hold the text of header fields. Done once, before its first use."""
+    logging.getLogger("mailparser").setLevel(logging.CRITICAL + 1)
+
+
 def _addresses(name: str, text: str, parser: MailParser | None, defects: DefectLog) -> tuple[Address, ...]:
     pairs = getattr(parser, name.replace("-", "_")) if parser is not None else ()
     found = tuple(_address(display_name, addr_spec) for display_name, addr_spec in pairs)
     if found or not text.strip(" ,;"):
         return found
-    lenient = read_leniently(text)
+    lenient = find_addresses(text)
     if lenient:
         defects.note(
             DefectKind.ADDRESS, f"the field {name} does not follow RFC 5322; what looks like an address was taken"
@@ -83,7 +89,7 @@ def _addresses(name: str, text: str, parser: MailParser | None, defects: DefectL
     return lenient
 
 
-def read_leniently(text: str) -> tuple[Address, ...]:
+def find_addresses(text: str) -> tuple[Address, ...]:
     """Addresses in a text by their looks: those in angle brackets, else the words with an ``@``; within quotes (which
     may lack an end) only where there are no others."""
     bare = _QUOTED.sub(lambda quoted: " " * len(quoted[0]), text)
@@ -93,13 +99,13 @@ def read_leniently(text: str) -> tuple[Address, ...]:
 def _by_looks(text: str, bare: str) -> tuple[Address, ...]:
     angled = list(_ANGLE.finditer(bare))
     if angled:
-        names = [encoded_words.decode(text[: angled[0].start()]), *[""] * (len(angled) - 1)]
+        names = [encoded_words.decode_header_text(text[: angled[0].start()]), *[""] * (len(angled) - 1)]
         return tuple(_address(name, match[1]) for name, match in zip(names, angled, strict=True))
     return tuple(_address("", word) for word in _SEPARATORS.split(bare) if word.strip("@").count("@") == 1)
 
 
 def _address(display_name: str, addr_spec: str) -> Address:
-    name = encoded_words.decode(display_name).strip(" \"',")
+    name = encoded_words.decode_header_text(display_name).strip(" \"',")
     local, _, domain = encoded_words.unfold(addr_spec).rpartition("@")
     return Address(display_name=name, addr_spec=f"{local}@{domain.lower().rstrip('.')}")
 

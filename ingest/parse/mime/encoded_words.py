@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ingest.parse.charsets.decode import decode as decode_charset
+from ingest.parse.charsets.decode import decode_text
 
 _PREFIX = re.compile(r"=\?([^?]*)\?([bBqQ])\?")
 """As wide as the standard library's, which fails on a word that we would leave to it."""
@@ -22,7 +22,7 @@ _CUT_OFF = re.compile(r"[^\s<>@\"]+\Z")
 """What is left of an encoded word where its field was cut to some length."""
 
 
-class _Run(NamedTuple):
+class _EncodedRun(NamedTuple):
     """Encoded words that belong together, or (``charset`` empty) the text between them."""
 
     text: str
@@ -34,7 +34,7 @@ def raw_text(octets: bytes, hints: Iterable[str] = ()) -> str:
     """A field's value as text, encoded words as they are. 8-bit octets are UTF-8 (RFC 6532) or of ``hints``."""
     if octets.isascii() and b"\x1b" not in octets:
         return octets.decode("ascii")
-    return decode_charset(octets, "", hints).text
+    return decode_text(octets, "", hints).text
 
 
 def unfold(text: str) -> str:
@@ -48,14 +48,14 @@ def _visible(controls: re.Match[str]) -> str:
     return " " if "\t" in controls[0] else ""
 
 
-def decode(text: str) -> str:
+def decode_header_text(text: str) -> str:
     """Header text with its encoded words decoded, on one line, without control characters."""
     if "=?" not in text:
         return unfold(text)
     return unfold("".join(_decode_run(run) if run.charset else run.text for run in _runs(text)))
 
 
-def canonical(text: str) -> str:
+def normalise_encoded_words(text: str) -> str:
     """Header text with each encoded word written anew as base64 of UTF-8, so that any reader can read it."""
     if "=?" not in text:
         return text
@@ -66,21 +66,21 @@ def _encode(text: str) -> str:
     return f"=?utf-8?b?{b64encode(text.encode()).decode()}?=" if text else ""
 
 
-def _decode_run(run: _Run) -> str:
-    return decode_charset(run.octets, run.charset).text
+def _decode_run(run: _EncodedRun) -> str:
+    return decode_text(run.octets, run.charset).text
 
 
-def _runs(text: str) -> Iterator[_Run]:
+def _runs(text: str) -> Iterator[_EncodedRun]:
     """Split into plain text and encoded words; neighbours of one charset are joined before they are decoded, since
     senders split characters between them. White space between neighbours is no text (RFC 2047 section 6.2)."""
-    pending: _Run | None = None
+    pending: _EncodedRun | None = None
     for run in _words(text):
         if pending is None or (pending.charset and not run.charset and run.text.isspace()):
             if pending is None:
                 pending = run
             continue
         if pending.charset and run.charset == pending.charset:
-            pending = _Run("", pending.charset, pending.octets + run.octets)
+            pending = _EncodedRun("", pending.charset, pending.octets + run.octets)
             continue
         yield pending
         pending = run
@@ -88,7 +88,7 @@ def _runs(text: str) -> Iterator[_Run]:
         yield pending
 
 
-def _words(text: str) -> Iterator[_Run]:
+def _words(text: str) -> Iterator[_EncodedRun]:
     start = 0
     while True:
         prefix = _PREFIX.search(text, start)
@@ -96,12 +96,12 @@ def _words(text: str) -> Iterator[_Run]:
         if prefix is None or end < 0:
             break
         if prefix.start() > start:
-            yield _Run(text[start : prefix.start()])
+            yield _EncodedRun(text[start : prefix.start()])
         charset = prefix[1].partition("*")[0].strip().lower() or "none"
-        yield _Run("", charset, _octets(prefix[2], text[prefix.end() : end]))
+        yield _EncodedRun("", charset, _octets(prefix[2], text[prefix.end() : end]))
         start = end + 2
     if start < len(text):
-        yield _Run(text[start:])
+        yield _EncodedRun(text[start:])
 
 
 def _end_of_word(text: str, start: int) -> int:

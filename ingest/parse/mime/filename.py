@@ -57,7 +57,7 @@ _EXTENSIONS = {
 """A table of our own: the system's tables differ from machine to machine, and a name must not."""
 
 
-def safe(name: str, content_type: str, number: int) -> str:
+def safe_filename(name: str, content_type: str, number: int) -> str:
     """The last step of any path in ``name``, without characters that cannot be seen or that turn the text around.
 
     Double extensions stay as they are: they are the sender's, and a person should see them. Where no name is left, one

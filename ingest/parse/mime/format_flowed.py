@@ -6,7 +6,7 @@ from typing import NamedTuple
 _SIGNATURE = "-- "
 
 
-class _Line(NamedTuple):
+class _FlowedLine(NamedTuple):
     depth: int
     text: str
     flows: bool
@@ -30,13 +30,13 @@ def unflow(text: str, *, delete_space: bool) -> str:
     return "\n".join(paragraphs)
 
 
-def _lines(text: str, delete_space: bool) -> Iterator[_Line]:
+def _lines(text: str, delete_space: bool) -> Iterator[_FlowedLine]:
     for line in text.split("\n"):
         bare = line.lstrip(">")
         depth = len(line) - len(bare)
         content = bare.removeprefix(" ")
         flows = content.endswith(" ") and content != _SIGNATURE
-        yield _Line(depth, content[:-1] if flows and delete_space else content, flows)
+        yield _FlowedLine(depth, content[:-1] if flows and delete_space else content, flows)
 
 
 def _quoted(depth: int, words: list[str]) -> str:

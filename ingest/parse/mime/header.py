@@ -10,7 +10,6 @@ from typing import NamedTuple
 from ingest.model.defects import DefectKind
 from ingest.parse.defect_log import DefectLog
 from ingest.parse.limits import MAX_FIELD_OCTETS, MAX_FIELDS, MAX_HEADER_OCTETS
-from ingest.parse.mime import encoded_words
 
 _END = re.compile(rb"\n\r?\n")
 _NAME = re.compile(rb"[!-9;-~]{1,200}")
@@ -41,17 +40,17 @@ _OTHERS = """
 _KNOWN = TRACE | WRITTEN | frozenset(_OTHERS.split())
 
 
-class Field(NamedTuple):
+class HeaderField(NamedTuple):
     """One header field: its name in lower case, its value as sent (folded, encoded)."""
 
     name: str
     value: bytes
 
 
-class Header(NamedTuple):
+class HeaderBlock(NamedTuple):
     """The fields of a block, and where what follows it begins."""
 
-    fields: tuple[Field, ...]
+    fields: tuple[HeaderField, ...]
     body_start: int
 
     def get(self, name: str) -> bytes:
@@ -71,18 +70,20 @@ def with_line_feeds(content: bytes) -> bytes:
     return content[:last_feed] + content[last_feed:].replace(b"\r", b"\n")
 
 
-def read_message(content: bytes, defects: DefectLog) -> Header:
+def parse_message_header(content: bytes, defects: DefectLog) -> HeaderBlock:
     """The header block of a whole message, past whatever stands before its first field, with any line ends."""
     content = with_line_feeds(content)
     start = _skip_top(content, defects)
-    header = read(content, start, len(content), defects)
+    header = parse_header(content, start, len(content), defects)
     if header.fields and all(field.name in TRACE for field in header.fields):
         again = _skip_top(content[header.body_start : header.body_start + 4096], DefectLog())
         start = header.body_start + again
-        below = read(content, start, len(content), DefectLog())
+        below = parse_header(content, start, len(content), DefectLog())
         if sum(field.name in WRITTEN for field in below.fields) > 1:
             defects.note(DefectKind.HEADER, "a blank line stands between the trace fields and the other fields")
-            return Header(header.fields + read(content, start, len(content), defects).fields, below.body_start)
+            return HeaderBlock(
+                header.fields + parse_header(content, start, len(content), defects).fields, below.body_start
+            )
     return header
 
 
@@ -97,10 +98,10 @@ def _skip_top(content: bytes, defects: DefectLog) -> int:
     return start
 
 
-def read(content: bytes, start: int, end: int, defects: DefectLog) -> Header:
+def parse_header(content: bytes, start: int, end: int, defects: DefectLog) -> HeaderBlock:
     """The header block that begins at ``start`` and ends at a blank line, at ``end``, or where no field can be."""
     if content[start : start + 1] == b"\n" or content[start : start + 2] == b"\r\n":
-        return Header((), min(end, content.index(b"\n", start) + 1))
+        return HeaderBlock((), min(end, content.index(b"\n", start) + 1))
     blank = _END.search(content, start, end)
     body_start = blank.end() if blank else end
     block_end = blank.start() if blank else end
@@ -109,16 +110,16 @@ def read(content: bytes, start: int, end: int, defects: DefectLog) -> Header:
         limit = start + MAX_HEADER_OCTETS
         block_end = max(content.rfind(b"\n", start, limit), start) or limit
     lines = content[start:block_end].split(b"\n")
-    fields, used = _read_lines(lines, defects)
+    fields, used = _parse_lines(lines, defects)
     if used < len(lines):
         body_start = start + sum(len(line) + 1 for line in lines[:used])
         defects.note(DefectKind.HEADER, "no blank line stands between the header and the body")
-    return Header(tuple(fields), body_start)
+    return HeaderBlock(tuple(fields), body_start)
 
 
-def _read_lines(lines: list[bytes], defects: DefectLog) -> tuple[list[Field], int]:
+def _parse_lines(lines: list[bytes], defects: DefectLog) -> tuple[list[HeaderField], int]:
     """Fields, and how many lines they took: fewer than all where the body begins without a blank line."""
-    fields: list[Field] = []
+    fields: list[HeaderField] = []
     folded: list[bytes] = []
     name = ""
     for index, marked in enumerate(lines):
@@ -126,13 +127,13 @@ def _read_lines(lines: list[bytes], defects: DefectLog) -> tuple[list[Field], in
             folded.append(marked)
             continue
         line = _without_mark(marked, defects)
-        field = _split(line)
+        field = _parse_field(line)
         if field is None and not _is_stray(line, lines, index, defects):
-            return _closed(fields, name, folded, defects), index
+            return _add_field(fields, name, folded, defects), index
         if field is not None:
-            _closed(fields, name, folded, defects)
+            _add_field(fields, name, folded, defects)
             name, folded = field.name, [field.value]
-    return _closed(fields, name, folded, defects), len(lines)
+    return _add_field(fields, name, folded, defects), len(lines)
 
 
 def _without_mark(line: bytes, defects: DefectLog) -> bytes:
@@ -142,13 +143,13 @@ def _without_mark(line: bytes, defects: DefectLog) -> bytes:
     return line
 
 
-def _split(line: bytes) -> Field | None:
+def _parse_field(line: bytes) -> HeaderField | None:
     """A line as name and value; ``None`` where it is no field."""
     name, colon, value = line.partition(b":")
     name = name.rstrip(b" \t")
     if not colon or not _NAME.fullmatch(name):
         return None
-    return Field(name.decode("ascii").lower(), value)
+    return HeaderField(name.decode("ascii").lower(), value)
 
 
 def _is_stray(line: bytes, lines: list[bytes], index: int, defects: DefectLog) -> bool:
@@ -156,14 +157,14 @@ def _is_stray(line: bytes, lines: list[bytes], index: int, defects: DefectLog) -
     if line.startswith((b"From ", b">From ")):
         defects.note(DefectKind.HEADER, "an mbox From line stands in the header")
         return True
-    ahead = (_split(later) for later in lines[index + 1 : index + 1 + _LOOK_AHEAD])
+    ahead = (_parse_field(later) for later in lines[index + 1 : index + 1 + _LOOK_AHEAD])
     if any(field is not None and (field.name in _KNOWN or field.name.startswith("x-")) for field in ahead):
         defects.note(DefectKind.HEADER, "a line that is no field stands in the header")
         return True
     return not line.strip()
 
 
-def _closed(fields: list[Field], name: str, folded: list[bytes], defects: DefectLog) -> list[Field]:
+def _add_field(fields: list[HeaderField], name: str, folded: list[bytes], defects: DefectLog) -> list[HeaderField]:
     """Add the field that has been collected, cut to the limits."""
     if not name:
         return fields
@@ -174,10 +175,5 @@ def _closed(fields: list[Field], name: str, folded: list[bytes], defects: Defect
     if len(value) > MAX_FIELD_OCTETS:
         defects.note(DefectKind.CUT, f"the field {name[:40]} has {len(value)} octets; {MAX_FIELD_OCTETS} were read")
         value = value[-MAX_FIELD_OCTETS:] if name == "references" else value[:MAX_FIELD_OCTETS]
-    fields.append(Field(name, value.strip()))
+    fields.append(HeaderField(name, value.strip()))
     return fields
-
-
-def texts(header: Header, hints: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """All fields as (name, text): decoded, on one line each, without control characters."""
-    return tuple((name, encoded_words.decode(encoded_words.raw_text(value, hints))) for name, value in header.fields)

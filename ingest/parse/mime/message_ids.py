@@ -8,7 +8,7 @@ _COMMENT = re.compile(r"\([^()<>]*\)")
 _MAX_ID_CHARACTERS = 998
 
 
-def read(text: str) -> tuple[str, ...]:
+def parse_message_ids(text: str) -> tuple[str, ...]:
     """Every identifier in a field's value, in order, each once, normalised.
 
     Those in angle brackets, whatever stands between them (``Message from Bob of Monday <1@a>``); where there are no
@@ -18,10 +18,10 @@ def read(text: str) -> tuple[str, ...]:
     if not found:
         bare = _COMMENT.sub(" ", text) if "(" in text else text
         found = [word for word in re.split(r"[\s,;]+", bare) if "@" in word]
-    return tuple(dict.fromkeys(identifier for identifier in map(normalise, found) if identifier))
+    return tuple(dict.fromkeys(identifier for identifier in map(normalise_message_id, found) if identifier))
 
 
-def normalise(identifier: str) -> str:
+def normalise_message_id(identifier: str) -> str:
     """No brackets, quotes around it or white space; the domain in lower case. ``""`` where nothing is left."""
     bare = "".join(identifier.split()).strip("<>\"',;")
     local, at, domain = bare.rpartition("@")

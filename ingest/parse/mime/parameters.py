@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from ingest.parse.charsets.decode import decode as decode_charset
+from ingest.parse.charsets.decode import decode_text
 from ingest.parse.mime import encoded_words
 
 MAX_PARAMETERS = 100
@@ -27,20 +27,20 @@ _SECTION = re.compile(r"(.+?)(?:\*(\d{1,3}))?(\*)?", re.DOTALL)
 _COMMENT = re.compile(r"\([^()]*\)")
 
 
-class Value(NamedTuple):
+class StructuredField(NamedTuple):
     """A structured field: the value in lower case, and its parameters by name in lower case."""
 
     value: str
     parameters: Mapping[str, str]
 
 
-class _Section(NamedTuple):
+class _ParameterSection(NamedTuple):
     number: int
     encoded: bool
     text: str
 
 
-def read(octets: bytes, hints: Iterable[str] = ()) -> Value:
+def parse_structured_field(octets: bytes, hints: Iterable[str] = ()) -> StructuredField:
     """Read a field such as ``text/plain; charset=utf-8``. Never fails; what cannot be read is left out."""
     text = encoded_words.unfold(encoded_words.raw_text(octets, hints))
     value, semicolon, rest = text.partition(";")
@@ -51,12 +51,12 @@ def read(octets: bytes, hints: Iterable[str] = ()) -> Value:
         value, rest = "", text
     elif " " in value and (not semicolon or "=" in value):
         value, _, rest = text.partition(" ")
-    return Value(value.strip(" \t\"'").lower(), _parameters(rest) if rest else {})
+    return StructuredField(value.strip(" \t\"'").lower(), _parameters(rest) if rest else {})
 
 
 def _parameters(text: str) -> dict[str, str]:
     simple: dict[str, str] = {}
-    sections: dict[str, list[_Section]] = {}
+    sections: dict[str, list[_ParameterSection]] = {}
     for count, match in enumerate(_PARAMETER.finditer(text)):
         if count >= MAX_PARAMETERS:
             break
@@ -71,16 +71,16 @@ def _unquoted(match: re.Match[str]) -> str:
     return (match[3] or "").strip(' \t"' if match[1].endswith("*") else " \t\"'")
 
 
-def _collect(name: str, text: str, simple: dict[str, str], sections: dict[str, list[_Section]]) -> None:
+def _collect(name: str, text: str, simple: dict[str, str], sections: dict[str, list[_ParameterSection]]) -> None:
     section = _SECTION.fullmatch(name) if "*" in name else None
     if section is None:
-        simple.setdefault(name, encoded_words.decode(text))
+        simple.setdefault(name, encoded_words.decode_header_text(text))
         return
     number = int(section[2] or 0)
-    sections.setdefault(section[1], []).append(_Section(number, section[3] is not None, text))
+    sections.setdefault(section[1], []).append(_ParameterSection(number, section[3] is not None, text))
 
 
-def _joined(sections: list[_Section]) -> str:
+def _joined(sections: list[_ParameterSection]) -> str:
     """RFC 2231 sections in the order of their numbers; the first encoded one names the charset."""
     charset, octets = "", []
     for section in sorted(sections, key=lambda section: section.number):
@@ -90,4 +90,4 @@ def _joined(sections: list[_Section]) -> str:
             charset = charset or "utf-8"
         raw = text.encode("utf-8", "replace")
         octets.append(unquote_to_bytes(raw) if section.encoded else raw)
-    return encoded_words.decode(decode_charset(b"".join(octets), charset).text)
+    return encoded_words.decode_header_text(decode_text(b"".join(octets), charset).text)

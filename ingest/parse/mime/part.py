@@ -5,35 +5,35 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ingest.parse.mime import encoded_words, parameters, transfer_encoding
-from ingest.parse.mime.header import Header
+from ingest.parse.mime.header import HeaderBlock
 
 _TYPE = re.compile(r"[!#-'*+.0-9^-z|~-]+/[!#-'*+.0-9^-z|~-]+")
 _KINDS_OF_TEXT = {"text": "text/plain", "text/": "text/plain", "plain": "text/plain", "html": "text/html"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class MimePart:
     """A node of the tree of parts."""
 
     number: int
     """Its place in the walk, depth first, from 0."""
-    header: Header
+    header: HeaderBlock
     source: bytes
     """The octets that hold the part, with ``start`` and ``end`` of its body in them."""
     start: int
     end: int
     default_type: str = "text/plain"
-    children: list["Part"] = field(default_factory=list)
+    children: list["MimePart"] = field(default_factory=list)
     is_cut: bool = False
     """A multipart that a limit kept from being looked into."""
 
     @cached_property
-    def _type(self) -> parameters.Value:
-        return parameters.read(self.header.get("content-type"))
+    def _type(self) -> parameters.StructuredField:
+        return parameters.parse_structured_field(self.header.get("content-type"))
 
     @cached_property
-    def _disposition(self) -> parameters.Value:
-        return parameters.read(self.header.get("content-disposition"))
+    def _disposition(self) -> parameters.StructuredField:
+        return parameters.parse_structured_field(self.header.get("content-disposition"))
 
     @cached_property
     def content_type(self) -> str:
@@ -68,30 +68,32 @@ class Part:
     @property
     def content_id(self) -> str:
         """Content-ID without its brackets."""
-        return encoded_words.decode(encoded_words.raw_text(self.header.get("content-id"))).strip(" <>")
+        return encoded_words.decode_header_text(encoded_words.raw_text(self.header.get("content-id"))).strip(" <>")
 
     @property
-    def place(self) -> str:
+    def html_reference(self) -> str:
         """What HTML calls the part by: its Content-ID, or a name of ours where the sender gave none."""
         return self.content_id or f"part{self.number}"
 
     @property
     def content_location(self) -> str:
         """Content-Location: another way in which HTML refers to its pictures (RFC 2557)."""
-        return encoded_words.decode(encoded_words.raw_text(self.header.get("content-location"))).replace(" ", "")
+        return encoded_words.decode_header_text(encoded_words.raw_text(self.header.get("content-location"))).replace(
+            " ", ""
+        )
 
     @property
     def encoding(self) -> str:
         """The transfer encoding's name as written: of several fields, the first that means something."""
         fields = (field.value for field in self.header.fields if field.name == "content-transfer-encoding")
         names = [value.decode("ascii", "replace") for value in fields]
-        return next((name for name in names if transfer_encoding.changes(name)), names[0] if names else "")
+        return next((name for name in names if transfer_encoding.transforms(name)), names[0] if names else "")
 
     @property
     def raw(self) -> bytes:
         """The body as sent."""
         return self.source[self.start : self.end]
 
-    def decoded(self) -> transfer_encoding.Decoded:
+    def decoded(self) -> transfer_encoding.DecodedBytes:
         """The body with its transfer encoding undone. Not kept: it may be large."""
-        return transfer_encoding.decode(self.raw, self.encoding)
+        return transfer_encoding.decode_transfer_encoding(self.raw, self.encoding)

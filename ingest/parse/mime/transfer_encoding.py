@@ -40,7 +40,7 @@ _AROUND = " \t\r\n\"';,:."
 _SAMPLE = 4096
 
 
-class Decoded(NamedTuple):
+class DecodedBytes(NamedTuple):
     """Octets, what was wrong with their encoding (``""``: nothing), and the text that a server set below them."""
 
     octets: bytes
@@ -53,18 +53,18 @@ class Decoded(NamedTuple):
         return self.octets + b"\n" + self.footer if self.footer else self.octets
 
 
-def decode(octets: bytes, name: str) -> Decoded:
+def decode_transfer_encoding(octets: bytes, name: str) -> DecodedBytes:
     """Undo the encoding that the field names. Never fails: what cannot be undone is given as it is, or in part."""
     label = _label(name)
     encoding = _NAMES.get(label)
     if encoding == "base64":
         return _decode_base64(octets)
     if encoding == "quoted-printable":
-        return Decoded(binascii.a2b_qp(_SOFT_SPACE.sub(b"=", octets)))
+        return DecodedBytes(binascii.a2b_qp(_SOFT_SPACE.sub(b"=", octets)))
     if encoding == "uuencode":
-        return Decoded(decode_lines(octets))
+        return DecodedBytes(decode_lines(octets))
     known = _IDENTITY.fullmatch(label) is not None
-    return Decoded(octets, "" if known else f"{label[:40]!r} is no known transfer encoding; read as it stands")
+    return DecodedBytes(octets, "" if known else f"{label[:40]!r} is no known transfer encoding; read as it stands")
 
 
 def _label(name: str) -> str:
@@ -73,18 +73,18 @@ def _label(name: str) -> str:
     return bare.strip(_AROUND).lower().replace(" ", "-").replace("_", "-")
 
 
-def changes(name: str) -> bool:
+def transforms(name: str) -> bool:
     """Whether the encoding of that name is one that has to be undone."""
     return _label(name) in _NAMES
 
 
-def _decode_base64(octets: bytes) -> Decoded:
+def _decode_base64(octets: bytes) -> DecodedBytes:
     start = _start_of_words(octets)
     data = _decode_block(octets[:start]).octets
     if _is_prose(octets[:_SAMPLE]) and not _is_text(data):
-        return Decoded(octets, "declared base64 and is not; read as it stands")
+        return DecodedBytes(octets, "declared base64 and is not; read as it stands")
     if start:
-        return Decoded(data, _TEXT_AFTER, octets[start:])
+        return DecodedBytes(data, _TEXT_AFTER, octets[start:])
     padding = _AFTER_PADDING.search(octets)
     if padding is not None and padding.end() < len(octets):
         return _decode_blocks(octets, padding)
@@ -121,7 +121,7 @@ def _has_words(sample: bytes) -> bool:
     return _is_prose(sample) or (_SIGN.search(sample) is not None and _GAP.search(sample) is not None)
 
 
-def _decode_blocks(octets: bytes, padding: re.Match[bytes]) -> Decoded:
+def _decode_blocks(octets: bytes, padding: re.Match[bytes]) -> DecodedBytes:
     """Text after the padding: further blocks of base64 (each has its own padding), or a footer without a space."""
     rest = octets[padding.end() :]
     first = _decode_block(octets[: padding.end()]).octets
@@ -129,14 +129,14 @@ def _decode_blocks(octets: bytes, padding: re.Match[bytes]) -> Decoded:
     if _BASE64_DATA.fullmatch(data) and len(data) % 4 != 1:
         pieces = _AFTER_PADDING.split(rest, MAX_BASE64_BLOCKS)
         blocks = [_decode_block(block).octets for block in pieces if block.strip()]
-        return Decoded(b"".join((first, *blocks)), "base64 in several blocks")
-    return Decoded(first, _TEXT_AFTER, rest)
+        return DecodedBytes(b"".join((first, *blocks)), "base64 in several blocks")
+    return DecodedBytes(first, _TEXT_AFTER, rest)
 
 
-def _decode_block(octets: bytes) -> Decoded:
+def _decode_block(octets: bytes) -> DecodedBytes:
     try:
-        return Decoded(binascii.a2b_base64(octets))
+        return DecodedBytes(binascii.a2b_base64(octets))
     except binascii.Error:
         data = _NOT_BASE64.sub(b"", octets).replace(b"=", b"")
         data = data[:-1] if len(data) % 4 == 1 else data
-        return Decoded(binascii.a2b_base64(data + b"=" * (-len(data) % 4)), "damaged base64")
+        return DecodedBytes(binascii.a2b_base64(data + b"=" * (-len(data) % 4)), "damaged base64")

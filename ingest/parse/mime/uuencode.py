@@ -10,35 +10,35 @@ _BEGIN = re.compile(rb"^begin [0-7]{3,4} ([^\r\n]{1,200})\r?\n(?=[!-`][ -`]*\r?\
 _END = re.compile(rb"^end[ \t]*\r?$", re.MULTILINE)
 
 
-class File(NamedTuple):
+class UuencodedFile(NamedTuple):
     """A file found in a text."""
 
     name: bytes
     octets: bytes
 
 
-class Split(NamedTuple):
+class SplitText(NamedTuple):
     """A text without the files that were in it, and the files."""
 
     text: bytes
-    files: tuple[File, ...]
+    files: tuple[UuencodedFile, ...]
 
 
-def split(text: bytes) -> Split:
+def extract_files(text: bytes) -> SplitText:
     """Take complete ``begin`` to ``end`` blocks out of a text, up to a limit."""
     if b"begin " not in text:
-        return Split(text, ())
+        return SplitText(text, ())
     kept: list[bytes] = []
-    files: list[File] = []
+    files: list[UuencodedFile] = []
     start = 0
     while len(files) < MAX_UUENCODED and (begin := _BEGIN.search(text, start)):
         end = _END.search(text, begin.end())
         if end is None:
             break
         kept.append(text[start : begin.start()])
-        files.append(File(begin[1], decode_lines(text[begin.end() : end.start()])))
+        files.append(UuencodedFile(begin[1], decode_lines(text[begin.end() : end.start()])))
         start = end.end()
-    return Split(b"".join((*kept, text[start:])), tuple(files))
+    return SplitText(b"".join((*kept, text[start:])), tuple(files))
 
 
 def decode_lines(octets: bytes) -> bytes:

@@ -13,8 +13,7 @@ from textwrap import dedent
 
 from ingest.languages import all_words, any_of
 from ingest.model.message import DeliveryReport, ReportedRecipient
-from ingest.parse.mime import message_ids
-from ingest.parse.mime.part import Part
+from ingest.parse.mime.part import MimePart
 from ingest.parse.reports import dsn
 
 _SYSTEM = re.compile(
@@ -70,7 +69,7 @@ def is_from_system(fields: Mapping[str, Sequence[str]]) -> bool:
     return _has_null_path(fields) or _SYSTEM.search(fields.get("from", [""])[0]) is not None
 
 
-def read(fields: Mapping[str, Sequence[str]], text: str, parts: Sequence[Part]) -> DeliveryReport | None:
+def parse_bounce(fields: Mapping[str, Sequence[str]], text: str, parts: Sequence[MimePart]) -> DeliveryReport | None:
     """The report in a message that ``is_from_system``, or ``None`` where it is none.
 
     Args:
@@ -87,11 +86,7 @@ def read(fields: Mapping[str, Sequence[str]], text: str, parts: Sequence[Part]) 
     recipients = tuple(_reported(text) or _recipients(named, subject, notice))
     if not (original or "x-failed-recipients" in fields or (recipients and _is_stock(fields, subject, notice))):
         return None
-    return DeliveryReport(
-        recipients=recipients,
-        original_message_id=next(iter(message_ids.read(original.get("message-id", ""))), None),
-        original_references=message_ids.read(original.get("in-reply-to", "") + " " + original.get("references", "")),
-    )
+    return dsn.build_report(recipients, original)
 
 
 def _is_stock(fields: Mapping[str, Sequence[str]], subject: str, notice: str) -> bool:
@@ -112,7 +107,7 @@ def _reported(text: str) -> list[ReportedRecipient]:
     """The recipients of a status part that a broken multipart left in the text."""
     if not _REPORTED.search(text):
         return []
-    return list(islice(dsn.recipients(text[:_MAX_STATUS_CHARACTERS].encode()), _MAX_RECIPIENTS))
+    return list(islice(dsn.parse_recipients(text[:_MAX_STATUS_CHARACTERS].encode()), _MAX_RECIPIENTS))
 
 
 def _named(fields: Mapping[str, Sequence[str]], notice: str) -> list[str]:
@@ -124,7 +119,7 @@ def _named(fields: Mapping[str, Sequence[str]], notice: str) -> list[str]:
 def _copied(text: str) -> Mapping[str, str]:
     """The header of a copy that has no Message-ID, below the line that announces it."""
     line = _copy_below().search(text)
-    return dsn.read_fields(text[line.end() :][:_MAX_NOTICE_CHARACTERS].encode()) if line else {}
+    return dsn.parse_fields(text[line.end() :][:_MAX_NOTICE_CHARACTERS].encode()) if line else {}
 
 
 def _split(text: str) -> tuple[str, Mapping[str, str]]:
@@ -138,7 +133,7 @@ def _split(text: str) -> tuple[str, Mapping[str, str]]:
     block = text[start : end if end >= 0 else len(text)].strip("\n")
     unquoted = "\n".join(each.removeprefix("> ").removeprefix(">") for each in block.split("\n"))
     notice = text[:start] if "@" in text[:start] or end < 0 else text[:start] + text[end:]
-    return notice[:_MAX_NOTICE_CHARACTERS], dsn.read_fields(dedent(unquoted).encode())
+    return notice[:_MAX_NOTICE_CHARACTERS], dsn.parse_fields(dedent(unquoted).encode())
 
 
 def _block_start(text: str, position: int) -> int:
@@ -152,15 +147,15 @@ def _block_start(text: str, position: int) -> int:
     return start
 
 
-def _returned(parts: Sequence[Part]) -> Mapping[str, str]:
+def _returned(parts: Sequence[MimePart]) -> Mapping[str, str]:
     """The header of the mail that came back as a part."""
     returned = (part for part in parts if part.content_type in dsn.RETURNED_TYPES)
     headers = (part for part in parts if part.content_type == "text/plain" and "header" in part.filename.lower())
     part = next(returned, None) or next(headers, None)
     if part is not None:
-        return dsn.read_fields(part.decoded().octets)
+        return dsn.parse_fields(part.decoded().octets)
     bare = next((part for part in parts[1:] if part.header.get("message-id")), None)  # its fields became the part's
-    return dsn.by_name(bare.header) if bare is not None else {}
+    return dsn.first_by_name(bare.header) if bare is not None else {}
 
 
 def _addresses(notice: str, own: str = "") -> list[str]:

@@ -1,14 +1,14 @@
 """Delivery status notifications (RFC 3464): who did not get which mail, and why."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from ingest.model.message import DeliveryReport, ReportedRecipient
 from ingest.parse.defect_log import DefectLog
 from ingest.parse.limits import MAX_RECIPIENTS
 from ingest.parse.mime import encoded_words, header, message_ids
-from ingest.parse.mime.part import Part
+from ingest.parse.mime.part import MimePart
 
 STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
 RETURNED_TYPES = frozenset(
@@ -19,7 +19,7 @@ _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _MAX_STATUS_OCTETS = 1024 * 1024
 
 
-def read(parts: list[Part]) -> DeliveryReport | None:
+def parse_dsn(parts: list[MimePart]) -> DeliveryReport | None:
     """The report that the parts of a message hold; ``None`` where there is no status part."""
     status = next((part for part in parts if part.content_type in STATUS_TYPES), None)
     if status is None:
@@ -27,32 +27,44 @@ def read(parts: list[Part]) -> DeliveryReport | None:
     returned = next(
         (part for part in parts if part.content_type in RETURNED_TYPES and part.number > status.number), None
     )
-    original = read_fields(returned.decoded().octets) if returned is not None else {}
+    original = parse_fields(returned.decoded().octets) if returned is not None else {}
+    reported = islice(parse_recipients(status.decoded().octets[:_MAX_STATUS_OCTETS]), MAX_RECIPIENTS)
+    return build_report(tuple(reported), original)
+
+
+def build_report(recipients: tuple[ReportedRecipient, ...], original: Mapping[str, str]) -> DeliveryReport:
+    """Return the report on ``recipients``.
+
+    Args:
+        recipients: the recipients reported on.
+        original: the header of the mail reported on, by name in lower case; empty where it was not returned.
+    """
+    references = original.get("in-reply-to", "") + " " + original.get("references", "")
     return DeliveryReport(
-        recipients=tuple(islice(recipients(status.decoded().octets[:_MAX_STATUS_OCTETS]), MAX_RECIPIENTS)),
-        original_message_id=next(iter(message_ids.read(original.get("message-id", ""))), None),
-        original_references=message_ids.read(original.get("in-reply-to", "") + " " + original.get("references", "")),
+        recipients=recipients,
+        original_message_id=next(iter(message_ids.parse_message_ids(original.get("message-id", ""))), None),
+        original_references=message_ids.parse_message_ids(references),
     )
 
 
-def read_fields(octets: bytes) -> dict[str, str]:
+def parse_fields(octets: bytes) -> dict[str, str]:
     """The header fields at the start of ``octets`` by name, the first of each."""
     top = octets.lstrip(b"\r\n")
-    return by_name(header.read(top, 0, len(top), DefectLog()))
+    return first_by_name(header.parse_header(top, 0, len(top), DefectLog()))
 
 
-def by_name(fields: header.Header) -> dict[str, str]:
+def first_by_name(fields: header.HeaderBlock) -> dict[str, str]:
     """The fields of a header by name, the first of each."""
     found: dict[str, str] = {}
     for field in fields.fields:
-        found.setdefault(field.name, encoded_words.decode(encoded_words.raw_text(field.value)))
+        found.setdefault(field.name, encoded_words.decode_header_text(encoded_words.raw_text(field.value)))
     return found
 
 
-def recipients(octets: bytes) -> Iterator[ReportedRecipient]:
+def parse_recipients(octets: bytes) -> Iterator[ReportedRecipient]:
     """Of a status part: one for each group of fields that names one; the first is about the mail (section 2.1)."""
     for block in _BLANK_LINES.split(octets.strip()):
-        fields = read_fields(block)
+        fields = parse_fields(block)
         recipient = (
             fields.get("final-recipient") or fields.get("original-recipient") or fields.get("x-actual-recipient")
         )

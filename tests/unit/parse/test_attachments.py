@@ -9,7 +9,7 @@ import pytest
 from ingest.model.defects import DefectKind
 from ingest.parse import attachment, parse
 from ingest.parse.limits import MAX_FILENAME_CHARACTERS
-from ingest.parse.mime.filename import safe
+from ingest.parse.mime.filename import safe_filename
 from tests.support.mime import defect_kinds, entity, in_base64, mail, multipart, only, plain
 
 ALL_OCTETS = bytes(range(256)) * 3
@@ -114,10 +114,10 @@ def test_the_name_parameter_of_the_type_counts_where_there_is_no_filename() -> N
 
 
 def test_a_long_name_is_shortened_and_keeps_its_extension() -> None:
-    name = safe("x" * 5000 + ".tar.gz", "application/gzip", 1)
+    name = safe_filename("x" * 5000 + ".tar.gz", "application/gzip", 1)
     assert len(name) == MAX_FILENAME_CHARACTERS
     assert name.endswith(".gz")
-    assert len(safe("x" * 5000, "application/gzip", 1)) == MAX_FILENAME_CHARACTERS
+    assert len(safe_filename("x" * 5000, "application/gzip", 1)) == MAX_FILENAME_CHARACTERS
 
 
 def test_an_attached_multipart_is_looked_into_so_that_no_text_hides_in_it() -> None:

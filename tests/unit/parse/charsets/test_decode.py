@@ -4,8 +4,8 @@ import pytest
 
 from ingest.model.defects import DefectKind
 from ingest.parse import parse
-from ingest.parse.charsets.chinese import EUC_TW
-from ingest.parse.charsets.decode import decode
+from ingest.parse.charsets.chinese import EUC_TW, decode_chinese
+from ingest.parse.charsets.decode import decode_text
 from ingest.parse.charsets.labels import codec_for
 from tests.support.mime import defect_kinds, entity, in_base64, mail
 
@@ -98,7 +98,7 @@ def test_every_label_of_the_encoding_standard_is_known(label: str) -> None:
     ],
 )
 def test_a_charset_is_read_as_it_is_really_written(label: str, octets: bytes, text: str) -> None:
-    assert decode(octets, label).text == text
+    assert decode_text(octets, label).text == text
 
 
 SAMPLES = {
@@ -153,8 +153,8 @@ def test_a_text_is_read_under_every_label_of_the_encoding_standard(label: str) -
     octets = (
         b"\xad\xa1".join(part.encode(codec) for part in text.split("①")) if codec == "euc_jp" else text.encode(codec)
     )
-    assert decode(octets, label).text == text
-    assert decode(octets, label.upper()).text == text
+    assert decode_text(octets, label).text == text
+    assert decode_text(octets, label.upper()).text == text
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_the_further_names_of_mail_are_known_and_those_that_say_nothing_are_not(
 
 
 def test_octets_that_begin_no_character_of_euc_tw_are_none() -> None:
-    assert b"\xff\xffab\x80\xda\xc0\xa0".decode(EUC_TW, "replace") == "\ufffd\ufffdab\ufffd您\ufffd"
+    assert decode_chinese(b"\xff\xffab\x80\xda\xc0\xa0", EUC_TW, "replace") == "\ufffd\ufffdab\ufffd您\ufffd"
 
 
 @pytest.mark.parametrize(
@@ -219,21 +219,21 @@ def test_octets_that_begin_no_character_of_euc_tw_are_none() -> None:
     ],
 )
 def test_rare_or_broken_characters_of_china_cost_no_others(label: str, octets: bytes) -> None:
-    found = decode(octets, label)
+    found = decode_text(octets, label)
     assert found.repair
     assert found.text.count("您") in (0, 2, 20)
 
 
 def test_carriers_of_japan_whose_pictographs_share_codes_are_a_guess_that_is_told() -> None:
-    assert "DoCoMo" in decode("晴れ".encode("cp932") + b"\xf8\x9f", "shift_jis").repair
+    assert "DoCoMo" in decode_text("晴れ".encode("cp932") + b"\xf8\x9f", "shift_jis").repair
 
 
 def test_letters_of_the_senders_own_are_no_pictographs() -> None:
-    assert decode("晴れ".encode("cp932") + b"\xf0\x40", "shift_jis").text == "晴れ\ue000"
+    assert decode_text("晴れ".encode("cp932") + b"\xf0\x40", "shift_jis").text == "晴れ\ue000"
 
 
 def test_a_rare_kanji_of_a_name_is_no_pictograph() -> None:
-    assert decode(b"\x1b$Byu66\x1b(B", "iso-2022-jp").text == "﨑橋"
+    assert decode_text(b"\x1b$Byu66\x1b(B", "iso-2022-jp").text == "﨑橋"
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_a_rare_kanji_of_a_name_is_no_pictograph() -> None:
     ],
 )
 def test_a_wrong_declaration_is_repaired_and_told(label: str, octets: bytes, text: str) -> None:
-    found = decode(octets, label)
+    found = decode_text(octets, label)
     assert found.text == text
     assert found.repair or found.codec == "ascii"
 
@@ -314,22 +314,22 @@ def test_a_wrong_declaration_is_repaired_and_told(label: str, octets: bytes, tex
     ],
 )
 def test_an_undeclared_charset_is_detected(codec: str, text: str) -> None:
-    assert decode(text.encode(codec)).text == text
+    assert decode_text(text.encode(codec)).text == text
 
 
 @pytest.mark.parametrize(
     "label", ["undefined", "idna", "punycode", "base64", "rot13", "unicode_escape", "\x00", "mbcs", "x" * 5000]
 )
 def test_a_codec_of_python_that_is_no_charset_is_not_used(label: str) -> None:
-    assert decode(b"plain \\u0041 words", label).text == "plain \\u0041 words"
+    assert decode_text(b"plain \\u0041 words", label).text == "plain \\u0041 words"
 
 
 def test_a_charset_of_another_part_is_tried_before_guessing() -> None:
-    assert decode("Да".encode("koi8_r"), "", ("koi8-r",)).text == "Да"
+    assert decode_text("Да".encode("koi8_r"), "", ("koi8-r",)).text == "Да"
 
 
 def test_damaged_characters_do_not_change_the_charset_of_the_rest() -> None:
-    found = decode(JAPANESE.encode("cp932") * 20 + b"\x81", "shift_jis")
+    found = decode_text(JAPANESE.encode("cp932") * 20 + b"\x81", "shift_jis")
     assert found.text.startswith(JAPANESE)
     assert found.repair
 
@@ -356,28 +356,28 @@ def test_html_names_its_charset_where_the_field_is_wrong() -> None:
 
 
 def test_iso_8859_stays_where_windows_lacks_an_octet_of_it() -> None:
-    assert decode("kůň ".encode("iso8859_2") + b"\x81", "iso-8859-2").text == "kůň \x81"
+    assert decode_text("kůň ".encode("iso8859_2") + b"\x81", "iso-8859-2").text == "kůň \x81"
 
 
 def test_capitals_in_cyrillic_are_no_wrong_charset() -> None:
-    assert decode("НЕ МОГУ ВОЙТИ".encode("cp1251"), "windows-1251").repair == ""
+    assert decode_text("НЕ МОГУ ВОЙТИ".encode("cp1251"), "windows-1251").repair == ""
 
 
 @pytest.mark.parametrize("label", ["utf-16", "utf-16be", "utf-32", "ibm037", "unicode"])
 @pytest.mark.parametrize("codec", ["utf_8", "cp1252"])
 def test_a_label_of_wide_characters_does_not_garble_a_text_that_has_none(label: str, codec: str) -> None:
     for text in ("Merci beaucoup, à demain mes amis", "Merci beaucoup, à demain, mes amis"):
-        found = decode(text.encode(codec), label)
+        found = decode_text(text.encode(codec), label)
         assert found.text == text
         assert found.repair
 
 
 def test_a_byte_order_mark_of_another_width_is_not_believed() -> None:
-    assert "plain words" in decode(b"\xff\xfeplain words in ascii", "us-ascii").text
+    assert "plain words" in decode_text(b"\xff\xfeplain words in ascii", "us-ascii").text
 
 
 def test_half_a_character_of_utf_16_costs_no_others() -> None:
-    assert decode("Größe ".encode() + b"\xed\xa0\xbd!", "utf-8").text == "Größe \ufffd!"
+    assert decode_text("Größe ".encode() + b"\xed\xa0\xbd!", "utf-8").text == "Größe \ufffd!"
 
 
 def test_a_repair_is_a_defect_of_the_message() -> None:

@@ -8,7 +8,7 @@ from ingest.model.defects import DefectKind
 from ingest.model.message import Attachment
 from ingest.parse.defect_log import DefectLog
 from ingest.parse.mime import filename
-from ingest.parse.mime.part import Part
+from ingest.parse.mime.part import MimePart
 from ingest.parse.reports import dsn
 
 _CID = re.compile(r"cid:([^\"'<>\s)]+)", re.IGNORECASE)
@@ -18,37 +18,37 @@ _APPLE_EXTENSION = ".applefile"
 _HEADER_WINDOW = 64 * 1024
 
 
-def describe(parts: tuple[Part, ...], html: str | None, defects: DefectLog) -> tuple[Attachment, ...]:
+def describe_attachments(parts: tuple[MimePart, ...], html: str | None, defects: DefectLog) -> tuple[Attachment, ...]:
     """The attachments, in the order in which they stand in the message."""
     shown = {unquote(reference) for reference in _CID.findall(html)} if html and "cid:" in html.lower() else set[str]()
     ordered = sorted(parts, key=lambda part: part.number)
     return tuple(_describe(part, shown, html or "", defects) for part in ordered)
 
 
-def _describe(part: Part, shown: set[str], html: str, defects: DefectLog) -> Attachment:
+def _describe(part: MimePart, shown: set[str], html: str, defects: DefectLog) -> Attachment:
     decoded = part.decoded()
     if decoded.repair:
         defects.note(DefectKind.ENCODING, f"an attachment has {decoded.repair}")
     location = part.content_location
-    is_shown = part.place in shown
+    is_shown = part.html_reference in shown
     placed = is_shown or (bool(location) and location in html)
     return Attachment(
         part=part.number,
-        filename=_name(part, decoded.octets),
+        filename=_filename_of(part, decoded.octets),
         content_type=part.content_type,
         size=len(decoded.octets),
         sha256=hashlib.sha256(decoded.octets).hexdigest(),
-        content_id=part.place if is_shown else part.content_id,
+        content_id=part.html_reference if is_shown else part.content_id,
         inline=placed or (part.disposition == "inline" and part.main_type == "image"),
     )
 
 
-def _name(part: Part, octets: bytes) -> str:
+def _filename_of(part: MimePart, octets: bytes) -> str:
     """The sender's name for the file; an attached mail without one is called by its subject."""
     name = part.filename
     if name and part.content_type == "application/applefile":
         name += _APPLE_EXTENSION
     if not name and part.content_type in _MESSAGE_TYPES:
-        subject = dsn.read_fields(octets[:_HEADER_WINDOW]).get("subject", "")
+        subject = dsn.parse_fields(octets[:_HEADER_WINDOW]).get("subject", "")
         name = f"{subject.replace('/', '-')}.eml" if subject else ""
-    return filename.safe(name, part.content_type, part.number)
+    return filename.safe_filename(name, part.content_type, part.number)

@@ -11,62 +11,62 @@ from urllib.parse import quote
 
 from ingest.parse import text_forms
 from ingest.parse.mime import filename
-from ingest.parse.mime.part import Part
+from ingest.parse.mime.part import MimePart
 
 _DOCUMENT_END = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
-_SAME = 10
+_ONE_WORD_IN_MAY_DIFFER = 10
 """One word in so many may differ between two forms of the same text."""
 _WORD = re.compile(r"\w+|[\u2190-\U0010ffff]")
 """Of letters and digits, or one pictograph."""
 
 
-class Piece(NamedTuple):
+class BodyPiece(NamedTuple):
     """A stretch of the body: in one form or two, or a picture between others."""
 
     text: str | None = None
     html: str | None = None
-    picture: Part | None = None
+    picture: MimePart | None = None
 
     @property
-    def says_something(self) -> bool:
+    def has_words(self) -> bool:
         """Whether there are words in it."""
         return self.text is not None or self.html is not None
 
 
-Pieces = list[Piece]
+BodyPieces = list[BodyPiece]
 
 
-def compose(pieces: Pieces) -> tuple[str | None, str | None]:
+def join_pieces(pieces: BodyPieces) -> tuple[str | None, str | None]:
     """The text and the HTML of pieces; ``None`` for a form that they do not have."""
-    pieces = _trimmed(pieces)
+    pieces = _without_outer_pictures(pieces)
     has_html = any(piece.html is not None for piece in pieces)
     has_text = pieces and all(piece.text is not None or piece.picture is not None for piece in pieces)
-    return (_compose_text(pieces) if has_text else None), (_compose_html(pieces) if has_html else None)
+    return (_join_as_text(pieces) if has_text else None), (_join_as_html(pieces) if has_html else None)
 
 
-def _trimmed(pieces: Pieces) -> Pieces:
+def _without_outer_pictures(pieces: BodyPieces) -> BodyPieces:
     """Without the pictures before the first and after the last words: there they are attachments like any other."""
-    spoken = [index for index, piece in enumerate(pieces) if piece.says_something]
+    spoken = [index for index, piece in enumerate(pieces) if piece.has_words]
     return pieces[spoken[0] : spoken[-1] + 1] if spoken else []
 
 
-def _compose_text(pieces: Pieces) -> str:
+def _join_as_text(pieces: BodyPieces) -> str:
     lines: list[str] = []
     for piece in pieces:
-        text = f"[{_name(piece.picture)}]" if piece.picture is not None else piece.text or ""
+        text = f"[{_shown_name(piece.picture)}]" if piece.picture is not None else piece.text or ""
         lines.append(text if text.endswith("\n") or piece is pieces[-1] else text + "\n")
     return "".join(lines)
 
 
-def _name(picture: Part) -> str:
-    return filename.safe(picture.filename, picture.content_type, picture.number)
+def _shown_name(picture: MimePart) -> str:
+    return filename.safe_filename(picture.filename, picture.content_type, picture.number)
 
 
-def _compose_html(pieces: Pieces) -> str:
+def _join_as_html(pieces: BodyPieces) -> str:
     return "\n".join(_piece_html(piece) for piece in pieces)
 
 
-def as_one_document(markup: str) -> str:
+def without_inner_document_ends(markup: str) -> str:
     """HTML without the ends of documents that are in its middle: they end it for readers of HTML, and what follows
     would be lost, be it a further part or a footer that a server added."""
     end = markup.lower().find("</html")
@@ -74,21 +74,21 @@ def as_one_document(markup: str) -> str:
     return _DOCUMENT_END.sub("", markup) if goes_on else markup
 
 
-def _piece_html(piece: Piece) -> str:
+def _piece_html(piece: BodyPiece) -> str:
     if piece.html is not None:
         return piece.html
     if piece.picture is not None:
-        source = quote(piece.picture.place, safe="@.$+-_")
-        return f'<div><img src="cid:{source}" alt="{escape(_name(piece.picture))}"></div>\n'
+        source = quote(piece.picture.html_reference, safe="@.$+-_")
+        return f'<div><img src="cid:{source}" alt="{escape(_shown_name(piece.picture))}"></div>\n'
     return text_forms.to_html(piece.text or "")
 
 
-def words(piece: Piece) -> frozenset[str]:
+def words_of(piece: BodyPiece) -> frozenset[str]:
     """The words of a piece, in both its forms."""
-    shown = f"{piece.text or ''} {text_forms.visible(piece.html or '')}"
+    shown = f"{piece.text or ''} {text_forms.visible_text(piece.html or '')}"
     return frozenset(_WORD.findall(shown.lower()))
 
 
-def says_all(said: frozenset[str], wanted: frozenset[str]) -> bool:
+def contains_words(said: frozenset[str], wanted: frozenset[str]) -> bool:
     """Whether (nearly) all words that are wanted are among those that are said."""
-    return len(wanted & said) * _SAME >= len(wanted) * (_SAME - 1)
+    return len(wanted & said) * _ONE_WORD_IN_MAY_DIFFER >= len(wanted) * (_ONE_WORD_IN_MAY_DIFFER - 1)
