@@ -13,7 +13,7 @@ from email.message import Message
 from pathlib import Path
 
 from ingest.model.message import ParsedMessage
-from ingest.parse import attachment, parse
+from ingest.parse import attachment_bytes, parse
 
 _SHOWN = 40
 _REPAIRED = "UTF-8 that says it is another charset: repaired"
@@ -65,7 +65,7 @@ def check_parts(paths: Sequence[Path]) -> None:
 
 
 def _squeezed(content: bytes, message: ParsedMessage) -> _Read:
-    octets = [attachment(content, file.part) for file in message.attachments]
+    octets = attachment_bytes(content, [file.part_number for file in message.attachments])
     files = tuple(b"".join(file.split()) for file in octets)
     forms = (message.text, message.html, "\n".join(map(str, message.calendar)))
     return _Read(frozenset(octets), files, tuple(_bare(form or "") for form in forms))

@@ -108,24 +108,24 @@ def _compare(mails: Mapping[str, bytes], rounds: int) -> None:
         print(f"{name:<20}{len(content):>10}{theirs:>16.0f}{ours:>10.0f}{ours / theirs:>8.2f}")
 
 
-async def _through_children(mails: Mapping[str, bytes], rounds: int) -> None:
+async def _through_the_pool(mails: Mapping[str, bytes], rounds: int) -> None:
     size = os.cpu_count() or 1
-    children = ParsePool(children=size, seconds=20, memory_bytes=1 << 30)
-    await children.start()
-    print(f"\n{'mail':<20}{'one by one us':>16}{f'{size} children us':>16}{'mails/s':>10}")
+    parser_pool = ParsePool(processes=size, seconds=20, memory_bytes=1 << 30)
+    await parser_pool.start()
+    print(f"\n{'mail':<20}{'one by one us':>16}{f'{size} processes us':>16}{'mails/s':>10}")
     try:
         for name, content in mails.items():
             count = max(size * 3, min(rounds, rounds * 50_000 // len(content)))
             begin = time.perf_counter()
             for _ in range(count):
-                await children.parse(content)
+                await parser_pool.read(content)
             alone = (time.perf_counter() - begin) / count
             begin = time.perf_counter()
-            await asyncio.gather(*(children.parse(content) for _ in range(count)))
+            await asyncio.gather(*(parser_pool.read(content) for _ in range(count)))
             together = (time.perf_counter() - begin) / count
             print(f"{name:<20}{alone * 1e6:>16.0f}{together * 1e6:>16.0f}{1 / together:>10.0f}")
     finally:
-        await children.stop()
+        await parser_pool.stop()
 
 
 def main() -> None:
@@ -135,7 +135,7 @@ def main() -> None:
     rounds = arguments.parse_args().rounds
     mails = _mails(random.Random(42))
     _compare(mails, rounds)
-    asyncio.run(_through_children(mails, rounds))
+    asyncio.run(_through_the_pool(mails, rounds))
 
 
 if __name__ == "__main__":

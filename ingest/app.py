@@ -62,7 +62,7 @@ async def start_engine(settings: Settings, *, clock: Callable[[], float] = time.
         StoreUnavailable: the database cannot be opened.
     """
     children = ParsePool(
-        children=settings.parse_children, seconds=settings.parse_seconds, memory_bytes=settings.parse_memory_bytes
+        processes=settings.parse_children, seconds=settings.parse_seconds, memory_bytes=settings.parse_memory_bytes
     )
     async with open_database(settings.database_url) as database, TicketApiClient(settings) as api:
         if released := await Store(database).release_leases():

@@ -58,7 +58,7 @@ class Octets(Protocol):
 class Extractor(Protocol):
     """Who takes parts out of them."""
 
-    async def attachments(self, content: bytes, parts: Sequence[int]) -> tuple[bytes, ...]: ...
+    async def attachment_bytes(self, content: bytes, part_numbers: Sequence[int]) -> tuple[bytes, ...]: ...
 
 
 class Books(Protocol):
@@ -124,7 +124,9 @@ class _Job:
     """Part number -> what became of it."""
 
     def upload(self, attachment: Attachment, attachment_id: str | None, reason: str = "") -> Upload:
-        return Upload(part_number=attachment.part, ticket_id=self.ticket_id, attachment_id=attachment_id, reason=reason)
+        return Upload(
+            part_number=attachment.part_number, ticket_id=self.ticket_id, attachment_id=attachment_id, reason=reason
+        )
 
     async def patiently(self, asked: Awaitable[T]) -> T | Refused:
         """What was asked for; refused, where the API could not answer for so long that the message goes on without.
@@ -165,7 +167,7 @@ class AttachmentUploader:
         job.done.update({upload.part_number: upload for upload in noted if upload.ticket_id == ticket_id})
         if queued.attempts > 1:
             await self._archive_strays(job, noted)
-        if wanted := [attachment for attachment in message.attachments if attachment.part not in job.done]:
+        if wanted := [attachment for attachment in message.attachments if attachment.part_number not in job.done]:
             async with self._small if queued.size <= SMALL_BYTES else self._large:
                 await self._bring_all(job, wanted)
         return _brought(message, job.done)
@@ -228,7 +230,7 @@ class AttachmentUploader:
         )
         if not held:
             raise Unavailable(Deferred(reason="the lease was lost: another worker brings the attachments"))
-        job.done[attachment.part] = upload
+        job.done[attachment.part_number] = upload
 
     async def _settled_without_octets(self, job: _Job, attachment: Attachment) -> Upload | None:
         """What the operator does not want, and a picture that this sender has shown in this ticket before."""
@@ -244,7 +246,7 @@ class AttachmentUploader:
             return ()
         content = await self._octets.content(job.queued.queue_id)
         try:
-            return await self._extractor.attachments(content, [attachment.part for attachment in carried])
+            return await self._extractor.attachment_bytes(content, [attachment.part_number for attachment in carried])
         except (PoisonMessage, LookupError) as error:
             return [Refused(reason=f"it could not be read: {error}")] * len(carried)
 
@@ -256,7 +258,7 @@ class AttachmentUploader:
         return job.upload(attachment, brought)
 
     async def _put(self, job: _Job, attachment: Attachment, octets: bytes, until: float) -> str | Refused:
-        metadata = {KEY: job.queued.queue_id, "part": attachment.part, "sha256": attachment.sha256}
+        metadata = {KEY: job.queued.queue_id, "part": attachment.part_number, "sha256": attachment.sha256}
         place = await job.patiently(
             self._shelf.create(
                 job.ticket_id, filename=attachment.filename, mime_type=attachment.content_type, metadata=metadata
@@ -283,7 +285,7 @@ def _sender(message: ParsedMessage) -> str:
 
 
 def _brought(message: ParsedMessage, done: Mapping[int, Upload]) -> UploadResult:
-    uploads = [(attachment, done[attachment.part]) for attachment in message.attachments]
+    uploads = [(attachment, done[attachment.part_number]) for attachment in message.attachments]
     return UploadResult(
         ids=tuple(upload.attachment_id for _attachment, upload in uploads if upload.attachment_id is not None),
         missing=tuple(compose.Missing(attachment=a, reason=upload.reason) for a, upload in uploads if upload.reason),

@@ -1,9 +1,10 @@
-"""Parsing in processes that can be killed: a message that would hang or exhaust the parser hurts only itself.
+"""Runs the parser in separate processes that can be killed, so that a message that hangs or exhausts it hurts no other.
 
-Each child is a fresh interpreter (nothing is forked from a process that has threads, sockets and a database), holds one
-end of a socket pair and nothing else of ours, knows no secret, and does one job at a time. The parent limits its time;
-the child limits its own memory, and dies with its parent. A frame is a kind, a length and a pickle; the parent
-unpickles only the classes of ``ingest.model``, so that even a child that was taken over cannot reach further.
+Each parser process is a fresh interpreter: forking a process that has threads, sockets and a database is not safe. It
+holds one end of a socket pair and no other descriptor of ours, knows no secret, and does one job at a time. The worker
+limits the time of a job; the parser process limits its own memory, and ends when the worker ends. A frame on the socket
+is a kind (one byte), a length (eight bytes) and a pickle. The worker unpickles only classes of ``ingest.model``, so
+that a parser process that was taken over by a hostile message cannot run code in the worker.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from collections.abc import Callable, Sequence
 from typing import IO, Any, Literal, cast
 
 from ingest.model.message import ParsedMessage, Reply
-from ingest.parse import attachments, parse
+from ingest.parse import attachment_bytes, parse
 from ingest.reply import extract
 from ingest.reply.plain import plain
 
@@ -34,36 +35,47 @@ Cause = Literal["time", "memory", "crash"]
 
 _LENGTH = struct.Struct("<cQ")
 _RESULT, _MISSING, _ERROR, _MEMORY = b"R", b"L", b"E", b"M"
-_ATTEMPTS = 2
-_JOBS_PER_CHILD = 10_000
+"""Kinds of frames from a parser process: a result, a ``LookupError``, any other error, out of memory."""
+_MAX_ATTEMPTS = 2
+"""How often a job is tried. The first failure may be another's fault: the kernel kills any process when memory is
+short."""
+_MAX_JOBS_PER_PROCESS = 10_000
+"""Jobs after which a process is replaced. It bounds leaks of the libraries, and spreads the cost of a start over
+many jobs."""
 _START_SECONDS = 60.0
-_RESPAWN_SECONDS = 1.0
+"""Time for a process to start and import the parser. Far more than it needs, because a loaded machine is slow."""
+_EXIT_SECONDS = 5.0
+"""How long a process that has closed its connection may take to end before it is killed."""
+_RESTART_SECONDS = 1.0
+"""Pause before a failed start is tried again: long enough not to load a machine that lacks memory or processes."""
 _CPU_GRACE_SECONDS = 5
+"""Processor time beyond the limit of wall-clock time after which the kernel ends the process (SIGXCPU). It matters only
+when the worker itself hangs, so that it must not strike first."""
 _PR_SET_PDEATHSIG = 1
-_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
+"""Option of ``prctl(2)``: the signal that a process gets when its parent ends."""
+_PASSED_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from ingest.parse_pool import serve; serve(*sys.argv[2:])"
 )
 
 
-def _read(content: bytes) -> tuple[ParsedMessage, Reply]:
+def _parse_and_extract(content: bytes) -> tuple[ParsedMessage, Reply]:
     message = parse(content)
     return message, extract(message)
 
 
 _JOBS: dict[str, Callable[..., object]] = {
-    "read": _read,
-    "parse": parse,
+    "read": _parse_and_extract,
     "reply": extract,
     "plain": plain,
-    "attachments": attachments,
+    "attachment_bytes": attachment_bytes,
 }
 
 
 class PoisonMessage(Exception):
-    """A message cannot be processed: it used up the time or killed its child, twice, or it used up the memory.
+    """A message that cannot be processed: it ran out of time or ended its parser process, twice, or ran out of memory.
 
-    Trying again would not help."""
+    Trying again would not help. ``cause`` is ``time``, ``memory`` or ``crash``; ``reason`` is a sentence for people."""
 
     def __init__(self, cause: Cause, detail: str) -> None:
         super().__init__(f"{cause}: {detail}")
@@ -72,99 +84,106 @@ class PoisonMessage(Exception):
 
 
 class ParsePoolStopped(Exception):
-    """The pool is not running: the message is as good as before, try again later."""
+    """The pool is not running. That says nothing of the message: the job can be tried again later."""
 
 
-class _Died(Exception):
-    """The child's end of the connection is closed."""
+class _ProcessEnded(Exception):
+    """The parser process has closed its end of the connection."""
 
 
 class _ParserProcess:
-    """The parent's end of one child process."""
+    """The worker's handle to one parser process."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
         self._process = process
         self._reader = reader
         self._writer = writer
         self.jobs = 0
+        """How many jobs it has been given."""
 
     async def receive(self) -> tuple[bytes, bytes]:
-        """The next frame: its kind and its octets."""
+        """Read the next frame and return its kind and its content.
+
+        Raises:
+            _ProcessEnded: the process has closed the connection.
+        """
         try:
             kind, length = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
             return kind, await self._reader.readexactly(length)
         except (asyncio.IncompleteReadError, ConnectionError) as error:
-            raise _Died from error
+            raise _ProcessEnded from error
 
     async def run(self, job: bytes) -> tuple[bytes, bytes]:
-        """Do one job."""
+        """Send one pickled job and return the kind and content of the answer. Raises as ``receive`` does."""
         self.jobs += 1
         try:
             self._writer.write(_LENGTH.pack(_RESULT, len(job)))
             self._writer.write(job)
             await self._writer.drain()
         except ConnectionError as error:
-            raise _Died from error
+            raise _ProcessEnded from error
         return await self.receive()
 
     async def end(self) -> int:
-        """Kill the process, if it lives, and tell how it ended: a negative number is a signal."""
+        """Kill the process if it still runs, and return its exit code (negative: the number of a signal)."""
         self._writer.close()
         self._process.kill()
         return await asyncio.to_thread(self._process.wait)
 
     async def exit_code(self) -> int:
-        """How a process that has closed its connection ended."""
+        """Wait for a process that has closed its connection, and return its exit code. Kills it after a few seconds."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return await asyncio.to_thread(self._process.wait, 5.0)
+            return await asyncio.to_thread(self._process.wait, _EXIT_SECONDS)
         return await self.end()
 
 
-async def _spawn(target: str, seconds: float, memory_bytes: int) -> _ParserProcess:
-    """Start a child; returns when it is ready to work.
+async def _start_parser_process(target: str, seconds: float, memory_bytes: int) -> _ParserProcess:
+    """Start a parser process and return when it is ready for jobs.
 
     Raises:
-        OSError, TimeoutError, _Died: it did not get so far.
+        OSError: the system cannot start a process.
+        TimeoutError: it was not ready within ``_START_SECONDS``.
+        _ProcessEnded: it ended while it started.
     """
     ours, theirs = socket.socketpair()
     with theirs:
-        process = _start_process(theirs, target, str(math.ceil(seconds)), str(memory_bytes), str(os.getpid()))
-    child = _ParserProcess(process, *await asyncio.open_unix_connection(sock=ours))
+        interpreter = _start_interpreter(theirs, target, str(math.ceil(seconds)), str(memory_bytes), str(os.getpid()))
+    process = _ParserProcess(interpreter, *await asyncio.open_unix_connection(sock=ours))
     try:
         async with asyncio.timeout(_START_SECONDS):
-            await child.receive()
+            await process.receive()
     except BaseException:
-        await child.end()
+        await process.end()
         raise
-    return child
+    return process
 
 
-def _start_process(connection: socket.socket, *arguments: str) -> "subprocess.Popen[bytes]":
-    """A fresh interpreter that finds modules where we do, with ``connection`` as its standard input."""
+def _start_interpreter(connection: socket.socket, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start a fresh interpreter with our module path, and with ``connection`` as its standard input."""
     path = json.dumps([entry or os.getcwd() for entry in sys.path])
     return subprocess.Popen(
         [sys.executable, "-I", "-c", _BOOT, path, *arguments],
         stdin=connection.fileno(),
         stdout=subprocess.DEVNULL,
-        env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+        env={name: os.environ[name] for name in _PASSED_ENVIRONMENT if name in os.environ},
         start_new_session=True,
     )
 
 
 class ParsePool:
-    """A pool of child processes that parse mail and take replies out of it.
+    """A pool of parser processes, which parse mail and extract replies.
 
     Args:
-        children: how many processes.
+        processes: how many parser processes to keep.
         seconds: wall-clock time that one job may take.
-        memory_bytes: address space of each process.
+        memory_bytes: limit of the address space of each process.
         target: ``module:function`` that does a job, given its name and arguments.
     """
 
     def __init__(
-        self, *, children: int, seconds: float, memory_bytes: int, target: str = "ingest.parse_pool:do_job"
+        self, *, processes: int, seconds: float, memory_bytes: int, target: str = "ingest.parse_pool:do_job"
     ) -> None:
-        self._size = children
+        self._size = processes
         self._seconds = seconds
         self._memory_bytes = memory_bytes
         self._target = target
@@ -175,21 +194,21 @@ class ParsePool:
         self._running = False
 
     async def start(self) -> None:
-        """Start the processes; returns when all can work.
+        """Start the processes and return when all are ready.
 
         Raises:
-            ChildrenStopped: they cannot be started.
+            ParsePoolStopped: a process cannot be started.
         """
         self._running = True
         try:
-            started = [await self._new_child() for _ in range(self._size)]
-        except (OSError, _Died, TimeoutError) as error:
+            started = [await self._new_process() for _ in range(self._size)]
+        except (OSError, _ProcessEnded, TimeoutError) as error:
             await self.stop()
             raise ParsePoolStopped(f"the parsing processes cannot be started: {error!r}") from error
         self._idle.extend(started)
 
     async def stop(self) -> None:
-        """End all processes. What is running or waiting raises ``ParsePoolStopped``."""
+        """End all processes. Jobs that run or wait raise ``ParsePoolStopped``."""
         self._running = False
         while self._waiting:
             waiter = self._waiting.popleft()
@@ -201,130 +220,126 @@ class ParsePool:
         ending = [*self._idle, *self._busy]
         self._idle.clear()
         self._busy.clear()
-        await asyncio.gather(*(child.end() for child in ending))
+        await asyncio.gather(*(process.end() for process in ending))
 
     async def read(self, content: bytes) -> tuple[ParsedMessage, Reply]:
-        """Parse a message and take out what the sender newly wrote, in one go. Raises as ``parse`` does."""
-        return cast(tuple[ParsedMessage, Reply], await self._do("read", content))
-
-    async def parse(self, content: bytes) -> ParsedMessage:
-        """Read a message (``ingest.parse.parse``).
+        """Parse a message and extract what its sender newly wrote, in one job.
 
         Raises:
-            Poisoned: it cannot be read within the limits.
-            ChildrenStopped: the pool is not running.
+            PoisonMessage: it cannot be processed within the limits.
+            ParsePoolStopped: the pool is not running.
         """
-        return cast(ParsedMessage, await self._do("parse", content))
+        return cast(tuple[ParsedMessage, Reply], await self._run_job("read", content))
 
     async def reply(self, message: ParsedMessage, sent: Sequence[str] = (), written: Sequence[str] = ()) -> Reply:
-        """Take out what the sender newly wrote (``ingest.reply.extract``). Raises as ``parse`` does."""
-        return cast(Reply, await self._do("reply", message, tuple(sent), tuple(written)))
+        """Extract what the sender newly wrote (``ingest.reply.extract``). Raises as ``read`` does."""
+        return cast(Reply, await self._run_job("reply", message, tuple(sent), tuple(written)))
 
     async def plain(self, markdown: str) -> str:
-        """Markdown of ours as plain text (``ingest.reply.plain``). Raises as ``parse`` does."""
-        return cast(str, await self._do("plain", markdown))
+        """Turn Markdown that ``extract`` made into plain text (``ingest.reply.plain``). Raises as ``read`` does."""
+        return cast(str, await self._run_job("plain", markdown))
 
-    async def attachments(self, content: bytes, parts: Sequence[int]) -> tuple[bytes, ...]:
-        """The octets of attachments (``ingest.parse.attachments``).
+    async def attachment_bytes(self, content: bytes, part_numbers: Sequence[int]) -> tuple[bytes, ...]:
+        """Return the decoded bytes of attachments (``ingest.parse.attachment_bytes``).
 
         Raises:
-            LookupError: there is no such part. Else as ``parse`` does.
+            LookupError: the message has no part of that number. Otherwise raises as ``read`` does.
         """
-        return cast(tuple[bytes, ...], await self._do("attachments", content, tuple(parts)))
+        return cast(tuple[bytes, ...], await self._run_job("attachment_bytes", content, tuple(part_numbers)))
 
-    async def _do(self, *job: object) -> object:
-        """One job, and once more where its child died or was too slow: it may have been killed for another's sake."""
+    async def _run_job(self, *job: object) -> object:
+        """Do a job, and try it once more where its process ended or was too slow: that may be another's fault."""
         failure: PoisonMessage | None = None
-        for _ in range(_ATTEMPTS):
-            child = await self._take()
+        for _ in range(_MAX_ATTEMPTS):
+            process = await self._acquire()
             try:
                 async with asyncio.timeout(self._seconds):
-                    kind, octets = await child.run(pickle.dumps(job, protocol=5))
+                    kind, content = await process.run(pickle.dumps(job, protocol=5))
             except TimeoutError:
-                self._replace(child)
+                self._replace(process)
                 failure = PoisonMessage("time", f"took more than {self._seconds:g} seconds")
-            except _Died:
-                self._replace(child)
-                failure = await self._diagnose(child)
+            except _ProcessEnded:
+                self._replace(process)
+                failure = await self._diagnose(process)
             except BaseException:
-                self._replace(child)
+                self._replace(process)
                 raise
             else:
-                return self._settle(child, kind, octets)
+                return self._result(process, kind, content)
         assert failure is not None
         raise failure
 
-    async def _diagnose(self, child: _ParserProcess) -> PoisonMessage:
-        """What the death of a child says about its message."""
+    async def _diagnose(self, process: _ParserProcess) -> PoisonMessage:
+        """Return what the exit code of an ended process says about its message."""
         if not self._running:
             raise ParsePoolStopped("the parsing processes are being stopped")
-        code = await child.exit_code()
+        code = await process.exit_code()
         if code == -signal.SIGXCPU:
             return PoisonMessage("time", f"used more than {self._seconds:g} seconds of the processor")
-        return PoisonMessage("crash", f"the parsing process died twice, last with {_name_of(code)}")
+        return PoisonMessage("crash", f"the parsing process died twice, last with {_exit_reason(code)}")
 
-    def _settle(self, child: _ParserProcess, kind: bytes, octets: bytes) -> object:
+    def _result(self, process: _ParserProcess, kind: bytes, content: bytes) -> object:
         if kind == _MEMORY:
-            self._replace(child)
-            raise PoisonMessage("memory", f"needed more than {self._memory_bytes} octets")
-        if child.jobs >= _JOBS_PER_CHILD:
-            self._replace(child)
+            self._replace(process)
+            raise PoisonMessage("memory", f"needed more than {self._memory_bytes} bytes")
+        if process.jobs >= _MAX_JOBS_PER_PROCESS:
+            self._replace(process)
         else:
-            self._give(child)
+            self._release(process)
         if kind == _MISSING:
-            raise LookupError(octets.decode())
+            raise LookupError(content.decode())
         if kind == _ERROR:
-            raise PoisonMessage("crash", octets.decode())
-        return _load(octets)
+            raise PoisonMessage("crash", content.decode())
+        return _unpickle(content)
 
-    async def _new_child(self) -> _ParserProcess:
-        return await _spawn(self._target, self._seconds, self._memory_bytes)
+    async def _new_process(self) -> _ParserProcess:
+        return await _start_parser_process(self._target, self._seconds, self._memory_bytes)
 
-    async def _take(self) -> _ParserProcess:
+    async def _acquire(self) -> _ParserProcess:
         if not self._running:
             raise ParsePoolStopped("the parsing processes are not running")
         if self._idle:
-            child = self._idle.pop()
+            process = self._idle.pop()
         else:
             waiter: asyncio.Future[_ParserProcess] = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             try:
-                child = await waiter
+                process = await waiter
             except asyncio.CancelledError:
                 if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                    self._give(waiter.result())
+                    self._release(waiter.result())
                 raise
-        self._busy.add(child)
-        return child
+        self._busy.add(process)
+        return process
 
-    def _give(self, child: _ParserProcess) -> None:
-        self._busy.discard(child)
+    def _release(self, process: _ParserProcess) -> None:
+        self._busy.discard(process)
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
-                waiter.set_result(child)
+                waiter.set_result(process)
                 return
-        self._idle.append(child)
+        self._idle.append(process)
 
-    def _replace(self, child: _ParserProcess) -> None:
-        """End a child and start another in its place, while the caller goes on."""
-        self._busy.discard(child)
-        task = asyncio.create_task(self._replace_now(child))
+    def _replace(self, process: _ParserProcess) -> None:
+        """End a process and start another one in the background."""
+        self._busy.discard(process)
+        task = asyncio.create_task(self._replace_now(process))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _replace_now(self, child: _ParserProcess) -> None:
-        await child.end()
+    async def _replace_now(self, process: _ParserProcess) -> None:
+        await process.end()
         while self._running:
             try:
-                self._give(await self._new_child())
-            except (OSError, _Died, TimeoutError):
-                await asyncio.sleep(_RESPAWN_SECONDS)  # no memory or no process to be had: that passes
+                self._release(await self._new_process())
+            except (OSError, _ProcessEnded, TimeoutError):
+                await asyncio.sleep(_RESTART_SECONDS)  # the machine lacks memory or processes: that passes
             else:
                 return
 
 
-def _name_of(code: int) -> str:
+def _exit_reason(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit status {code}"
 
 
@@ -339,51 +354,51 @@ class _ResultUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"a parser process sent {module}.{name}")
 
 
-def _load(octets: bytes) -> object:
+def _unpickle(content: bytes) -> object:
     try:
-        return _ResultUnpickler(io.BytesIO(octets)).load()
+        return _ResultUnpickler(io.BytesIO(content)).load()
     except Exception as error:
         raise PoisonMessage("crash", f"the parsing process gave a result that cannot be read: {error}") from error
 
 
-# What follows runs in the child.
+# What follows runs in the parser process.
 
 
 def do_job(name: str, *arguments: Any) -> object:
-    """Do one job of ``ParsePool``."""
+    """Do the job ``name`` of ``ParsePool`` and return its result."""
     return _JOBS[name](*arguments)
 
 
 def serve(target: str, seconds: str, memory_bytes: str, parent: str) -> None:
-    """Do the jobs that come in on standard input's socket, until it is closed."""
+    """Do the jobs that arrive on the socket that is standard input, until it is closed. Runs in the parser process."""
     _die_with_parent(int(parent))
     module, _, function = target.partition(":")
-    do = getattr(importlib.import_module(module), function)
-    _limit(int(memory_bytes))
+    do_one = getattr(importlib.import_module(module), function)
+    _limit_resources(int(memory_bytes))
     with socket.socket(fileno=0) as connection:
         stream = cast("IO[bytes]", connection.makefile("rwb", buffering=1 << 20))
         _send(stream, _RESULT, b"")
-        while _do_next(stream, do, int(seconds)):
+        while _do_next(stream, do_one, int(seconds)):
             pass
 
 
 def _die_with_parent(parent: int) -> None:
-    """Linux kills us when the parent's thread ends; elsewhere the closed socket ends us after the job."""
+    """Make Linux kill this process when its parent ends. Elsewhere the closed socket ends it after the running job."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit(0)
 
 
-def _limit(memory_bytes: int) -> None:
-    """Memory, and what a parser has no need of: files to write, core dumps."""
+def _limit_resources(memory_bytes: int) -> None:
+    """Limit the memory, and forbid what a parser does not need: writing files and core dumps."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _do_next(stream: IO[bytes], do: Callable[..., object], seconds: int) -> bool:
-    """Do one job; whether there may be another."""
+def _do_next(stream: IO[bytes], do_one: Callable[..., object], seconds: int) -> bool:
+    """Do one job. Return whether the process can do another: not after a lack of memory or a closed socket."""
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         return False
@@ -391,18 +406,18 @@ def _do_next(stream: IO[bytes], do: Callable[..., object], seconds: int) -> bool
     limit = math.ceil(used.ru_utime + used.ru_stime) + seconds + _CPU_GRACE_SECONDS
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
     try:
-        job = pickle.loads(stream.read(_LENGTH.unpack(head)[1]))  # noqa: S301 it comes from our parent
-        kind, octets = _RESULT, pickle.dumps(do(*job), protocol=5)
+        job = pickle.loads(stream.read(_LENGTH.unpack(head)[1]))  # noqa: S301 it comes from the worker
+        kind, content = _RESULT, pickle.dumps(do_one(*job), protocol=5)
     except MemoryError:
-        kind, octets = _MEMORY, b""
+        kind, content = _MEMORY, b""
     except Exception as error:
         kind = _MISSING if type(error) is LookupError else _ERROR
-        octets = (str(error) if kind == _MISSING else type(error).__name__).encode()
-    _send(stream, kind, octets)
+        content = (str(error) if kind == _MISSING else type(error).__name__).encode()
+    _send(stream, kind, content)
     return kind != _MEMORY
 
 
-def _send(stream: IO[bytes], kind: bytes, octets: bytes) -> None:
-    stream.write(_LENGTH.pack(kind, len(octets)))
-    stream.write(octets)
+def _send(stream: IO[bytes], kind: bytes, content: bytes) -> None:
+    stream.write(_LENGTH.pack(kind, len(content)))
+    stream.write(content)
     stream.flush()

@@ -104,7 +104,7 @@ async def decider(settings: Settings) -> AsyncIterator[Decider]:
         StoreUnavailable: there is a database, and it cannot be used.
     """
     children = ParsePool(
-        children=settings.parse_children, seconds=settings.parse_seconds, memory_bytes=settings.parse_memory_bytes
+        processes=settings.parse_children, seconds=settings.parse_seconds, memory_bytes=settings.parse_memory_bytes
     )
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(_store(settings))

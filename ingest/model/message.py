@@ -17,16 +17,16 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """A part that is not the body. Its octets stay in the stored message: ``parse.attachment(content, part)``
-    reads them again when they are needed."""
+    """A part that is not the body. Its bytes stay in the stored mail; ``parse.attachment_bytes`` decodes them again
+    when they are needed."""
 
-    part: int
-    """Number of the part in the walk of the message, depth first, from 0: the handle to its octets."""
+    part_number: int
+    """Number of the MIME part, counted depth first from 0. ``parse.attachment_bytes`` takes it."""
     filename: str
     """Safe to show and to store: no path, no control or bidirectional characters, 1 to 200 characters long."""
     content_type: str
     size: int
-    """Octets after the transfer encoding is undone."""
+    """Bytes, after the transfer encoding is undone."""
     sha256: str
     content_id: str = ""
     """Without angle brackets; ``""`` where the part has none."""

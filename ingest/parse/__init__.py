@@ -1,8 +1,42 @@
-"""Octets to a faithful message: charsets, body, attachments, reports. Pure, bounded, and it never raises.
+"""Parses the bytes of a mail into a ``ParsedMessage``: header fields, body, attachments, delivery report, calendar.
 
-mail-parser reads the address fields and the date (``addresses``). The structure, the texts and the attachments are read
-from the octets by a walk of our own, because they must be exact, and because every reader that could be borrowed loses
-text on mail that people really send; ``docs/decisions/parse-own-walk.md`` has the cases.
+``parse`` is a pure function. It never raises, and its time and memory are bounded, whatever the bytes are:
+
+>>> from ingest.parse import attachment_bytes, parse
+>>> content = b'''\\
+... From: Alice Archer <alice@customer.example>
+... Subject: =?utf-8?q?Caf=C3=A9?=
+... Content-Type: multipart/mixed; boundary=x
+...
+... --x
+... Content-Type: text/plain; charset=iso-8859-1
+... Content-Transfer-Encoding: quoted-printable
+...
+... The caf=E9 is closed.
+... --x
+... Content-Type: text/csv; name=list.csv
+...
+... a,b
+... --x--
+... '''
+>>> message = parse(content)
+>>> message.subject, message.from_[0].addr_spec
+('Café', 'alice@customer.example')
+>>> message.text
+'The café is closed.'
+>>> [(file.part_number, file.filename, file.size) for file in message.attachments]
+[(2, 'list.csv', 3)]
+>>> attachment_bytes(content, [2])
+(b'a,b',)
+
+What was wrong with a mail is in ``defects``:
+
+>>> [str(defect) for defect in parse(b"").defects]
+['empty: there is nothing below the trace fields']
+
+mail-parser reads the address fields and the date (``ingest.parse.mime.addresses``). The tree of MIME parts, the texts
+and the attachments are read by a walk of our own over the bytes, because every reader that could be borrowed loses text
+on mail that people really send; ``docs/decisions/parse-own-walk.md`` has the cases.
 """
 
 from collections.abc import Sequence
@@ -14,14 +48,14 @@ from ingest.parse.mime.header import HeaderBlock, parse_message_header, with_lin
 from ingest.parse.mime.part import MimePart
 from ingest.parse.structure import TreeBuilder, walk
 
-__all__ = ["attachment", "attachments", "parse"]
+__all__ = ["attachment_bytes", "parse"]
 
 
 def parse(content: bytes) -> ParsedMessage:
-    """Read a message.
+    """Parse a mail.
 
-    Never raises, whatever the octets are (but for ``MemoryError``, which is the machine's). What was wrong is in
-    ``defects``, each with its kind, such as ``DefectKind.EMPTY``.
+    Never raises, whatever the bytes are, except for ``MemoryError``. What was wrong and was repaired or given up is in
+    ``defects`` of the result, each with its kind, such as ``DefectKind.EMPTY``.
     """
     defects = DefectLog()
     structure = defects.guard(lambda: _parse_structure(content, defects), None)
@@ -30,25 +64,20 @@ def parse(content: bytes) -> ParsedMessage:
     return assemble(*structure, defects)
 
 
-def attachment(content: bytes, part: int) -> bytes:
-    """The octets of an attachment. As ``attachments``."""
-    return attachments(content, (part,))[0]
-
-
-def attachments(content: bytes, parts: Sequence[int]) -> tuple[bytes, ...]:
-    """The octets of attachments, their transfer encoding undone.
+def attachment_bytes(content: bytes, part_numbers: Sequence[int]) -> tuple[bytes, ...]:
+    """Return the bytes of attachments, their transfer encoding undone.
 
     Args:
-        content: the same octets that were parsed.
-        parts: the numbers that ``parse`` gave them.
+        content: the same bytes that were parsed.
+        part_numbers: the ``Attachment.part_number`` of each.
 
     Raises:
-        LookupError: the message has no such part.
+        LookupError: the message has no part of that number.
     """
-    _, found = _parse_structure(content, DefectLog())
-    if missing := [part for part in parts if not 0 <= part < len(found)]:
+    _, parts = _parse_structure(content, DefectLog())
+    if missing := [number for number in part_numbers if not 0 <= number < len(parts)]:
         raise LookupError(f"the message has no part {missing[0]}")
-    return tuple(found[part].decoded().octets for part in parts)
+    return tuple(parts[number].decoded().octets for number in part_numbers)
 
 
 def _parse_structure(content: bytes, defects: DefectLog) -> tuple[HeaderBlock, list[MimePart]]:

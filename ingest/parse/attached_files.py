@@ -33,7 +33,7 @@ def _describe(part: MimePart, shown: set[str], html: str, defects: DefectLog) ->
     is_shown = part.html_reference in shown
     placed = is_shown or (bool(location) and location in html)
     return Attachment(
-        part=part.number,
+        part_number=part.number,
         filename=_filename_of(part, decoded.octets),
         content_type=part.content_type,
         size=len(decoded.octets),

@@ -4,6 +4,7 @@ from base64 import encodebytes
 
 from ingest.model.defects import DefectKind
 from ingest.model.message import Attachment, ParsedMessage
+from ingest.parse import attachment_bytes
 
 FROM_ALICE = b"From: Alice Archer <alice@customer.example>"
 
@@ -48,10 +49,15 @@ def html(markup: str) -> bytes:
     return entity("text/html; charset=utf-8", markup, "Content-Transfer-Encoding: 8bit")
 
 
+def attachment(content: bytes, part_number: int) -> bytes:
+    """Return the decoded bytes of one part of a mail."""
+    return attachment_bytes(content, (part_number,))[0]
+
+
 def only(message: ParsedMessage) -> Attachment:
-    """The one attachment that a message has."""
-    (attachment,) = message.attachments
-    return attachment
+    """Return the one attachment that a message has."""
+    (found,) = message.attachments
+    return found
 
 
 def defect_kinds(message: ParsedMessage) -> set[DefectKind]:

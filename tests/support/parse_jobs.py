@@ -1,4 +1,4 @@
-"""Jobs for children in tests: what a message must not be able to do to the worker."""
+"""Jobs for parser processes in tests: what a message must not be able to do to the worker."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def do(name: str, *arguments: object) -> object:
-    """Do the job that the content names; ``ParsePool`` calls it with the name of its own job first."""
+    """Do the job that the content names. ``ParsePool`` passes the name of its own job first; it is ignored."""
     content = arguments[0]
     assert isinstance(content, bytes)
     word, _, rest = content.decode().partition(" ")
@@ -37,7 +37,7 @@ def _die(_rest: str) -> object:
 
 
 def _die_once(path: str) -> object:
-    """Die, unless the file says that it has happened before."""
+    """Kill this process, unless the folder is gone, which says that it was killed before."""
     try:
         os.rmdir(path)
     except FileNotFoundError:
@@ -50,7 +50,7 @@ def _raise(_rest: str) -> object:
 
 
 def _evil(_rest: str) -> object:
-    """A result that would run a program when it is unpickled carelessly."""
+    """Return a result that runs a program if it is unpickled without a check."""
     return Evil()
 
 

@@ -16,8 +16,8 @@ from ingest.model.outcome import Deferred, Delivered
 from ingest.store.uploads import Upload
 from tests.support.factories import parsed, queued
 
-SCAN = Attachment(filename="scan.pdf", content_type="application/pdf", size=4, sha256="a" * 64, part=2)
-NOTES = Attachment(filename="notes.txt", content_type="text/plain", size=2, sha256="b" * 64, part=3)
+SCAN = Attachment(filename="scan.pdf", content_type="application/pdf", size=4, sha256="a" * 64, part_number=2)
+NOTES = Attachment(filename="notes.txt", content_type="text/plain", size=2, sha256="b" * 64, part_number=3)
 MAIL = parsed(attachments=(SCAN, NOTES))
 POSTED = Delivered(ticket_id="T1", ticket_message_id="M1")
 NOW = 1_000_000.0
@@ -36,10 +36,10 @@ class Around:
     async def content(self, queue_id: str) -> bytes:
         return b""
 
-    async def attachments(self, content: bytes, parts: Sequence[int]) -> tuple[bytes, ...]:
+    async def attachment_bytes(self, content: bytes, part_numbers: Sequence[int]) -> tuple[bytes, ...]:
         if "unreadable" in self.faults:
             raise LookupError("the message has no part 3")
-        return tuple(b"%PDF" for _ in parts)
+        return tuple(b"%PDF" for _ in part_numbers)
 
     async def for_message(self, queue_id: str) -> tuple[Upload, ...]:
         return tuple(self.noted.values())
@@ -168,7 +168,8 @@ async def test_an_attachment_that_the_api_has_lost_does_not_keep_the_others_from
 def test_what_is_missing_is_said_by_name_size_and_reason_in_few_lines() -> None:
     missing = [
         compose.Missing(
-            attachment=Attachment(filename=name, content_type="text/plain", size=size, sha256="", part=2), reason="no"
+            attachment=Attachment(filename=name, content_type="text/plain", size=size, sha256="", part_number=2),
+            reason="no",
         )
         for name, size in [("empty.txt", 0), ("a`b.txt", 1_500), ("film.mov", 31_400_000), *[("x.txt", 1)] * 500]
     ]

@@ -7,10 +7,10 @@ from quopri import encodestring
 import pytest
 
 from ingest.model.defects import DefectKind
-from ingest.parse import attachment, parse
+from ingest.parse import parse
 from ingest.parse.limits import MAX_FILENAME_CHARACTERS
 from ingest.parse.mime.filename import safe_filename
-from tests.support.mime import defect_kinds, entity, in_base64, mail, multipart, only, plain
+from tests.support.mime import attachment, defect_kinds, entity, in_base64, mail, multipart, only, plain
 
 ALL_OCTETS = bytes(range(256)) * 3
 
@@ -31,7 +31,7 @@ def test_an_attachment_is_exact_to_the_octet(encoding: str, sent: bytes) -> None
     fields = (f"Content-Transfer-Encoding: {encoding}",) if encoding else ()
     content = mail(multipart("mixed", plain("hi"), entity("application/octet-stream", sent, *fields)))
     found = only(parse(content))
-    assert attachment(content, found.part) == ALL_OCTETS
+    assert attachment(content, found.part_number) == ALL_OCTETS
     assert (found.size, found.sha256) == (len(ALL_OCTETS), sha256(ALL_OCTETS).hexdigest())
 
 
@@ -98,7 +98,7 @@ def test_a_footer_below_the_base64_of_a_file_is_no_part_of_it_and_is_told(file: 
     part = in_base64('application/pdf; name="a.pdf"', file) + b"\r\n-- \r\nChecked by a gateway!\r\n"
     content = mail(multipart("mixed", plain("hi"), part))
     message = parse(content)
-    assert attachment(content, only(message).part) == file
+    assert attachment(content, only(message).part_number) == file
     assert DefectKind.ENCODING in defect_kinds(message)
 
 
@@ -127,7 +127,7 @@ def test_an_attached_multipart_is_looked_into_so_that_no_text_hides_in_it() -> N
     )
     message = parse(content)
     assert [each.filename for each in message.attachments] == ["a.pdf", "attachment-4.png"]
-    assert [attachment(content, each.part) for each in message.attachments] == [b"%PDF", b"x"]
+    assert [attachment(content, each.part_number) for each in message.attachments] == [b"%PDF", b"x"]
 
 
 def test_a_part_that_is_not_there_is_a_lookup_error() -> None:
@@ -140,7 +140,7 @@ def test_a_part_that_is_not_there_is_a_lookup_error() -> None:
 def test_an_archive_is_not_opened() -> None:
     bomb = b"PK\x03\x04" + bytes(1000)
     content = mail(multipart("mixed", plain("hi"), in_base64('application/zip; name="bomb.zip"', bomb)))
-    assert attachment(content, only(parse(content)).part) == bomb
+    assert attachment(content, only(parse(content)).part_number) == bomb
 
 
 FORK = b"\x00\x05\x16\x07\x00\x02\x00\x00" + bytes(16) + b"\x00\x01"
@@ -151,7 +151,7 @@ def test_both_halves_of_a_macintosh_file_are_exact_and_told_apart() -> None:
     fork = in_base64('application/applefile; name="photo.jpg"', FORK)
     photo = in_base64('image/jpeg; name="photo.jpg"', b"\xff\xd8\xff")
     content = mail(multipart("mixed", plain("See"), multipart("appledouble", fork, photo)))
-    files = {each.filename: attachment(content, each.part) for each in parse(content).attachments}
+    files = {each.filename: attachment(content, each.part_number) for each in parse(content).attachments}
     assert files == {"photo.jpg.applefile": FORK, "photo.jpg": b"\xff\xd8\xff"}
 
 
@@ -166,4 +166,4 @@ def test_a_binhex_file_is_kept_as_it_was_sent(encoding: str) -> None:
     content = mail(multipart("mixed", plain("See"), entity('application/mac-binhex40; name="a.hqx"', BINHEX, *fields)))
     file = only(parse(content))
     assert (file.filename, file.size) == ("a.hqx", len(BINHEX))
-    assert attachment(content, file.part) == BINHEX
+    assert attachment(content, file.part_number) == BINHEX

@@ -3,9 +3,9 @@
 import pytest
 
 from ingest.model.defects import DefectKind
-from ingest.parse import attachment, parse
+from ingest.parse import parse
 from ingest.parse.limits import MAX_BODY_OCTETS
-from tests.support.mime import defect_kinds, entity, html, in_base64, mail, multipart, only, plain
+from tests.support.mime import attachment, defect_kinds, entity, html, in_base64, mail, multipart, only, plain
 
 PNG = in_base64("image/png", b"\x89PNG\r\n", "Content-ID: <logo@a>", 'Content-Disposition: inline; filename="logo.png"')
 PDF = in_base64('application/pdf; name="a.pdf"', b"%PDF", "Content-Disposition: attachment")
@@ -212,7 +212,7 @@ def test_an_attached_mail_is_a_file_and_not_the_body(wrapped: bool) -> None:
     message = parse(content)
     assert message.text == "see attached"
     assert (only(message).filename, only(message).content_type) == ("Old mail.eml", "message/rfc822")
-    assert attachment(content, only(message).part).rstrip() == inner.rstrip()
+    assert attachment(content, only(message).part_number).rstrip() == inner.rstrip()
 
 
 def test_the_parts_of_a_digest_are_mails() -> None:
@@ -302,7 +302,7 @@ def test_a_uuencoded_file_in_the_text_is_a_file() -> None:
     message = parse(content)
     assert message.text == "See this:\n\n\n\nBye\n"
     assert (only(message).filename, only(message).size) == ("hello.txt", 5)
-    assert attachment(content, only(message).part) == b"Hello"
+    assert attachment(content, only(message).part_number) == b"Hello"
 
 
 def test_words_that_look_like_the_start_of_a_uuencoded_file_stay() -> None:
@@ -470,4 +470,4 @@ def test_a_program_that_adds_cr_to_each_line_end_costs_nothing() -> None:
     content = mail(multipart("mixed", plain("one\r\ntwo"), in_base64("image/png", b"\x89PNG\r\r\n")), "Subject: Hi")
     message = parse(content.replace(b"\r\n", b"\r\r\n"))
     assert (message.subject, message.text) == ("Hi", "one\ntwo")
-    assert attachment(content.replace(b"\r\n", b"\r\r\n"), only(message).part) == b"\x89PNG\r\r\n"
+    assert attachment(content.replace(b"\r\n", b"\r\r\n"), only(message).part_number) == b"\x89PNG\r\r\n"

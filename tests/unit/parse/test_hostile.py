@@ -11,11 +11,11 @@ from mailparser import MailParser
 
 from ingest.model.defects import DefectKind
 from ingest.model.message import ParsedMessage
-from ingest.parse import assembly, attachment, parse
+from ingest.parse import parse
 from ingest.parse.limits import MAX_ATTRIBUTES, MAX_FIELDS, MAX_PARTS, MAX_UUENCODED
 from ingest.parse.mime import addresses
 from tests.support.fixture_mails import load
-from tests.support.mime import defect_kinds, entity, html, in_base64, mail, multipart, plain
+from tests.support.mime import attachment, defect_kinds, entity, html, in_base64, mail, multipart, plain
 
 MiB = 1024 * 1024
 
@@ -147,7 +147,7 @@ def test_what_lies_too_deep_is_told_and_kept_as_a_file() -> None:
     content = _nested(60)
     message = parse(content)
     assert DefectKind.NESTED in defect_kinds(message)
-    assert any(b"deep" in attachment(content, each.part) for each in message.attachments)
+    assert any(b"deep" in attachment(content, each.part_number) for each in message.attachments)
 
 
 def test_uuencoded_files_beyond_the_limit_stay_in_the_text() -> None:
@@ -187,9 +187,11 @@ def test_a_fault_of_the_library_costs_its_fields_alone(monkeypatch: pytest.Monke
     assert "secret" not in "".join(map(str, message.defects))
 
 
-@pytest.mark.parametrize("step", ["body", "attachments", "dsn", "bounce"])
+@pytest.mark.parametrize(
+    "step", ["body.parse_body", "describe_attachments", "dsn.parse_dsn", "bounce.parse_bounce", "_parse_calendars"]
+)
 def test_a_fault_of_ours_in_one_step_leaves_what_the_others_read(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(getattr(assembly, step), "describe" if step == "attachments" else "read")
+    monkeypatch.delattr(f"ingest.parse.assembly.{step}")
     message = parse(
         mail(multipart("mixed", plain("Hello"), in_base64("image/png", b"x")), "Subject: Toner", "Return-Path: <>")
     )
@@ -208,7 +210,7 @@ def _is_sound(message: ParsedMessage, content: bytes) -> None:
     for found in message.attachments:
         assert 0 < len(found.filename) <= 200
         assert "/" not in found.filename
-        assert len(attachment(content, found.part)) == found.size
+        assert len(attachment(content, found.part_number)) == found.size
 
 
 def _strings(value: object) -> list[str]:

@@ -73,7 +73,13 @@ def test_an_invitation_without_a_body_becomes_one_readable_line() -> None:
 
 def test_an_inline_picture_keeps_its_place_and_gets_its_file_s_name() -> None:
     picture = Attachment(
-        part=2, filename="lamp.jpg", content_type="image/jpeg", size=1, sha256="0", content_id="ii_1@mail", inline=True
+        part_number=2,
+        filename="lamp.jpg",
+        content_type="image/jpeg",
+        size=1,
+        sha256="0",
+        content_id="ii_1@mail",
+        inline=True,
     )
     reply = of_html('<p>before <img src="cid:ii_1@mail" alt="image.png"> after</p>', attachments=(picture,))
     assert reply.content == "before ![lamp.jpg](cid:ii_1@mail) after"

@@ -6,8 +6,8 @@ import zlib
 import pytest
 
 from ingest.model.defects import DefectKind
-from ingest.parse import attachment, parse
-from tests.support.mime import defect_kinds, entity, html, in_base64, mail, multipart, only, plain
+from ingest.parse import parse
+from tests.support.mime import attachment, defect_kinds, entity, html, in_base64, mail, multipart, only, plain
 
 SIGNED, ENVELOPED = "2a864886f70d010702", "2a864886f70d010703"
 COMPRESSED, DATA = "2a864886f70d0109100109", "2a864886f70d010701"
@@ -69,7 +69,7 @@ def test_files_inside_opaque_smime_have_numbers_of_their_own() -> None:
     content = smime(signed_data(inner))
     message = parse(content)
     assert message.text == "Hello"
-    assert attachment(content, only(message).part) == b"%PDF"
+    assert attachment(content, only(message).part_number) == b"%PDF"
 
 
 def test_smime_inside_smime_is_opened() -> None:
@@ -147,7 +147,7 @@ def test_the_files_in_a_winmail_dat_are_files_of_the_mail() -> None:
         ("Größe.pdf", "application/pdf"),
         ("b.pdf", "application/pdf"),
     ]
-    assert [attachment(content, each.part) for each in message.attachments] == [b"%PDF-1", b"%PDF-2"]
+    assert [attachment(content, each.part_number) for each in message.attachments] == [b"%PDF-1", b"%PDF-2"]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_mail_inside_a_winmail_dat_gives_its_text_and_its_files_as_files(besid
     content = mail(multipart("mixed", beside, winmail(tnef(attribute(2, 0x9002, bytes(14)), embedded))))
     *_, text, pdf = parse(content).attachments
     assert "told" not in (parse(content).text or "")
-    assert (attachment(content, text.part), text.content_type) == (b"What I was told", "text/plain")
+    assert (attachment(content, text.part_number), text.content_type) == (b"What I was told", "text/plain")
     assert pdf.filename == "inner.pdf"
 
 
