@@ -1,6 +1,6 @@
-"""Mail as it travels: the nouns of RFC 5321, before anyone looks inside.
+"""Messages before they are parsed: the SMTP envelope (RFC 5321), a message as received, a message as claimed.
 
-Times are Unix times in seconds, and always passed in: nothing below the application reads a clock.
+Times are Unix times in seconds.
 """
 
 from dataclasses import dataclass
@@ -8,77 +8,82 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """What the SMTP client said around the message (RFC 5321 section 2.3.1)."""
+    """The envelope of a message: what the SMTP client said around its content (RFC 5321 section 2.3.1)."""
 
     mail_from: str
     """The reverse-path without angle brackets; ``""`` is the null reverse-path of a report."""
     rcpt_tos: tuple[str, ...]
     """The forward-paths that we accepted, without angle brackets, in the order in which they were given."""
     helo: str = ""
-    """The name that the client gave; worth nothing as a proof."""
+    """The name that the client gave in HELO, EHLO or LHLO. Anybody can give any name."""
     client: str = ""
-    """The client's IP address (the one behind a trusted proxy); ``""`` where mail did not come over a network."""
+    """The client's IP address (with a trusted proxy, the one that the proxy names); ``""`` if the mail did not
+    come over SMTP or LMTP."""
     smtputf8: bool = False
     """The client asked for SMTPUTF8 (RFC 6531)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRef:
-    """Where a message was read: which source, and which place in it."""
+    """The source of a message, and the message's position in it."""
 
     source: str
     """``smtp:<port>``, ``lmtp:<port>``, ``imap:<account>/<folder>`` or ``replay``."""
     position: str | None = None
-    """The place to go on from after this message (IMAP: ``<UIDVALIDITY>/<UID>``); ``None`` where a source has none.
+    """The message's position in the source (IMAP: ``<UIDVALIDITY>/<UID>``); ``None`` if the source has no positions.
 
-    It is saved in the transaction that stores the message, so position and mail cannot disagree after a crash."""
+    It is stored in the transaction that stores the message, so that the two cannot disagree after a crash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedMessage:
-    """A message as a source hands it to ``receive``: nothing parsed, nothing decided."""
+    """A message as a source passes it to ``Receiver.receive``, before anything is parsed or decided."""
 
     envelope: Envelope
     content: bytes
-    """The octets to keep: our own trace field (if the source adds one), and below it exactly what was received."""
+    """The bytes to store: our own trace field (if the source adds one), and below it exactly what was received."""
     trace_length: int = 0
-    """How many octets at the start of ``content`` are our own trace field. They differ each time a message is sent
-    again, so they do not count when the store asks whether it has the message already."""
+    """Length in bytes of our own trace field at the start of ``content``. The field differs each time a message is
+    delivered again, so ``dedupe_key`` leaves it out."""
     source_ref: SourceRef
     received_at: float
     incomplete: str = ""
-    """Why ``content`` is not the whole mail: the source could not read all of it, and this is what it knows. Such a
-    message is stored as quarantined, and a person looks."""
+    """Why ``content`` is not the whole message, if the source could not read all of it; else empty. An incomplete
+    message is stored as quarantined, so that a person looks at it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedMessage:
-    """A message that a worker has claimed. The octets stay in the store until the parser asks for them, so that
-    two hundred messages waiting for a slow API do not hold two hundred mails in memory."""
+    """A message that a worker has claimed. Its content stays in the store until it is parsed, so that two hundred
+    messages that wait for a slow API do not hold two hundred contents in memory."""
 
     queue_id: str
     envelope: Envelope
     source_ref: SourceRef
     size: int
-    """Octets of the stored content."""
+    """Length of the content in bytes."""
     received_at: float
     retry_window_start: float
-    """What the age at which we give up counts from: the receipt, or an operator's latest retry."""
+    """Start of the retry window (``INGEST_RETRY_MAX_DAYS``): the receipt, or the latest retry by an operator."""
     attempts: int
-    """Claims so far, this one included."""
+    """Number of claims so far, this one included."""
     unfinished_attempts: int
-    """Earlier claims that never settled: the process died, or its lease was lost, while it had the message."""
+    """Number of earlier claims whose outcome was never written: the process died, or lost its lease."""
     first_attempt_at: float
-    """When the first attempt began: a POST of ours that we no longer know about cannot be older."""
+    """When the first attempt began. No POST of this message can be older, so the search for one starts here."""
     lease_token: str
+    """Names this claim. The store writes nothing for a token that is no longer the row's."""
     unconfirmed: bool
-    """An earlier attempt may have reached the API without our learning of it: look before posting again."""
+    """An earlier attempt may have posted the message without our learning of it: search the API before
+    posting again."""
     optional_failing_since: float | None = None
-    """Since when nothing has failed but what the message can be posted without; ``None``: not so the last time."""
+    """Since when only an optional step has been failing (see ``Deferred.optional_step_failed``); ``None``: the latest
+    attempt did not end so."""
     ticket_message_id: str | None = None
-    """The ticket message that it is already, where what comes after the POST failed; ``email_message_id`` is its."""
+    """Id of the ticket message that this message was posted as, if only a step after the POST failed; else ``None``."""
     email_message_id: str | None = None
+    """``emailMessageId`` of that ticket message."""
     released_by: str | None = None
-    """The operator who looked at the message and let it through; policy does not stop it a second time."""
+    """The operator who released the message, if one did; policy does not stop it a second time."""
     released_ticket: str | None = None
-    """The ticket that the operator named when releasing the message; it needs no other evidence."""
+    """The ticket that the operator named with the release; it needs no other evidence."""

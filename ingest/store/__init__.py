@@ -121,7 +121,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageRecord:
-    """A row of the message table as an operator sees it, without the content."""
+    """A row of the table ``messages`` as an operator sees it, without the content. Times are Unix times in seconds."""
 
     queue_id: str
     source: str
@@ -129,6 +129,7 @@ class MessageRecord:
     rcpt_tos: tuple[str, ...]
     received_at: float
     size: int
+    """Length of the content in bytes."""
     state: State
     rule: str
     reason: str

@@ -65,22 +65,27 @@ class SqliteDatabase:
             thread.start()
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
+        """Implement ``Database.write``: the writer thread runs ``work`` in its next batch."""
         return await self._writes.run(work)
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
+        """Implement ``Database.read``: a reader thread runs ``work``."""
         return await self._reads.run(work)
 
     async def migrate(self) -> tuple[str, ...]:
+        """Implement ``Database.migrate``, all in one transaction: a failing migration leaves the schema as it was."""
         scripts = _scripts()
         return await self.write(lambda tx: _migrate(tx, scripts))
 
     async def close(self) -> None:
+        """Implement ``Database.close``; returns when the threads have ended."""
         self._writes.close()
         self._reads.close()
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
 
     def free_bytes(self) -> int | None:
+        """Implement ``Database.free_bytes``; ``None`` if the folder does not exist."""
         try:
             disk = os.statvfs(self._path.parent)
         except OSError:

@@ -55,12 +55,14 @@ class SqliteTransaction:
         self._connection = connection
 
     def execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
+        """Run one statement and return all its rows. Lone surrogates in text are written as escapes."""
         try:
             return self._execute(sql, parameters)
         except UnicodeEncodeError:
             return self._execute(sql, _encodable(parameters or {}))
 
     def execute_many(self, sql: str, parameters: Sequence[Mapping[str, object]]) -> None:
+        """Run one statement for each set of parameters."""
         for each in parameters:
             self.execute(sql, each)
 

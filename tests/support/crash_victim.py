@@ -1,6 +1,8 @@
-"""A worker that is killed at one crash point of ``pipeline.py``, once: ``python -m tests.support.crash_victim C3``.
+"""A worker that kills itself at a crash point: ``python -m tests.support.crash_victim C3``.
 
-SIGKILL comes from inside, so that it strikes exactly between two steps; all else is the real ``ingest serve``."""
+``docs/architecture.md`` explains the points. The process sends SIGKILL to itself, so that
+it dies exactly between two steps; all else is the real ``ingest serve``.
+"""
 
 import os
 import signal

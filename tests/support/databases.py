@@ -1,4 +1,4 @@
-"""The databases that the store contract is tested on. A second one is a class here and a line in ``DRIVERS``."""
+"""The databases that the store contract is tested on. To add one, write a class here and a line in ``DRIVERS``."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,18 +12,18 @@ from ingest.store.sqlite import SqliteDatabase
 
 
 class Driver(Protocol):
-    """What the contract tests need to know of a database beyond its protocol."""
+    """What the contract tests need of a database beyond its protocol."""
 
     def open(self, *, busy_seconds: float = 5.0) -> Database:
-        """The data of this test, as one process sees it; call it again for another process."""
+        """Open the data of this test as one process would; call it again to stand for another process."""
         ...
 
     def locked(self) -> AbstractContextManager[None]:
-        """Somebody else holds a lock that keeps every writer out."""
+        """Hold a lock that keeps every writer out, for the length of the block."""
         ...
 
     def fill(self, transaction: Transaction) -> None:
-        """Leave no room for more data."""
+        """Make the database refuse more data, as on a full disk."""
         ...
 
     def make_room(self, transaction: Transaction) -> None:
@@ -32,6 +32,8 @@ class Driver(Protocol):
 
 
 class SqliteDriver:
+    """SQLite in a file of its own."""
+
     def __init__(self, folder: Path) -> None:
         self.path = folder / "var" / "ingest.db"
 
@@ -47,7 +49,7 @@ class SqliteDriver:
         other.close()
 
     def fill(self, transaction: Transaction) -> None:
-        """SQLite's own limit stands in for the disk's; it raises the same SQLITE_FULL."""
+        """Set SQLite's own limit of pages, which raises the same SQLITE_FULL as a full disk."""
         transaction.execute("PRAGMA max_page_count = 1")  # no less than there are
 
     def make_room(self, transaction: Transaction) -> None:

@@ -1,7 +1,7 @@
 """A disk under SQLite that can be made to fail, and that knows what a power cut would leave.
 
-Files are real. Beside each one the disk keeps what has been synced, and what was written since: after a power cut the
-first is there for certain, and of the second whatever the system happened to have written out, in any order.
+The files are real. For each of them the disk also keeps what has been synced and what was written since. After a power
+cut the first is there for certain; of the second, any part may have been written out, in any order.
 """
 
 import random
@@ -14,41 +14,45 @@ from typing import Any
 import apsw
 
 
-class Platter:
-    """What is known of one file."""
+class DiskFile:
+    """What has been synced of one file, and what was written since."""
 
     def __init__(self) -> None:
         self.synced = bytearray()
         self.pending: list[tuple[int, bytes | None]] = []
-        """Writes since the last sync, in order: an offset and its octets, or a size to cut to and ``None``."""
+        """Writes since the last sync, in order: an offset and its bytes, or a size to truncate to and ``None``."""
 
     def sync(self) -> None:
+        """Make all writes so far survive a power cut."""
         for change in self.pending:
             _apply(self.synced, *change)
         self.pending.clear()
 
     def after_power_cut(self, chance: random.Random) -> bytes:
+        """Return what could be left after a power cut: all that was synced, and a random part of what was not."""
         left = bytearray(self.synced)
         for change in chance.sample(self.pending, chance.randint(0, len(self.pending))):
             _apply(left, *change)
         return bytes(left)
 
 
-def _apply(octets: bytearray, offset: int, written: bytes | None) -> None:
+def _apply(content: bytearray, offset: int, written: bytes | None) -> None:
     if written is None:
-        del octets[offset:]
+        del content[offset:]
         return
-    octets.extend(bytes(max(0, offset - len(octets))))
-    octets[offset : offset + len(written)] = written
+    content.extend(bytes(max(0, offset - len(content))))
+    content[offset : offset + len(written)] = written
 
 
 class Disk(apsw.VFS):
-    """The default file system of SQLite while it is ``mounted``."""
+    """A file system for SQLite, used by all its connections while ``mounted``.
+
+    Set ``write_error`` or ``sync_error`` to make it fail."""
 
     def __init__(self) -> None:
         self.name = f"disk-{id(self):x}"
         self.lock = Lock()
-        self.platters: dict[str, Platter] = {}
+        self.files: dict[str, DiskFile] = {}
         self.write_error: Exception | None = None
         self.sync_error: Exception | None = None
         super().__init__(self.name, "unix", makedefault=True)
@@ -58,14 +62,14 @@ class Disk(apsw.VFS):
 
     def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802 - SQLite's name
         with self.lock:
-            self.platters.pop(filename, None)
+            self.files.pop(filename, None)
         super().xDelete(filename, syncdir)
 
     def cut_power(self, seed: int) -> dict[str, bytes]:
-        """What would be left if the power failed now: file name -> octets."""
+        """Return what could be left if the power failed now: file name -> content."""
         with self.lock:
             chance = random.Random(seed)
-            return {Path(name).name: platter.after_power_cut(chance) for name, platter in self.platters.items()}
+            return {Path(name).name: file.after_power_cut(chance) for name, file in self.files.items()}
 
 
 class _File(apsw.VFSFile):
@@ -74,31 +78,31 @@ class _File(apsw.VFSFile):
         self._disk = disk
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
         with disk.lock:
-            self._platter = disk.platters.setdefault(path, Platter()) if path else Platter()
+            self._disk_file = disk.files.setdefault(path, DiskFile()) if path else DiskFile()
 
     def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802 - SQLite's name
         if self._disk.write_error is not None:
             raise self._disk.write_error
         super().xWrite(data, offset)
         with self._disk.lock:
-            self._platter.pending.append((offset, bytes(data)))
+            self._disk_file.pending.append((offset, bytes(data)))
 
     def xTruncate(self, newsize: int) -> None:  # noqa: N802 - SQLite's name
         super().xTruncate(newsize)
         with self._disk.lock:
-            self._platter.pending.append((newsize, None))
+            self._disk_file.pending.append((newsize, None))
 
     def xSync(self, flags: int) -> None:  # noqa: N802 - SQLite's name
         if self._disk.sync_error is not None:
             raise self._disk.sync_error
         super().xSync(flags)
         with self._disk.lock:
-            self._platter.sync()
+            self._disk_file.sync()
 
 
 @contextmanager
 def mounted() -> Iterator[Disk]:
-    """A disk that every connection opened in the block lies on."""
+    """Put every SQLite connection that is opened in the block on a new ``Disk``."""
     disk = Disk()
     try:
         yield disk

@@ -1,4 +1,4 @@
-"""Facts for the tests of the pure middle: short to write, complete where the types want it."""
+"""Makes envelopes, claimed messages and parsed messages for tests, with defaults for every field."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def address(addr_spec: str, name: str = "") -> Address:
 
 
 def parsed(**facts: Any) -> ParsedMessage:
-    """A mail of Alice's to the help desk; ``facts`` say what is different about it."""
+    """Make a mail from Alice to the help desk; ``facts`` are the fields that differ from the defaults."""
     facts.setdefault("message_id", "reply-1@customer.example")
     facts.setdefault("from_", (address(ALICE, "Alice Example"),))
     facts.setdefault("text", "It works now.")
@@ -27,7 +27,7 @@ def envelope(*rcpt_tos: str, mail_from: str = ALICE) -> Envelope:
 
 
 def queued(**facts: Any) -> QueuedMessage:
-    """A message that was just claimed for the first time."""
+    """Make a message that was just claimed for the first time; ``facts`` as for ``parsed``."""
     facts.setdefault("queue_id", "Q1")
     facts.setdefault("envelope", envelope())
     facts.setdefault("source_ref", SourceRef(source="smtp:25"))

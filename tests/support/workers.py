@@ -1,5 +1,7 @@
-"""Processes for the crash tests: ``python -m tests.support.workers receive|claim DATABASE``. Each prints what it has
-been told by the store, one line each, at once."""
+"""Processes for the crash tests of the store: ``python -m tests.support.workers receive|claim DATABASE``.
+
+Each prints a line, at once, for every message that the store acknowledged or gave to it.
+"""
 
 import asyncio
 import itertools
@@ -13,25 +15,25 @@ from tests.support.store import START, receive
 RECEIVERS = 20
 
 
-def octets(number: int) -> bytes:
-    """What the ``number``-th mail holds: different for each, from a few octets to some 200,000."""
+def content_of(number: int) -> bytes:
+    """Make the content of the ``number``-th message: different for each, up to some 200,000 bytes."""
     return b"Subject: %d\r\n\r\n" % number * (1 + number * 7919 % 10_000)
 
 
 async def receive_for_ever(store: Store) -> None:
-    """Take in mails until somebody ends the process; print the number of each when it is acknowledged."""
+    """Receive messages until the process is killed; print the number of each when it is acknowledged."""
     numbers = itertools.count()
 
     async def one_by_one() -> None:
         for number in numbers:
-            await receive(store, number, content=octets(number))
+            await receive(store, number, content=content_of(number))
             print(number, flush=True)
 
     await asyncio.gather(*(one_by_one() for _ in range(RECEIVERS)))
 
 
 async def claim_all(store: Store) -> None:
-    """Claim until nothing is left; print the queue id of each."""
+    """Claim until nothing is left; print the queue id of each message."""
     while claimed := await store.claim(limit=3, now=START + 10**6, lease=10**6):
         for queued in claimed:
             print(queued.queue_id, flush=True)

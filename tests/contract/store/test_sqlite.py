@@ -34,7 +34,7 @@ async def opened(path: Path) -> tuple[SqliteDatabase, Store]:
     return database, Store(database)
 
 
-def octets(number: int) -> bytes:
+def content_of(number: int) -> bytes:
     return b"Subject: %d\r\n\r\n" % number + bytes([number % 251]) * 200_000
 
 
@@ -47,7 +47,7 @@ async def test_what_was_acknowledged_is_there_after_the_power_failed(path: Path,
 
     async def receive_some(numbers: range) -> None:
         for number in numbers:
-            await receive(store, number, content=octets(number))
+            await receive(store, number, content=content_of(number))
             acknowledged.append(number)
             if len(acknowledged) % 12 == 0:
                 so_far = tuple(acknowledged)
@@ -68,7 +68,7 @@ async def check(folder: Path, left: dict[str, bytes], numbers: tuple[int, ...]) 
         (folder / name).write_bytes(content)
     database, store = await opened(folder / "ingest.db")
     for number in numbers:
-        assert await store.content(f"Q{number}") == octets(number)
+        assert await store.content(f"Q{number}") == content_of(number)
     assert (await store.ledger(now=START)).holds
     assert await database.read(lambda tx: tx.execute("PRAGMA integrity_check")) == [("ok",)]
     await database.close()
@@ -104,11 +104,11 @@ async def test_mail_that_a_process_left_unsynced_is_synced_before_it_is_acknowle
     database, store = await opened(path)
     disk.sync_error = apsw.IOError("bad sector")
     with pytest.raises(StoreUnavailable):
-        await receive(store, 1, content=octets(1))
+        await receive(store, 1, content=content_of(1))
     await database.close()
     disk.sync_error = None
     database, store = await opened(path)
-    assert await receive(store, 1, content=octets(1)) == "Q1"
+    assert await receive(store, 1, content=content_of(1)) == "Q1"
     left = disk.cut_power(seed=1)
     await database.close()
     disk.unregister()

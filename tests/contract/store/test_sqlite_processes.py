@@ -1,4 +1,4 @@
-"""Processes that are killed, and processes that share a file."""
+"""SQLite with processes that are killed, and with processes that share a file."""
 
 import asyncio
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from ingest.store.messages import Store
 from ingest.store.sqlite import SqliteDatabase
 from tests.support.store import START, receive
-from tests.support.workers import octets
+from tests.support.workers import content_of
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -46,7 +46,7 @@ async def test_every_acknowledged_mail_survives_the_death_of_the_process(tmp_pat
     process.wait()
     database, store = await opened(tmp_path / "ingest.db")
     for number in numbers:
-        assert await store.content(f"Q{number}") == octets(number)
+        assert await store.content(f"Q{number}") == content_of(number)
     ledger = await store.ledger(now=START)
     assert ledger.holds
     assert ledger.accepted >= len(numbers) >= acknowledged
