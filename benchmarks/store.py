@@ -1,11 +1,11 @@
-"""How fast the store takes mail in and works it off, beside one COMMIT for each mail on the same disk.
+"""How fast the store receives mail and works through it, compared with one COMMIT for each mail on the same disk.
 
     python -m benchmarks.store [--seconds 3] [--queued 50000] [--folder FOLDER] [--json]
 
 ``receive`` is measured with 1, 10 and 50 callers and mails of 10 KB, and with 20 callers and the mixed set; the ratio
-is to a loop over bare SQLite (same settings, one table, one index) that was run just before. ``work`` is the way of a
-message through claim, content, identify and settle, with 64 in progress. Memory is what the process holds with 1,000
-and with ``--queued`` messages in the queue."""
+is to a loop over bare SQLite (same settings, one table, one index) that was run just before. ``work`` takes messages
+through claim, content, identify and settle, 64 at a time. Memory is what the process holds with 1,000 and with
+``--queued`` messages in the queue."""
 
 import argparse
 import asyncio
@@ -30,7 +30,7 @@ from ingest.store.messages import Store
 from ingest.store.sqlite import WRITER_PRAGMAS, SqliteDatabase
 
 TEN_KB = 10 * 1024
-IN_PROGRESS = 64
+IN_PROGRESS_MESSAGES = 64
 TICKETS = 1000
 LATER = 10.0**9
 MiB = 1024 * 1024
@@ -44,22 +44,22 @@ def folder_in(parent: Path | None) -> Iterator[Path]:
 
 
 def contents_of(kind: str) -> list[bytes]:
-    """Three hundred mails to send in turn."""
+    """Make three hundred mails to send in turn."""
     made = [mail.content for mail in mails.make(300, "text" if kind == "10 KB" else kind, TICKETS)]
     padding = b"It still does not work for me, sorry.\r\n" * 300
     return [(content + padding)[:TEN_KB] for content in made] if kind == "10 KB" else made
 
 
 def commit_each(folder: Path, mails_sent: Sequence[bytes], seconds: float) -> float:
-    """Mails a second of a bare loop that syncs each."""
+    """Return the mails a second of a loop over bare SQLite that syncs each."""
     database = apsw.Connection(str(folder / "bare.db"))
     for pragma in WRITER_PRAGMAS:
         database.pragma(*pragma)
-    database.execute("CREATE TABLE mails (id INTEGER PRIMARY KEY, name TEXT UNIQUE, octets BLOB)")
+    database.execute("CREATE TABLE mails (id INTEGER PRIMARY KEY, name TEXT UNIQUE, content BLOB)")
     start, stored, contents = time.perf_counter(), 0, itertools.cycle(mails_sent)
     while time.perf_counter() - start < seconds:
         values = (f"{random.getrandbits(128):x}", next(contents))
-        database.execute("INSERT INTO mails (name, octets) VALUES (?, ?)", values)
+        database.execute("INSERT INTO mails (name, content) VALUES (?, ?)", values)
         stored += 1
     database.close()
     return stored / (time.perf_counter() - start)
@@ -80,7 +80,7 @@ async def in_parallel(callers: int, step: Callable[[int], Awaitable[None]], numb
 
 
 async def receiving(folder: Path, contents: Sequence[bytes], callers: int, seconds: float) -> float:
-    """Mails a second that the store takes in."""
+    """Return how many mails a second the store receives."""
     database = SqliteDatabase(folder / "store.db")
     await database.migrate()
     store, start = Store(database), time.perf_counter()
@@ -93,7 +93,7 @@ async def receiving(folder: Path, contents: Sequence[bytes], callers: int, secon
 
 
 async def working(folder: Path, queued: int) -> tuple[float, int, int]:
-    """Messages a second through the queue, and resident octets with 1,000 and with ``queued`` in it."""
+    """Return the messages a second through the queue, and the resident bytes with 1,000 and with ``queued`` in it."""
     database = SqliteDatabase(folder / "store.db")
     await database.migrate()
     store, content = Store(database), contents_of("10 KB")[0]
@@ -110,7 +110,7 @@ async def working(folder: Path, queued: int) -> tuple[float, int, int]:
 
 async def work_off(store: Store, limit: int) -> int:
     done = 0
-    while done < limit and (claimed := await store.claim(limit=IN_PROGRESS, now=LATER, lease=60)):
+    while done < limit and (claimed := await store.claim(limit=IN_PROGRESS_MESSAGES, now=LATER, lease=60)):
         await asyncio.gather(*(work_on(store, queued) for queued in claimed))
         done += len(claimed)
     return done

@@ -117,6 +117,7 @@ def dedupe_key(message: ReceivedMessage) -> str:
         return digest.hexdigest()
     envelope = message.envelope
     recipients = sorted(recipient.casefold() for recipient in envelope.rcpt_tos)
+    # The label is part of the keys in every database: another one would store repeated mail again.
     _add(digest, b"octets", *(a.encode("utf-8", "surrogateescape") for a in (envelope.mail_from, *recipients)))
     digest.update(memoryview(message.content)[message.trace_length :])
     return digest.hexdigest()

@@ -63,7 +63,7 @@ RETURNING seq, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, po
     unfinished, first_attempt_at, unconfirmed, released_by, released_ticket, retry_window_start,
     optional_failing_since, ticket_message_id, email_message_id
 """  # noqa: S608
-_NEXT_DUE = "SELECT min(due_at) FROM messages WHERE due_at IS NOT NULL"
+_SELECT_NEXT_DUE = "SELECT min(due_at) FROM messages WHERE due_at IS NOT NULL"
 _IDENTIFY = """
 UPDATE messages SET message_id = :message_id, content_digest = :content_digest, ticket_id = :ticket_id,
     subject = :subject, sender = :sender, evidence = :evidence,
@@ -71,7 +71,7 @@ UPDATE messages SET message_id = :message_id, content_digest = :content_digest, 
 WHERE queue_id = :queue_id AND lease_token = :lease_token
 RETURNING seq, post_fingerprints
 """
-_OLDER_COPY = """
+_SELECT_OLDER_COPY = """
 SELECT queue_id FROM messages
 WHERE message_id = :message_id AND content_digest = :content_digest AND ticket_id IS NOT DISTINCT FROM :ticket_id
     AND seq < :seq AND state <> 'discarded'
@@ -189,7 +189,7 @@ def _queued(row: Row, token: str) -> QueuedMessage:
 
 def next_due(tx: Transaction) -> float | None:
     """Return the earliest time at which a queued message is due; ``None``: none is queued."""
-    due: float | None = tx.execute(_NEXT_DUE)[0][0]
+    due: float | None = tx.execute(_SELECT_NEXT_DUE)[0][0]
     return due
 
 
@@ -202,7 +202,7 @@ def identify(
     if not held:
         return Identified(lease_held=False)
     seq, post_fingerprints = held[0]
-    copies = tx.execute(_OLDER_COPY, {"seq": seq, **columns})
+    copies = tx.execute(_SELECT_OLDER_COPY, {"seq": seq, **columns})
     return Identified(
         lease_held=True,
         duplicate_of=copies[0][0] if copies else None,
@@ -225,8 +225,8 @@ def settle(
     """Write the outcome of an attempt and all that follows from it: its audit entry, the messages it unblocks, the
     Message-IDs it waits for or that are known now. False: the lease was lost, and nothing is written."""
     fence = {"queue_id": queue_id, "lease_token": lease_token, "now": now}
-    times = _times(outcome.state, now, next_attempt_at)
-    settled = tx.execute(_SETTLE, {**fence, **_columns(outcome), **times})
+    times = _time_columns(outcome.state, now, next_attempt_at)
+    settled = tx.execute(_SETTLE, {**fence, **_outcome_columns(outcome), **times})
     if not settled:
         return False
     seq, message_id = settled[0]
@@ -242,7 +242,7 @@ def settle(
     return True
 
 
-def _times(state: State, now: float, next_attempt_at: float | None) -> dict[str, object]:
+def _time_columns(state: State, now: float, next_attempt_at: float | None) -> dict[str, object]:
     due_at = now if next_attempt_at is None else next_attempt_at
     return {
         "due_at": due_at if state is State.QUEUED else None,
@@ -251,13 +251,13 @@ def _times(state: State, now: float, next_attempt_at: float | None) -> dict[str,
     }
 
 
-def _columns(outcome: Outcome) -> dict[str, object]:
+def _outcome_columns(outcome: Outcome) -> dict[str, object]:
     posted = getattr(outcome, "posted", None) or outcome
     return {
         "state": outcome.state.value,
         "rule": getattr(outcome, "rule", ""),
         "reason": detail(outcome),
-        "unconfirmed": _unconfirmed(outcome),
+        "unconfirmed": _unconfirmed_after(outcome),
         "optional_step_failed": int(isinstance(outcome, Deferred) and outcome.optional_step_failed),
         "ticket_id": getattr(posted, "ticket_id", None),
         "ticket_message_id": getattr(posted, "ticket_message_id", None),
@@ -265,7 +265,7 @@ def _columns(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _unconfirmed(outcome: Outcome) -> int | None:
+def _unconfirmed_after(outcome: Outcome) -> int | None:
     """Return the new value of ``unconfirmed``; ``None`` leaves it as it is. Doubt about a POST lasts until the message
     is delivered."""
     match outcome:

@@ -38,7 +38,7 @@ def test_the_order_of_the_recipients_does_not_matter() -> None:
         replace(MAIL, envelope=envelope(*MAIL.envelope.rcpt_tos, mail_from="bob@customer.example")),
     ],
 )
-def test_another_octet_recipient_or_sender_makes_another_delivery(other: ReceivedMessage) -> None:
+def test_another_byte_recipient_or_sender_makes_another_delivery(other: ReceivedMessage) -> None:
     assert dedupe_key(other) != dedupe_key(MAIL)
 
 

@@ -217,7 +217,7 @@ async def test_a_younger_message_of_a_ticket_waits_for_the_older_one(store: Stor
     posted: list[str] = []
 
     async def post(queued: QueuedMessage) -> Outcome:
-        standing = await store.identify(
+        identified = await store.identify(
             queued.queue_id,
             queued.lease_token,
             message_id=queued.queue_id,
@@ -227,8 +227,8 @@ async def test_a_younger_message_of_a_ticket_waits_for_the_older_one(store: Stor
             sender="",
             evidence=(),
         )
-        if standing.blocked_by:
-            return Deferred(reason="behind", blocked_by=standing.blocked_by)
+        if identified.blocked_by:
+            return Deferred(reason="behind", blocked_by=identified.blocked_by)
         if queued.queue_id == older and queued.attempts == 1:
             return Deferred(reason="not now")
         posted.append(queued.queue_id)

@@ -1,4 +1,4 @@
-"""The ``Database`` protocol: durable, shared, one failing unit alone, cancelled callers, bad days, and the end."""
+"""The ``Database`` protocol: shared transactions, failing and cancelled callers, full and locked disks, migrations."""
 
 import asyncio
 import gc
@@ -15,12 +15,12 @@ from ingest.store.messages import Store
 from tests.support.databases import Driver
 from tests.support.store import START, claim, receive
 
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 LATER = Deferred(reason="503 from the API")
 
 
-class Gate:
-    """A unit of work that keeps the writer busy until it is opened, so that others have to wait."""
+class BusyWriter:
+    """A write that keeps the writer thread busy until the end of the block, so that other writes have to wait."""
 
     def __init__(self, database: Database) -> None:
         self._open = threading.Event()
@@ -29,10 +29,10 @@ class Gate:
 
     def _hold(self, _transaction: Transaction) -> None:
         self._reached.set()
-        assert self._open.wait(PATIENCE_SECONDS)
+        assert self._open.wait(TIMEOUT_SECONDS)
 
-    async def __aenter__(self) -> "Gate":
-        assert await asyncio.to_thread(self._reached.wait, PATIENCE_SECONDS)
+    async def __aenter__(self) -> "BusyWriter":
+        assert await asyncio.to_thread(self._reached.wait, TIMEOUT_SECONDS)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -40,8 +40,8 @@ class Gate:
         await self.held
 
 
-def note(name: str) -> Callable[[Transaction], str]:
-    """A unit of work that leaves a trace."""
+def add_row(name: str) -> Callable[[Transaction], str]:
+    """Return a function that adds a row of this name."""
 
     def work(transaction: Transaction) -> str:
         transaction.execute("INSERT INTO source_positions (source, position) VALUES (:name, :name)", {"name": name})
@@ -50,19 +50,19 @@ def note(name: str) -> Callable[[Transaction], str]:
     return work
 
 
-def spoil(transaction: Transaction) -> None:
-    """A unit of work that leaves a trace, and then fails."""
-    note("spoilt")(transaction)
+def add_row_and_fail(transaction: Transaction) -> None:
+    """Add a row, and then fail."""
+    add_row("spoilt")(transaction)
     raise ValueError("spoilt")
 
 
-async def notes(database: Database) -> list[str]:
-    """The traces, in the order in which they were left."""
+async def rows_added(database: Database) -> list[str]:
+    """Return the names of the rows that ``add_row`` added, in the order of the names."""
     rows = await database.read(lambda tx: tx.execute("SELECT source FROM source_positions ORDER BY position"))
     return [name for (name,) in rows]
 
 
-def soon(database: Database, work: Callable[[Transaction], Any]) -> "asyncio.Task[Any]":
+def start_writing(database: Database, work: Callable[[Transaction], Any]) -> "asyncio.Task[Any]":
     async def write() -> Any:
         return await database.write(work)
 
@@ -73,42 +73,43 @@ def soon(database: Database, work: Callable[[Transaction], Any]) -> "asyncio.Tas
 
 
 async def test_callers_that_wait_at_the_same_time_share_a_transaction(database: Database) -> None:
-    async with Gate(database):
-        waiting = [soon(database, lambda tx: tx) for _ in range(10)]
+    async with BusyWriter(database):
+        waiting = [start_writing(database, lambda tx: tx) for _ in range(10)]
         await asyncio.sleep(0)
     assert len(set(await asyncio.gather(*waiting))) == 1
 
 
 async def test_more_callers_than_one_transaction_takes_are_all_served(database: Database) -> None:
     names = [f"{n:04}" for n in range(600)]
-    async with Gate(database):
-        waiting = [soon(database, note(name)) for name in names]
+    async with BusyWriter(database):
+        waiting = [start_writing(database, add_row(name)) for name in names]
         await asyncio.sleep(0)
     assert await asyncio.gather(*waiting) == names
-    assert await notes(database) == names
+    assert await rows_added(database) == names
 
 
-async def test_units_of_work_run_in_the_order_in_which_they_came(database: Database) -> None:
+async def test_writes_run_in_the_order_in_which_they_came(database: Database) -> None:
     order: list[int] = []
 
     def append(number: int, _transaction: Transaction) -> None:
         order.append(number)
 
-    async with Gate(database):
-        waiting = [soon(database, partial(append, n)) for n in range(50)]
+    async with BusyWriter(database):
+        waiting = [start_writing(database, partial(append, n)) for n in range(50)]
         await asyncio.sleep(0)
     await asyncio.gather(*waiting)
     assert order == list(range(50))
 
 
-async def test_a_unit_of_work_that_fails_fails_alone(database: Database) -> None:
-    async with Gate(database):
-        before, bad, after = soon(database, note("before")), soon(database, spoil), soon(database, note("after"))
+async def test_a_write_that_fails_fails_alone(database: Database) -> None:
+    async with BusyWriter(database):
+        works = (add_row("before"), add_row_and_fail, add_row("after"))
+        before, bad, after = (start_writing(database, work) for work in works)
         await asyncio.sleep(0)
     assert (await before, await after) == ("before", "after")
     with pytest.raises(ValueError, match="spoilt"):
         await bad
-    assert await notes(database) == ["after", "before"]
+    assert await rows_added(database) == ["after", "before"]
 
 
 async def test_a_mistake_in_a_statement_shows_as_itself(database: Database) -> None:
@@ -119,14 +120,14 @@ async def test_a_mistake_in_a_statement_shows_as_itself(database: Database) -> N
 
 async def test_a_reader_sees_all_that_was_committed_before(database: Database) -> None:
     for number in range(20):
-        await database.write(note(f"{number:02}"))
-        assert len(await notes(database)) == number + 1
+        await database.write(add_row(f"{number:02}"))
+        assert len(await rows_added(database)) == number + 1
 
 
 async def test_a_reader_cannot_write(database: Database) -> None:
     with pytest.raises(StoreUnavailable):
-        await database.read(note("reader"))
-    assert await notes(database) == []
+        await database.read(add_row("reader"))
+    assert await rows_added(database) == []
 
 
 async def test_a_reader_sees_one_moment_however_long_it_looks(database: Database) -> None:
@@ -138,12 +139,12 @@ async def test_a_reader_sees_one_moment_however_long_it_looks(database: Database
     def count_twice(transaction: Transaction) -> tuple[int, int]:
         first = count(transaction)
         started.set()
-        assert go_on.wait(PATIENCE_SECONDS)
+        assert go_on.wait(TIMEOUT_SECONDS)
         return first, count(transaction)
 
     reading = asyncio.ensure_future(database.read(count_twice))
-    await asyncio.to_thread(started.wait, PATIENCE_SECONDS)
-    await database.write(note("meanwhile"))
+    await asyncio.to_thread(started.wait, TIMEOUT_SECONDS)
+    await database.write(add_row("meanwhile"))
     go_on.set()
     assert await reading == (0, 0)
     assert await database.read(count) == 1
@@ -153,38 +154,38 @@ async def test_a_reader_sees_one_moment_however_long_it_looks(database: Database
 
 
 async def test_a_caller_that_is_cancelled_before_its_turn_changes_nothing(database: Database) -> None:
-    async with Gate(database):
-        gone, stays = soon(database, note("gone")), soon(database, note("stays"))
+    async with BusyWriter(database):
+        gone, stays = start_writing(database, add_row("gone")), start_writing(database, add_row("stays"))
         await asyncio.sleep(0)
         gone.cancel()
     await stays
     assert gone.cancelled()
-    assert await notes(database) == ["stays"]
+    assert await rows_added(database) == ["stays"]
 
 
 async def test_a_caller_that_is_cancelled_in_the_middle_leaves_the_whole_change(database: Database) -> None:
     half_way, go_on = threading.Event(), threading.Event()
 
     def work(transaction: Transaction) -> None:
-        note("first half")(transaction)
+        add_row("first half")(transaction)
         half_way.set()
-        assert go_on.wait(PATIENCE_SECONDS)
-        note("second half")(transaction)
+        assert go_on.wait(TIMEOUT_SECONDS)
+        add_row("second half")(transaction)
 
-    caller = soon(database, work)
-    await asyncio.to_thread(half_way.wait, PATIENCE_SECONDS)
+    caller = start_writing(database, work)
+    await asyncio.to_thread(half_way.wait, TIMEOUT_SECONDS)
     caller.cancel()
     go_on.set()
-    await database.write(note("third"))
+    await database.write(add_row("third"))
     assert caller.cancelled()
-    assert await notes(database) == ["first half", "second half", "third"]
+    assert await rows_added(database) == ["first half", "second half", "third"]
 
 
 async def test_nobody_complains_of_a_failure_whose_caller_is_gone(database: Database) -> None:
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
-    async with Gate(database):
-        callers = [soon(database, spoil) for _ in range(5)]
+    async with BusyWriter(database):
+        callers = [start_writing(database, add_row_and_fail) for _ in range(5)]
         await asyncio.sleep(0)
         callers[0].cancel()
     while not callers[-1].done():
@@ -197,18 +198,18 @@ async def test_nobody_complains_of_a_failure_whose_caller_is_gone(database: Data
     assert complaints == []
 
 
-# Bad days
+# Full and locked disks
 
 
 async def test_a_locked_database_is_unavailable_and_works_again_when_it_is_free(driver: Driver) -> None:
     database = driver.open(busy_seconds=0.05)
     await database.migrate()
     with driver.locked():
-        refused = await asyncio.gather(*(database.write(note(f"{n}")) for n in range(20)), return_exceptions=True)
+        refused = await asyncio.gather(*(database.write(add_row(f"{n}")) for n in range(20)), return_exceptions=True)
     assert {type(error) for error in refused} == {StoreUnavailable}
     assert "another process holds the database locked" in str(refused[0])
-    assert await database.write(note("free")) == "free"
-    assert await notes(database) == ["free"]
+    assert await database.write(add_row("free")) == "free"
+    assert await rows_added(database) == ["free"]
     await database.close()
 
 
@@ -216,7 +217,7 @@ async def test_a_short_lock_is_waited_for(driver: Driver) -> None:
     database = driver.open()
     await database.migrate()
     with driver.locked():
-        writing = soon(database, note("patient"))
+        writing = start_writing(database, add_row("patient"))
         await asyncio.sleep(0)
         assert not writing.done()
     assert await writing == "patient"
@@ -243,7 +244,7 @@ async def test_what_still_fits_on_a_full_disk_is_not_lost_with_what_does_not(
     await receive(store, 1)
     (queued,) = await claim(store)
     await database.write(driver.fill)
-    async with Gate(database):
+    async with BusyWriter(database):
         too_large = asyncio.ensure_future(receive(store, 2, content=bytes(1024 * 1024)))
         small = asyncio.ensure_future(store.settle(queued.queue_id, queued.lease_token, LATER, now=START + 1000))
         await asyncio.sleep(0)
@@ -285,8 +286,8 @@ async def test_a_database_of_a_newer_version_is_refused(database: Database) -> N
 async def test_closing_finishes_what_was_begun_and_refuses_more(driver: Driver) -> None:
     database = driver.open()
     await database.migrate()
-    async with Gate(database):
-        waiting = [soon(database, note(f"{n}")) for n in range(3)]
+    async with BusyWriter(database):
+        waiting = [start_writing(database, add_row(f"{n}")) for n in range(3)]
         await asyncio.sleep(0)
         closing = asyncio.ensure_future(database.close())
         await asyncio.sleep(0)
@@ -295,7 +296,7 @@ async def test_closing_finishes_what_was_begun_and_refuses_more(driver: Driver) 
     await database.close()
     for call in (database.write, database.read):
         with pytest.raises(StoreUnavailable, match="closed"):
-            await call(note("late"))
+            await call(add_row("late"))
     again = driver.open()
-    assert await notes(again) == ["0", "1", "2"]
+    assert await rows_added(again) == ["0", "1", "2"]
     await again.close()

@@ -1,4 +1,4 @@
-"""The queue: who may work on what, and when; leases; the order of a ticket; doubt about a POST; the audit trail."""
+"""Claiming, identifying and settling: leases, the order of a ticket, doubt about a POST, the audit trail."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What an operator sees and does; every act leaves its line with who did it."""
+"""What an operator sees and does; every act leaves an audit entry with who did it."""
 
 import pytest
 
@@ -90,7 +90,7 @@ async def test_a_message_that_is_not_there_is_refused_in_one_line(store: Store) 
         await store.retry("nobody", by="olga", now=NOW)
 
 
-async def test_a_message_without_its_octets_cannot_be_retried(store: Store) -> None:
+async def test_a_message_without_its_content_cannot_be_retried(store: Store) -> None:
     await end(store, STUCK[3])
     await store.purge(now=NOW + 1, older_than=0)
     with pytest.raises(NotPossible, match="its content was deleted after the retention time"):

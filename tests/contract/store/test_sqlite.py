@@ -1,4 +1,4 @@
-"""SQLite's file on a bad day: the power fails, the disk fails, the file is gone, the folder is wrong."""
+"""SQLite when the power fails, the disk fails, the file is gone, or the folder is wrong."""
 
 import asyncio
 import stat

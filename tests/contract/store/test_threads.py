@@ -1,4 +1,4 @@
-"""What the store knows about Message-IDs, and the mail that waits to learn of one."""
+"""Which ticket a Message-ID belongs to, and the messages that wait for one."""
 
 from ingest.model.outcome import Delivered, State, Waiting
 from ingest.store import ThreadRecord

@@ -1,4 +1,4 @@
-"""What is remembered of attachments, and of a message that waits for no more than what it can be posted without."""
+"""What is recorded of attachments, and of a message whose optional steps fail."""
 
 import pytest
 
@@ -10,9 +10,9 @@ from tests.support.store import START, claim_one, receive
 
 NOW = START + 1000
 POSTED = Delivered(ticket_id="T1", ticket_message_id="M1", email_message_id="m1@api.example")
-LOGO = {"sha256": "a" * 64, "sender": "alice@customer.example"}
-LACKING = Deferred(reason="the upload address answered 503", optional_step_failed=True)
-DOWN = Deferred(reason="no answer from the API")
+PICTURE = {"sha256": "a" * 64, "sender": "alice@customer.example"}
+WITHOUT_ATTACHMENTS = Deferred(reason="the upload address answered 503", optional_step_failed=True)
+API_DOWN = Deferred(reason="no answer from the API")
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def uploads(database: Database) -> Uploads:
     return Uploads(database)
 
 
-def brought(attachment_id: str = "A1") -> Upload:
+def uploaded(attachment_id: str = "A1") -> Upload:
     return Upload(part_number=2, ticket_id="T1", attachment_id=attachment_id)
 
 
@@ -33,39 +33,39 @@ async def settle(store: Store, outcome: Outcome, *, now: float) -> None:
 async def test_an_upload_is_noted_under_the_lease_only(store: Store, uploads: Uploads) -> None:
     await receive(store)
     queued = await claim_one(store)
-    assert not await uploads.record(queued.queue_id, "a lease of yesterday", brought("late"), **LOGO)
+    assert not await uploads.record(queued.queue_id, "a lease of yesterday", uploaded("late"), **PICTURE)
     assert await uploads.for_message(queued.queue_id) == ()
-    assert await uploads.record(queued.queue_id, queued.lease_token, brought(), **LOGO)
-    assert await uploads.for_message(queued.queue_id) == (brought(),)
+    assert await uploads.record(queued.queue_id, queued.lease_token, uploaded(), **PICTURE)
+    assert await uploads.for_message(queued.queue_id) == (uploaded(),)
 
 
-@pytest.mark.parametrize(("end", "is_shown"), [(POSTED, True), (DOWN, False), (None, False)])
+@pytest.mark.parametrize(("end", "is_shown"), [(POSTED, True), (API_DOWN, False), (None, False)])
 async def test_a_picture_counts_as_shown_when_its_message_is_on_the_ticket(
     store: Store, uploads: Uploads, end: Outcome | None, is_shown: bool
 ) -> None:
     """A mail that failed, or that somebody discarded, showed nothing: the next one has to bring the picture."""
     await receive(store)
     queued = await claim_one(store)
-    assert await uploads.record(queued.queue_id, queued.lease_token, brought(), **LOGO)
+    assert await uploads.record(queued.queue_id, queued.lease_token, uploaded(), **PICTURE)
     if end is not None:
         assert await store.settle(queued.queue_id, queued.lease_token, end, now=NOW)
-    if end is DOWN:
+    if end is API_DOWN:
         await store.discard(queued.queue_id, by="sam", reason="spam", now=NOW)
-    assert await uploads.is_on_ticket(ticket_id="T1", **LOGO) is is_shown
-    assert not await uploads.is_on_ticket(ticket_id="T2", **LOGO)
-    assert not await uploads.is_on_ticket(ticket_id="T1", sha256=LOGO["sha256"], sender="bob@customer.example")
+    assert await uploads.is_on_ticket(ticket_id="T1", **PICTURE) is is_shown
+    assert not await uploads.is_on_ticket(ticket_id="T2", **PICTURE)
+    assert not await uploads.is_on_ticket(ticket_id="T1", sha256=PICTURE["sha256"], sender="bob@customer.example")
 
 
 async def test_a_message_knows_since_when_it_lacks_no_more_than_it_can_do_without(store: Store) -> None:
     await receive(store)
-    await settle(store, DOWN, now=NOW)
+    await settle(store, API_DOWN, now=NOW)
     assert (await claim_one(store, now=NOW)).optional_failing_since is None
     await store.release_leases()
-    await settle(store, LACKING, now=NOW + 10)
-    await settle(store, LACKING, now=NOW + 20)
+    await settle(store, WITHOUT_ATTACHMENTS, now=NOW + 10)
+    await settle(store, WITHOUT_ATTACHMENTS, now=NOW + 20)
     assert (await claim_one(store, now=NOW + 30)).optional_failing_since == NOW + 10
     await store.release_leases()
-    await settle(store, DOWN, now=NOW + 40)
+    await settle(store, API_DOWN, now=NOW + 40)
     assert (await claim_one(store, now=NOW + 50)).optional_failing_since is None
 
 
