@@ -1,8 +1,9 @@
 """What tells, before any request, after which older messages a message has to be posted.
 
-Messages of one ticket are posted in the order in which they arrived. Which ticket a message belongs to may only be known
-after the API was asked, and an API that fails must not let a later message overtake. So each message is stored with the
-names by which its ticket or thread is known from the message itself; two messages that share a name keep their order.
+Messages of one ticket are posted in the order in which they arrived. Which ticket a message belongs to may only be
+known after the API was asked, and an API that fails must not let a later message overtake. So each message is stored
+with the names by which its ticket or thread is known from the message itself; two messages that share a name keep their
+order.
 """
 
 from ingest import tickets
@@ -16,7 +17,7 @@ MAX_NEAREST_IDS = 4
 
 
 def order_hints(message: ReceivedMessage, *, domains: frozenset[str], signing_key: bytes | None) -> tuple[str, ...]:
-    """Names of the ticket and thread of a message, each once: ``ticket:<id or code>`` in small letters, ``id:<Message-ID>``.
+    """Names of a message's ticket and thread, each once: ``ticket:<id or code>`` in small letters, ``id:<Message-ID>``.
 
     Its own Message-ID is among them, so that an answer that arrives while the message is still queued stays behind it.
     """
@@ -31,5 +32,5 @@ def order_hints(message: ReceivedMessage, *, domains: frozenset[str], signing_ke
 
 
 def ticket_name(identifier: str) -> str:
-    """The name of a ticket in the order of messages. Letter case does not count: mail systems change it in addresses."""
+    """A ticket's name in the order of messages. Letter case does not count: mail systems change it in addresses."""
     return f"ticket:{identifier.lower()}"

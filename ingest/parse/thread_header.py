@@ -1,7 +1,7 @@
 """The few header fields that tell which thread a message belongs to, read fast.
 
-``receive`` needs them before the message is stored, for every message, so this must cost microseconds: only these fields
-are decoded, and no more than ``MAX_HEAD_BYTES`` of the message are looked at. ``parse`` reads the whole message later.
+``receive`` needs them before the message is stored, for every message, so this must be cheap (0.1 ms): only these
+fields are decoded, and no more than ``MAX_HEAD_BYTES`` of the message are looked at. ``parse`` reads it all later.
 """
 
 from collections.abc import Sequence
