@@ -4,7 +4,7 @@ import pytest
 
 from ingest.model.defects import DefectKind
 from ingest.parse import parse
-from ingest.parse.limits import MAX_BODY_OCTETS
+from ingest.parse.limits import MAX_BODY_BYTES
 from tests.support.mime import attachment, defect_kinds, entity, html, in_base64, mail, multipart, only, plain
 
 PNG = in_base64("image/png", b"\x89PNG\r\n", "Content-ID: <logo@a>", 'Content-Disposition: inline; filename="logo.png"')
@@ -430,10 +430,10 @@ def test_a_broken_type_is_text(declared: str) -> None:
 
 
 def test_a_text_over_the_limit_is_cut_and_attached_whole() -> None:
-    text = "word " * (MAX_BODY_OCTETS // 5 + 1000)
+    text = "word " * (MAX_BODY_BYTES // 5 + 1000)
     content = mail(multipart("mixed", plain(text)))
     message = parse(content)
-    assert len(message.text or "") == MAX_BODY_OCTETS
+    assert len(message.text or "") == MAX_BODY_BYTES
     assert only(message).size == len(text)
     assert DefectKind.CUT in defect_kinds(message)
 

@@ -5,7 +5,7 @@ import pytest
 from ingest.model.defects import DefectKind
 from ingest.model.message import Address
 from ingest.parse import parse
-from ingest.parse.limits import MAX_FIELD_OCTETS
+from ingest.parse.limits import MAX_FIELD_BYTES
 from tests.support.mime import FROM_ALICE, defect_kinds, mail
 
 ALICE = Address(display_name="Alice Archer", addr_spec="alice@customer.example")
@@ -247,7 +247,7 @@ def test_a_field_over_the_limit_is_cut_and_references_keep_their_end() -> None:
     references = b"".join(filler % number for number in range(2000)) + b"\r\n " + newest
     message = parse(mail("hi", b"References:" + references, b"Subject: " + b"x" * 20_000))
     assert message.references[-1] == "newest@e.example"
-    assert len(message.subject) < MAX_FIELD_OCTETS
+    assert len(message.subject) < MAX_FIELD_BYTES
     assert DefectKind.CUT in defect_kinds(message)
 
 
