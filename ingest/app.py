@@ -14,9 +14,10 @@ from ingest import attachments, log
 from ingest.api import TicketApiClient
 from ingest.attachments import AttachmentUploader
 from ingest.config.settings import Settings
+from ingest.decision import PipelineSettings
 from ingest.housekeeping import Housekeeping
 from ingest.parse_pool import ParsePool
-from ingest.pipeline import Pipeline, Rules
+from ingest.pipeline import Pipeline
 from ingest.policy import LocalAddresses
 from ingest.receive import Receiver
 from ingest.retry import DAY, Schedule
@@ -34,8 +35,8 @@ from ingest.web import Web, create_app
 from ingest.worker import Worker
 
 UPLOADS_SHARE = 0.5
-"""The share of a message's lease that its uploads may take. Below ``worker.STUCK_SHARE``, so that a slow upload ends as
-just that, and the message is posted without it when it has waited for long enough."""
+"""The share of a message's lease that its uploads may take. Below ``worker.WORK_SHARE_OF_LEASE``, so that a slow upload
+ends as just that, and the message is posted without it when it has waited for long enough."""
 
 _log = log.get("app")
 
@@ -61,24 +62,24 @@ async def start_engine(settings: Settings, *, clock: Callable[[], float] = time.
     Raises:
         StoreUnavailable: the database cannot be opened.
     """
-    children = ParsePool(
+    parse_pool = ParsePool(
         processes=settings.parse_children, seconds=settings.parse_seconds, memory_bytes=settings.parse_memory_bytes
     )
     async with open_database(settings.database_url) as database, TicketApiClient(settings) as api:
         if released := await Store(database).release_leases():
             _log.info("took over what an earlier worker left", messages=released)
-        await children.start()
+        await parse_pool.start()
         try:
-            yield _wire(settings, database, api, children, clock)
+            yield _wire(settings, database, api, parse_pool, clock)
         finally:
-            await children.stop()
+            await parse_pool.stop()
 
 
-def rules(settings: Settings) -> Rules:
-    """The operator's choices, as the pipeline wants them."""
+def pipeline_settings(settings: Settings) -> PipelineSettings:
+    """Return those settings that decide what becomes of a message."""
     key = settings.signing_key
-    return Rules(
-        house=LocalAddresses(
+    return PipelineSettings(
+        local_addresses=LocalAddresses(
             domains=frozenset(settings.domains),
             recipients=frozenset(settings.recipients),
             max_received=settings.max_received,
@@ -97,12 +98,12 @@ def _limits(settings: Settings) -> attachments.Limits:
     )
 
 
-def _carrier(
-    settings: Settings, store: Store, uploads: Uploads, api: TicketApiClient, children: ParsePool
+def _uploader(
+    settings: Settings, store: Store, uploads: Uploads, api: TicketApiClient, parse_pool: ParsePool
 ) -> AttachmentUploader:
     return AttachmentUploader(
         octets=store,
-        extractor=children,
+        extractor=parse_pool,
         books=uploads,
         shelf=api.attachments,
         limits=_limits(settings),
@@ -111,11 +112,18 @@ def _carrier(
 
 
 def _wire(
-    settings: Settings, database: Database, api: TicketApiClient, children: ParsePool, clock: Callable[[], float]
+    settings: Settings, database: Database, api: TicketApiClient, parse_pool: ParsePool, clock: Callable[[], float]
 ) -> Engine:
     store = Store(database)
-    carrier = _carrier(settings, store, Uploads(database), api, children)
-    pipeline = Pipeline(facts=store, desk=api, reader=children, carrier=carrier, rules=rules(settings), clock=clock)
+    uploader = _uploader(settings, store, Uploads(database), api, parse_pool)
+    pipeline = Pipeline(
+        store=store,
+        ticket_api=api,
+        parse_pool=parse_pool,
+        uploader=uploader,
+        settings=pipeline_settings(settings),
+        clock=clock,
+    )
     worker = Worker(
         store,
         pipeline,

@@ -1,363 +1,320 @@
-"""THE STORY of one message: what it is, which ticket, who wrote it, what is new in it, and then one POST.
+"""The way of one message to its ticket. Start reading here.
 
-    decide     read -> screen -> resolve -> admit -> author -> draft                 reads only; can be done again
-    identify   the facts are written to the row, and the row learns where it stands  one write
-    deliver    bring the attachments, POST (unconfirmed? look first), connect them   the one effect that leaves us
-    (settle)   the worker writes the outcome                                         one write
-
-    C3  crash while deciding: the lease runs out, another worker claims, and decides the same from the same octets.
-    C4  crash or time-out in the POST, C5 crash after its 2xx: the attempt never finished, or said "unconfirmed";
-        the next one looks for the message at the API before it posts.
-
-Decide first, write once: everything above ``identify`` also serves ``ingest explain``, which posts nothing.
+receive   (receive.py) stores the mail; only then is it accepted.
+          C1 crash before COMMIT: the sender sends it again. C2 crash after it: what is sent again is the same row.
+claim     (worker.py) takes the mail under a lease, and calls ``process``.
+decide    parse, screen, resolve the ticket, find the user, admit, choose the author, extract the reply, draft.
+          This only reads, so it can be repeated; ``ingest explain`` does no more than this.
+          C3 crash: the lease runs out, another worker claims the message and decides the same again.
+identify  stores what was found out; tells whether the message is a duplicate or must wait for an older one.
+deliver   upload the attachments, look for an earlier post, post, connect the attachments.
+          C4 crash or time-out in the POST, C5 crash after its 2xx: the attempt stays unfinished or says
+          "unconfirmed", so the next one looks for the message at the API before it posts.
+settle    (worker.py) writes the outcome. C6 crash after that: nothing is left to do.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Protocol
+from dataclasses import replace
 
-from ingest import attachments, compose, policy, tickets
-from ingest.api import Draft, PostedMessage, TicketApi, Unavailable, User, post_fingerprint
-from ingest.attachments import AttachmentUploader, reason_to_skip
+from ingest import attachments, compose, policy
+from ingest.api import Draft, PostedMessage, TicketApi, Unavailable, post_fingerprint
+from ingest.attachments import AttachmentUploader, UploadResult, reason_to_skip
+from ingest.decision import Decision, PipelineSettings
 from ingest.model.envelope import QueuedMessage
-from ingest.model.message import ParsedMessage, Reply
-from ingest.model.outcome import (
-    Deferred,
-    Delivered,
-    Discarded,
-    Evidence,
-    Finding,
-    Outcome,
-    Quarantined,
-    Resolution,
-    RuleName,
-    Signal,
-    Strength,
-    Waiting,
-)
-from ingest.parse_pool import PoisonMessage
+from ingest.model.message import ParsedMessage
+from ingest.model.outcome import Deferred, Delivered, Discarded, Outcome, Quarantined, RuleName, Strength, Waiting
+from ingest.parse_pool import ParsePool, PoisonMessage
 from ingest.store import Identified
+from ingest.store.messages import Store
+from ingest.ticket_lookup import TicketLookup
 
+LARGE_MAIL_BYTES = 2 * 1024 * 1024
+"""Mail above this size is large. Nearly all mail is smaller, and needs no limit of its own."""
+MAX_LARGE_MAILS_IN_MEMORY = 4
+"""Large mails held in memory for parsing at once: 4 x 35 MiB at most, by default. More would mostly wait for a parsing
+process there."""
 SUBJECT_CHARACTERS = 200
-LARGE_BYTES = 2 * 1024 * 1024
-LARGE_AT_ONCE = 4
-"""Large messages whose octets wait in memory for a parsing process at the same time."""
-UNRESOLVED = Resolution(ticket_id=None)
-
-
-class Facts(Protocol):
-    """What the story asks the store."""
-
-    async def content(self, queue_id: str) -> bytes: ...
-    async def tickets_of(self, message_ids: Sequence[str]) -> dict[str, str | None]: ...
-    async def learn(self, message_id: str, ticket_id: str, *, learned_from: str, now: float) -> bool: ...
-    async def owners(self, ticket_message_ids: Sequence[str]) -> dict[str, str]: ...
-    async def identify(
-        self,
-        queue_id: str,
-        lease_token: str,
-        *,
-        message_id: str | None,
-        content_digest: str,
-        ticket_id: str | None,
-        subject: str,
-        sender: str,
-        evidence: tuple[Evidence, ...],
-        post_fingerprint: str | None,
-    ) -> Identified: ...
-
-
-class Reader(Protocol):
-    """What the story asks the parsing processes; ``children.Poisoned`` where a mail killed one."""
-
-    async def read(self, content: bytes) -> tuple[ParsedMessage, Reply]: ...
-    async def reply(self, message: ParsedMessage, sent: Sequence[str], written: Sequence[str]) -> Reply: ...
-    async def plain(self, markdown: str) -> str: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What is to become of a message, and everything that was found out on the way there."""
-
-    message: ParsedMessage | None = None
-    resolution: Resolution = UNRESOLVED
-    reply: Reply | None = None
-    draft: Draft | None = None
-    """What to post; ``None`` where nothing is."""
-    outcome: Outcome | None = None
-    """The end, where nothing is posted; ``None`` where ``draft`` is to be posted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """The operator's choices that the story depends on."""
-
-    house: policy.LocalAddresses
-    signing_key: bytes | None
-    fallback_author_id: str | None
-    plain_content: bool = False
+"""What is kept of a subject beside the mail: enough to recognise it in ``ingest messages list``."""
 
 
 class Pipeline:
-    """Tells the story, with the collaborators it was given."""
+    """Takes claimed messages through every step, up to their outcome."""
 
     def __init__(
         self,
         *,
-        facts: Facts,
-        desk: TicketApi,
-        reader: Reader,
-        rules: Rules,
+        store: Store,
+        ticket_api: TicketApi,
+        parse_pool: ParsePool,
+        settings: PipelineSettings,
         clock: Callable[[], float],
-        carrier: AttachmentUploader | None = None,
+        uploader: AttachmentUploader | None = None,
     ) -> None:
-        """Without a ``carrier``, attachments stay behind: enough to decide."""
-        self._facts = facts
-        self._desk = desk
-        self._reader = reader
-        self._carrier = carrier
-        self._rules = rules
+        """Without an ``uploader``, attachments are not posted: enough for ``decide``."""
+        self._store = store
+        self._ticket_api = ticket_api
+        self._parse_pool = parse_pool
+        self._settings = settings
         self._clock = clock
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._uploader = uploader
+        self._ticket_lookup = TicketLookup(
+            store, ticket_api, domains=settings.local_addresses.domains, signing_key=settings.signing_key
+        )
+        self._large_mails = asyncio.Semaphore(MAX_LARGE_MAILS_IN_MEMORY)
 
-    async def process(self, queued: QueuedMessage, *, turn: AbstractAsyncContextManager[None]) -> Outcome:
-        """The whole story of a claimed message; its outcome is for the worker to settle.
+    async def process(self, queued: QueuedMessage, *, arrival_order: AbstractAsyncContextManager[None]) -> Outcome:
+        """Decide about a claimed message, identify it and deliver it; the caller settles the outcome.
 
-        ``turn`` is entered between deciding and identifying, so that messages are identified in the order in which
-        they arrived: a reply cannot overtake an older one of its ticket that took longer to read.
+        ``arrival_order`` is entered between deciding and identifying, so that messages are identified in the order in
+        which they arrived: a reply cannot overtake an older one of its ticket that took longer to parse.
 
         Raises:
-            StoreUnavailable: the store does not answer; nothing was posted.
+            StoreUnavailable: the store does not answer.
         """
-        async with self._large if queued.size > LARGE_BYTES else nullcontext():
-            decision = await self.decide(queued, await self._facts.content(queued.queue_id))
-        async with turn:
+        decision = await self._decide_with_bounded_memory(queued)
+        async with arrival_order:
             identifying = asyncio.create_task(self._identify(queued, decision))
-        standing = await identifying
-        if (outcome := _stand(standing, queued, decision)) is not None:
+        identified = await identifying
+        if (outcome := _outcome_before_post(identified, queued, decision)) is not None:
             return outcome
-        assert decision.draft is not None
-        assert decision.message is not None
-        await self._learn_verified(decision.resolution)
-        return await self._deliver(queued, decision.message, decision.draft, standing.post_fingerprints)
+        await self._ticket_lookup.learn_verified(decision.resolution, now=self._clock())
+        return await self._deliver(queued, decision, identified.post_fingerprints)
 
     async def decide(self, queued: QueuedMessage, content: bytes) -> Decision:
-        """What is to become of the message. Reads only, so it can be done any number of times.
+        """Decide what is to become of a message. This only reads, so it can be called any number of times.
 
-        An API that does not answer is a ``Deferred`` outcome, beside all that was found out before."""
+        An API that cannot answer now makes the outcome ``Deferred``; what was found out before that is kept.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
         try:
-            message, reply = await self._reader.read(content)
+            message, reply = await self._parse_pool.read(content)
         except PoisonMessage as error:
             return Decision(outcome=Quarantined(rule=RuleName.POISON, reason=str(error)))
         decision = Decision(message=message, reply=reply)
-        verdict = policy.screen(message, queued.envelope, self._rules.house)
-        if verdict is not None and verdict.outcome is not None and queued.released_by is None:
-            return replace(decision, outcome=verdict.outcome)
-        is_note = verdict is not None and verdict.action is policy.Action.NOTE
         try:
-            decision = replace(decision, resolution=await self._resolve(queued, message))
-            return await self._draft(queued, decision, message, reply, is_note=is_note)
+            for step in (
+                self._screen,
+                self._resolve_ticket,
+                self._find_user,
+                self._admit,
+                self._choose_author,
+                self._extract_reply,
+                self._draft,
+            ):
+                decision = await step(queued, message, decision)
+                if decision.outcome is not None:
+                    break
         except Unavailable as error:
             return replace(decision, outcome=error.outcome)
+        return decision
 
-    # Which ticket
-
-    async def _resolve(self, queued: QueuedMessage, message: ParsedMessage) -> Resolution:
-        if queued.released_ticket is not None:
-            return _operators_choice(queued, await self._look_up([queued.released_ticket]))
-        found = tickets.signals(
-            message, queued.envelope, domains=self._rules.house.domains, key=self._rules.signing_key
-        )
-        known = await self._facts.tickets_of(found.related_ids) if found.related else {}
-        certain = {e.ticket_id for e in found.proofs if e.ticket_id} | {ticket for ticket in known.values() if ticket}
-        named = await self._look_up(certain)
-        verified: dict[str, str] = {}
-        if not any(named.values()):
-            named |= await self._look_up(candidate.identifier for candidate in found.candidates)
-            verified = await self._verify(found, named)
-        return tickets.resolve(found, known=known, named=named, verified=verified)
-
-    async def _look_up(self, identifiers: Iterable[str]) -> dict[str, str | None]:
-        """Each identifier, and the id of the ticket that it names today (``None``: the API has none)."""
-        wanted = tuple(dict.fromkeys(identifiers))
-        answers = await asyncio.gather(*(self._desk.find_ticket(identifier) for identifier in wanted))
-        return {name: ticket.id if ticket else None for name, ticket in zip(wanted, answers, strict=True)}
-
-    async def _verify(self, found: tickets.Signals, named: Mapping[str, str | None]) -> dict[str, str]:
-        """The ancestors that the API lists among the messages of a candidate ticket."""
-        ancestors = frozenset(found.related_ids)
-        verified: dict[str, str] = {}
-        for ticket_id in dict.fromkeys(filter(None, named.values())) if ancestors else ():
-            async for posted in self._desk.list_messages(ticket_id):
-                if posted.email_message_id in ancestors:
-                    verified[posted.email_message_id] = ticket_id
-        return verified
-
-    # Who wrote it, may they, and what
-
-    async def _draft(
-        self, queued: QueuedMessage, decision: Decision, message: ParsedMessage, reply: Reply, *, is_note: bool
-    ) -> Decision:
-        resolution = decision.resolution
-        if resolution.missing and not is_note and queued.released_by is None:
-            return replace(decision, outcome=Waiting(missing=resolution.missing))
-        sender = message.from_[0].addr_spec if message.from_ else ""
-        user = await self._desk.find_user(sender) if sender and not is_note else None
-        is_participant = resolution.strength is Strength.WEAK and await self._is_participant(resolution, user, sender)
-        verdict = policy.admit(
-            resolution, is_note=is_note, is_participant=is_participant, is_released=queued.released_by is not None
-        )
-        if verdict is not None or resolution.ticket_id is None:
-            return replace(decision, outcome=verdict.outcome if verdict else None)
-        author_id = user.id if user is not None else self._rules.fallback_author_id
-        if author_id is None:
-            return replace(decision, outcome=_unknown_author(sender))
-        reply = await self._reread(queued, message, reply, resolution.ticket_id, author_id)
-        content = compose.content(message, reply, names_sender=user is None, plain=self._rules.plain_content)
-        draft = Draft(
-            ticket_id=resolution.ticket_id,
-            author_id=author_id,
-            content=content,
-            private=is_note,
-            email_message_id=message.message_id,
-            email_in_reply_to=message.in_reply_to[0] if message.in_reply_to else None,
-        )
-        return replace(decision, reply=reply, draft=draft)
-
-    async def _reread(
-        self, queued: QueuedMessage, message: ParsedMessage, reply: Reply, ticket_id: str, author_id: str
-    ) -> Reply:
-        """The reply, read once more where what was said on the ticket tells a quote from answers typed into it, and in
-        the form that the operator wants. What kills its reader stays as it was read first."""
-        with suppress(PoisonMessage):
-            if reply.ambiguous and (said := await self._conversation(queued, ticket_id)):
-                own = (author_id, "")  # whose author is not told may be the sender's: people repeat themselves
-                sent = [posted.content for posted in said if posted.author_id not in own]
-                written = [posted.content for posted in said if posted.author_id in own]
-                reply = await self._reader.reply(message, sent, written)
-            if reply.markdown and self._rules.plain_content:
-                reply = replace(reply, content=await self._reader.plain(reply.content), markdown=False)
-        return reply
-
-    async def _conversation(self, queued: QueuedMessage, ticket_id: str) -> Sequence[PostedMessage]:
-        """What was said on the ticket; a mail does not wait for it for ever."""
+    async def _deliver(self, queued: QueuedMessage, decision: Decision, post_fingerprints: Sequence[str]) -> Outcome:
+        """Post the draft, once, with its attachments. The only step whose effect is seen outside."""
+        message, draft = decision.message, decision.draft
+        assert message is not None
+        assert draft is not None
         try:
-            return await self._desk.conversation(ticket_id)
+            uploaded = await self._upload_attachments(queued, message, draft)
+            draft = replace(draft, appendix=compose.appendix(uploaded.missing))
+            outcome = await self._find_earlier_post(
+                queued, draft, post_fingerprints
+            ) or await self._ticket_api.post_message(draft, idempotency_key=queued.queue_id)
         except Unavailable as error:
-            reason_to_skip(queued, error, now=self._clock())
-            return ()
+            return error.outcome
+        if not isinstance(outcome, Delivered):
+            return outcome
+        return await self._connect_attachments(queued, draft, uploaded, outcome)
 
-    async def _is_participant(self, resolution: Resolution, user: User | None, sender: str) -> bool:
-        """Whether the sender is on the ticket, or has written to it before."""
-        ticket = await self._desk.find_ticket(resolution.ticket_id) if resolution.ticket_id else None
+    # Decide: each step returns the decision with more in it; one that sets an outcome is the last.
+
+    async def _decide_with_bounded_memory(self, queued: QueuedMessage) -> Decision:
+        async with self._large_mails if queued.size > LARGE_MAIL_BYTES else nullcontext():
+            return await self.decide(queued, await self._store.content(queued.queue_id))
+
+    async def _screen(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
+        """Stop mail that nobody wrote to us, unless an operator released it."""
+        verdict = policy.screen(message, queued.envelope, self._settings.local_addresses)
+        if verdict is None:
+            return decision
+        if verdict.outcome is not None and queued.released_by is None:
+            return replace(decision, outcome=verdict.outcome)
+        return replace(decision, is_note=verdict.action is policy.Action.NOTE)
+
+    async def _resolve_ticket(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
+        resolution = await self._ticket_lookup.resolve(queued, message)
+        decision = replace(decision, resolution=resolution)
+        if resolution.missing and not decision.is_note and queued.released_by is None:
+            return replace(decision, outcome=Waiting(missing=resolution.missing))
+        return decision
+
+    async def _find_user(self, _queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
+        sender = _sender(message)
+        if not sender or decision.is_note:
+            return decision
+        return replace(decision, user=await self._ticket_api.find_user(sender))
+
+    async def _admit(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
+        """Stop mail that may not go to its ticket, or has none."""
+        resolution = decision.resolution
+        is_participant = resolution.strength is Strength.WEAK and await self._is_participant(message, decision)
+        verdict = policy.admit(
+            resolution,
+            is_note=decision.is_note,
+            is_participant=is_participant,
+            is_released=queued.released_by is not None,
+        )
+        return decision if verdict is None else replace(decision, outcome=verdict.outcome)
+
+    async def _is_participant(self, message: ParsedMessage, decision: Decision) -> bool:
+        """Return whether the sender is on the ticket, or has written to it before."""
+        ticket_id, user = decision.resolution.ticket_id, decision.user
+        ticket = await self._ticket_api.find_ticket(ticket_id) if ticket_id else None
         if ticket is None:
             return False
         if user is not None and user.id in (ticket.requester_id, ticket.author_id, *ticket.follower_ids):
             return True
-        earlier = self._desk.list_messages(ticket.id)
-        return any([posted.author_email.lower() == sender.lower() async for posted in earlier])
+        sender = _sender(message).lower()
+        return any(
+            [posted.author_email.lower() == sender async for posted in self._ticket_api.list_messages(ticket.id)]
+        )
 
-    # What is written, here and there
+    async def _choose_author(self, _queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
+        author_id = decision.user.id if decision.user is not None else self._settings.fallback_author_id
+        if author_id is None:
+            return replace(decision, outcome=_unknown_author(_sender(message)))
+        return replace(decision, author_id=author_id)
+
+    async def _extract_reply(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
+        """Extract the reply again where the ticket's messages or the operator's settings can change it.
+
+        If that kills the parser, the first reading is kept."""
+        with suppress(PoisonMessage):
+            if decision.reply.ambiguous and (conversation := await self._conversation(queued, decision)):
+                decision = await self._extract_beside(conversation, message, decision)
+            reply = decision.reply
+            if reply.markdown and self._settings.plain_content:
+                content = await self._parse_pool.plain(reply.content)
+                decision = replace(decision, reply=replace(reply, content=content, markdown=False))
+        return decision
+
+    async def _conversation(self, queued: QueuedMessage, decision: Decision) -> Sequence[PostedMessage]:
+        """Return the ticket's messages; none, once they could not be had for ``PATIENCE_SECONDS``."""
+        assert decision.resolution.ticket_id is not None
+        try:
+            return await self._ticket_api.conversation(decision.resolution.ticket_id)
+        except Unavailable as error:
+            reason_to_skip(queued, error, now=self._clock())
+            return ()
+
+    async def _extract_beside(
+        self, conversation: Sequence[PostedMessage], message: ParsedMessage, decision: Decision
+    ) -> Decision:
+        """Extract the reply beside the ticket's messages, which tell a quote from answers typed into it."""
+        own = (decision.author_id, "")  # whose author is not told may be the sender's: people repeat themselves
+        sent = [posted.content for posted in conversation if posted.author_id not in own]
+        written = [posted.content for posted in conversation if posted.author_id in own]
+        return replace(decision, reply=await self._parse_pool.reply(message, sent, written))
+
+    async def _draft(self, _queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
+        assert decision.resolution.ticket_id is not None
+        assert decision.author_id is not None
+        draft = Draft(
+            ticket_id=decision.resolution.ticket_id,
+            author_id=decision.author_id,
+            content=compose.content(
+                message, decision.reply, names_sender=decision.user is None, plain=self._settings.plain_content
+            ),
+            private=decision.is_note,
+            email_message_id=message.message_id,
+            email_in_reply_to=message.in_reply_to[0] if message.in_reply_to else None,
+        )
+        return replace(decision, draft=draft)
+
+    # Identify
 
     async def _identify(self, queued: QueuedMessage, decision: Decision) -> Identified:
-        message = decision.message
+        message, draft = decision.message, decision.draft
         if message is None:
             return Identified(lease_held=True)
-        resolution = decision.resolution
-        return await self._facts.identify(
+        return await self._store.identify(
             queued.queue_id,
             queued.lease_token,
             message_id=message.message_id,
             content_digest=message.content_digest,
-            ticket_id=resolution.ticket_id,
+            ticket_id=decision.resolution.ticket_id,
             subject=message.subject[:SUBJECT_CHARACTERS],
-            sender=message.from_[0].addr_spec if message.from_ else "",
-            evidence=resolution.evidence,
-            post_fingerprint=post_fingerprint(draft.author_id, draft.content)
-            if (draft := decision.draft) is not None
-            else None,
+            sender=_sender(message),
+            evidence=decision.resolution.evidence,
+            post_fingerprint=post_fingerprint(draft.author_id, draft.content) if draft is not None else None,
         )
 
-    async def _learn_verified(self, resolution: Resolution) -> None:
-        """Remember what the API confirmed, so that the next reply in this thread need not ask."""
-        for evidence in resolution.evidence:
-            if evidence.signal is Signal.VERIFIED_CANDIDATE and evidence.ticket_id is not None:
-                await self._facts.learn(evidence.value, evidence.ticket_id, learned_from="verified", now=self._clock())
+    # Deliver
 
-    async def _deliver(
-        self, queued: QueuedMessage, message: ParsedMessage, draft: Draft, post_fingerprints: Sequence[str]
-    ) -> Outcome:
-        """The one effect that leaves us, with the attachments before and behind it."""
-        try:
-            if self._carrier is None or not attachments.applies(draft, message):
-                return await self._post(queued, draft, post_fingerprints)
-            brought = await self._carrier.bring(queued, message, draft.ticket_id, now=self._clock())
-        except Unavailable as error:
-            return error.outcome
-        outcome = await self._post(
-            queued, replace(draft, appendix=compose.appendix(brought.missing)), post_fingerprints
-        )
-        if not isinstance(outcome, Delivered):
-            return outcome
-        return await self._carrier.connect(queued, draft.ticket_id, brought, outcome, now=self._clock())
+    async def _upload_attachments(self, queued: QueuedMessage, message: ParsedMessage, draft: Draft) -> UploadResult:
+        if self._uploader is None or not attachments.applies(draft, message):
+            return UploadResult()
+        return await self._uploader.bring(queued, message, draft.ticket_id, now=self._clock())
 
-    async def _post(self, queued: QueuedMessage, draft: Draft, post_fingerprints: Sequence[str]) -> Outcome:
-        """After doubt, look before posting again: the API knows no idempotency key. What an earlier attempt would have
-        posted may differ from today's draft, so its imprint is looked for as well."""
+    async def _find_earlier_post(
+        self, queued: QueuedMessage, draft: Draft, post_fingerprints: Sequence[str]
+    ) -> Delivered | None:
+        """Return the ticket message that an earlier attempt created; ``None`` where there is none.
+
+        The API knows no idempotency key, so after doubt we look before posting again. What an earlier attempt would
+        have posted may differ from today's draft, so its fingerprints are looked for as well."""
         if queued.ticket_message_id is not None:
             return _posted_before(queued.ticket_message_id, queued.email_message_id, draft)
-        if queued.unconfirmed or queued.unfinished_attempts:
-            owned = partial(self._owned_by_others, queued.queue_id)
-            try:
-                found = await self._desk.find_posted(
-                    draft, since=queued.first_attempt_at, owned=owned, post_fingerprints=post_fingerprints
-                )
-            except Unavailable as error:
-                return error.outcome
-            if found is not None:
-                return found
-        return await self._desk.post_message(draft, idempotency_key=queued.queue_id)
+        if not (queued.unconfirmed or queued.unfinished_attempts):
+            return None
+        return await self._ticket_api.find_posted(
+            draft,
+            since=queued.first_attempt_at,
+            owned=self._owned_by_others,
+            post_fingerprints=post_fingerprints,
+        )
 
-    async def _owned_by_others(self, queue_id: str, ticket_message_ids: Sequence[str]) -> frozenset[str]:
-        """Those ticket messages that another mail of ours became: two honest mails may say the same words."""
-        owners = await self._facts.owners(ticket_message_ids)
-        return frozenset(posted for posted, owner in owners.items() if owner != queue_id)
+    async def _owned_by_others(self, ticket_message_ids: Sequence[str]) -> frozenset[str]:
+        """Return those ticket messages that other mails of ours became: two honest mails may say the same words.
+
+        The message itself is not among them: once it is known as a ticket message, nobody looks for it."""
+        return frozenset(await self._store.owners(ticket_message_ids))
+
+    async def _connect_attachments(
+        self, queued: QueuedMessage, draft: Draft, uploaded: UploadResult, posted: Delivered
+    ) -> Outcome:
+        if self._uploader is None:
+            return posted
+        return await self._uploader.connect(queued, draft.ticket_id, uploaded, posted, now=self._clock())
 
 
-def _stand(standing: Identified, queued: QueuedMessage, decision: Decision) -> Outcome | None:
-    """How the message ends without a POST; ``None`` where its draft is to be posted."""
+def _sender(message: ParsedMessage) -> str:
+    """Return the address of the (first) author, ``""`` where there is none."""
+    return message.from_[0].addr_spec if message.from_ else ""
+
+
+def _outcome_before_post(identified: Identified, queued: QueuedMessage, decision: Decision) -> Outcome | None:
+    """Return how the message ends without a POST; ``None`` where its draft is to be posted."""
     outcome = decision.outcome
-    if not standing.lease_held:
+    if not identified.lease_held:
         return Deferred(reason="the lease was lost: another worker has the message, and this one must not post it")
     if isinstance(outcome, Discarded) or decision.message is None:
         return outcome
-    if standing.duplicate_of is not None and queued.released_by is None:
-        return Discarded(rule=RuleName.DUPLICATE, reason=f"the same mail has come already, as {standing.duplicate_of}")
-    if standing.blocked_by is not None and outcome is None:
-        older = standing.blocked_by
+    if identified.duplicate_of is not None and queued.released_by is None:
+        return Discarded(
+            rule=RuleName.DUPLICATE, reason=f"the same mail has come already, as {identified.duplicate_of}"
+        )
+    if identified.blocked_by is not None and outcome is None:
+        older = identified.blocked_by
         return Deferred(reason=f"an older message of its ticket, {older}, has to go first", blocked_by=older)
     return outcome
 
 
 def _posted_before(ticket_message_id: str, email_message_id: str | None, draft: Draft) -> Delivered:
     return Delivered(ticket_id=draft.ticket_id, ticket_message_id=ticket_message_id, email_message_id=email_message_id)
-
-
-def _operators_choice(queued: QueuedMessage, named: Mapping[str, str | None]) -> Resolution:
-    chosen = queued.released_ticket or ""
-    ticket_id = named.get(chosen)
-    evidence = Evidence(
-        signal=Signal.OPERATOR,
-        value=chosen,
-        ticket_id=ticket_id,
-        strength=Strength.PROOF if ticket_id else Strength.NONE,
-        finding=Finding.RELEASED if ticket_id else Finding.NO_SUCH_TICKET,
-        detail=queued.released_by or "",
-    )
-    return Resolution(ticket_id=ticket_id, evidence=(evidence,))
 
 
 def _unknown_author(sender: str) -> Quarantined:

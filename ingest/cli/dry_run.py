@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import NoReturn
 
 from ingest.api import PostedMessage, Ticket, TicketApi, TicketApiClient, User
-from ingest.app import rules
+from ingest.app import pipeline_settings
 from ingest.config.settings import Settings
+from ingest.decision import Decision, PipelineSettings
 from ingest.model.envelope import Envelope, QueuedMessage
 from ingest.model.message import Reply
 from ingest.model.outcome import Evidence, Finding, Resolution
 from ingest.parse_pool import ParsePool
-from ingest.pipeline import Decision, Pipeline, Rules
+from ingest.pipeline import Pipeline
 from ingest.sources.replay import StoredMail, Unread, received
 from ingest.store.messages import Store
 from ingest.store.opening import SQLITE, file_of, open_store
-
-UNREADABLE = Reply(content="", elided="", confidence=0.0, method="nothing could be read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +46,7 @@ class Decider:
         self._desk = desk
         self._children = children
         self._settings = settings
-        self._rules = rules(settings)
+        self._pipeline_settings = pipeline_settings(settings)
 
     async def explain_all(self, mails: Iterable[StoredMail | Unread]) -> AsyncGenerator[Explanation | Unread, None]:
         """Each mail in its order; those after it are worked on meanwhile. Close it, so that nothing is left behind."""
@@ -71,29 +70,28 @@ class Decider:
             return mail
         queued = _as_if_queued(mail)
         pipeline = Pipeline(
-            facts=self._store,
-            desk=self._desk,
-            reader=self._children,
-            rules=self._rules_for(queued.envelope),
+            store=self._store,
+            ticket_api=self._desk,
+            parse_pool=self._children,
+            settings=self._settings_for(queued.envelope),
             clock=time.time,
         )
         decision = await pipeline.decide(queued, mail.content)
         if isinstance(self._desk, NoTicketApi):
             decision = replace(decision, resolution=_without_desk(decision.resolution))
-        reply = decision.reply or UNREADABLE
-        return Explanation(place=mail.place, size=len(mail.content), decision=decision, reply=reply)
+        return Explanation(place=mail.place, size=len(mail.content), decision=decision, reply=decision.reply)
 
-    def _rules_for(self, envelope: Envelope) -> Rules:
-        """The settings' rules; where no domain is configured, every recipient counts as ours."""
+    def _settings_for(self, envelope: Envelope) -> PipelineSettings:
+        """Return the pipeline's settings; where no domain is configured, every recipient counts as ours."""
         if self._settings.domains:
-            return self._rules
+            return self._pipeline_settings
         pairs = [address.rpartition("@")[::2] for address in envelope.rcpt_tos]
-        house = replace(
-            self._rules.house,
+        local_addresses = replace(
+            self._pipeline_settings.local_addresses,
             domains=frozenset(domain.lower() for _, domain in pairs),
             recipients=frozenset(local.partition("+")[0].lower() for local, _ in pairs),
         )
-        return replace(self._rules, house=house)
+        return replace(self._pipeline_settings, local_addresses=local_addresses)
 
 
 @asynccontextmanager

@@ -15,9 +15,9 @@ from ingest.cli.dry_run import Explanation, decider
 from ingest.cli.exit_codes import ExitCode
 from ingest.cli.page import page
 from ingest.config.settings import Settings, load
+from ingest.decision import Decision
 from ingest.model.message import Attachment, ParsedMessage
 from ingest.model.outcome import Delivered, Outcome, Waiting
-from ingest.pipeline import Decision
 from ingest.sources import replay
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH", help=".eml, mbox, Maildir, or folders of them.")]

@@ -1,4 +1,4 @@
-"""Decides which MIME parts are the body and which are attachments, and decodes the body."""
+"""Which parts are the body, and which are attachments."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,24 +18,23 @@ from ingest.parse.charsets.decode import decode_text
 from ingest.parse.containers import pgp, rtf, tnef
 from ingest.parse.containers.unwrap import is_smime, is_tnef
 from ingest.parse.defect_log import DefectLog
-from ingest.parse.limits import MAX_BODY_BYTES
+from ingest.parse.limits import MAX_BODY_OCTETS
 from ingest.parse.mime import format_flowed, uuencode
 from ingest.parse.mime.part import MimePart
 
 _PLAIN_TYPES = frozenset({"text/plain", "text/markdown", "text/x-markdown", "text/enriched", "text/richtext"})
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "text/x-html"})
 _DUPLICATES = frozenset({"text/x-amp-html", "text/watch-html"})
-"""Further forms of the body for programs that can show them. They are ignored where there is another form."""
+"""Further forms of the body for programs that can show them: left out where there is another."""
 _SIGNATURE_TYPES = frozenset(
     {"application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"}
 )
-_MAX_SIGNATURE_BYTES = 64 * 1024
-"""Size above which a signature part counts as an attachment: a chain of certificates takes a few thousand bytes, so
-a larger one is a file under a signature's type."""
+_MAX_SIGNATURE_OCTETS = 64 * 1024
+"""A chain of certificates takes a few thousand; what is larger is a file under a signature's name."""
 
 
 class MessageBody(NamedTuple):
-    """The body as text and as HTML (``None`` for a form that it lacks), and the parts that are attachments."""
+    """What the sender wrote, and the parts that are not it."""
 
     text: str | None
     html: str | None
@@ -44,29 +43,20 @@ class MessageBody(NamedTuple):
 
 @dataclass(slots=True)
 class _BodyState:
-    """What has been found so far while the tree of parts is walked."""
+    """What is known while the tree is read."""
 
     defects: DefectLog
     hints: tuple[str, ...]
     attachments: list[MimePart] = field(default_factory=list)
-    bytes_left: int = 2 * MAX_BODY_BYTES
-    """How much more text may be decoded."""
+    octets_left: int = 2 * MAX_BODY_OCTETS
     has_text: bool = False
-    """A text part with something in it came before."""
     unnamed: list[MimePart] = field(default_factory=list)
-    """Text parts marked as attachments but without a name: the first one is the body if there is no other."""
+    """Text parts marked as attachments, without a name: the body after all, where there is no other."""
     from_tnef: BodyPieces = field(default_factory=list)
-    """Bodies found in TNEF containers; used where they say more than the body beside them."""
 
 
 def parse_body(root: MimePart, hints: tuple[str, ...], defects: DefectLog) -> MessageBody:
-    """Decode the body of a message and list its attachments.
-
-    Args:
-        root: the root of the tree of parts.
-        hints: labels of charsets that the message declares, tried for parts that declare none.
-        defects: takes what was wrong.
-    """
+    """Read the tree of parts of a message."""
     state = _BodyState(defects, hints)
     pieces = _parse_part(root, state)
     if state.from_tnef:
@@ -85,7 +75,7 @@ def parse_body(root: MimePart, hints: tuple[str, ...], defects: DefectLog) -> Me
 
 
 def _parse_part(part: MimePart, state: _BodyState) -> BodyPieces:
-    """Return the body pieces of a part and of the parts in it; parts that are no body go to the attachments."""
+    """The pieces of a part; what is no piece goes to the attachments."""
     if part.main_type == "multipart" or (part.children and part.content_type not in _PLAIN_TYPES):
         return _parse_container(part, state)
     if _is_body(part, state):
@@ -101,7 +91,7 @@ def _parse_part(part: MimePart, state: _BodyState) -> BodyPieces:
 
 
 def _is_empty(part: MimePart) -> bool:
-    """Whether a part is an undamaged TNEF container that has only formatting in it."""
+    """Whether a part is TNEF with nothing but formatting in it."""
     if not is_tnef(part):
         return False
     octets = part.decoded().octets
@@ -125,9 +115,7 @@ def _parse_mixed(part: MimePart, state: _BodyState) -> BodyPieces:
 
 
 def _parse_alternative(part: MimePart, state: _BodyState) -> BodyPieces:
-    """Choose from an alternative (RFC 2046 section 5.1.4) the first text and the last HTML.
-
-    Forms that say something else are kept as well, because some senders write alternative and mean mixed."""
+    """The same in several forms: the first text and the last HTML are taken, and whatever says something else."""
     forms = _parse_forms(part, state)
     if not forms:
         state.attachments += [child for child in part.children if child.content_type in _DUPLICATES]
@@ -144,8 +132,7 @@ def _parse_alternative(part: MimePart, state: _BodyState) -> BodyPieces:
 
 
 def _parse_forms(part: MimePart, state: _BodyState) -> BodyPieces:
-    """Return each form of an alternative as one piece. A form does not count as text before the other forms, so that a
-    named text part in one of them is still body."""
+    """Each form of an alternative as one piece; none has text before it that another form has."""
     had_text = state.has_text
     branches: list[BodyPieces] = []
     for child in part.children:
@@ -158,7 +145,8 @@ def _parse_forms(part: MimePart, state: _BodyState) -> BodyPieces:
 
 
 def _best_html(forms: BodyPieces, plain: BodyPiece | None) -> BodyPiece:
-    """Return the last HTML form that says what the text form says, or the last one; an empty piece without HTML."""
+    """The last form in HTML; of several the last that says what the text says, for some senders write alternative and
+    mean mixed."""
     if plain is None or len(forms) < 2:
         return forms[-1] if forms else BodyPiece()
     wanted = words_of(plain)
@@ -166,9 +154,7 @@ def _best_html(forms: BodyPieces, plain: BodyPiece | None) -> BodyPiece:
 
 
 def _parse_related(part: MimePart, state: _BodyState) -> BodyPieces:
-    """Parse the root of a related multipart; the parts that it refers to are attachments (RFC 2387).
-
-    Parts that nothing can refer to (no name, identifier or location) and multiparts are parsed as body."""
+    """A root and what it refers to (RFC 2387). Texts without a name or an identifier are body, wherever they stand."""
     start = part.parameter("start").strip("<> ")
     root = next((child for child in part.children if start and child.content_id == start), part.children[0])
     pieces = _parse_part(root, state)
@@ -183,12 +169,12 @@ def _parse_related(part: MimePart, state: _BodyState) -> BodyPieces:
 
 
 def _parse_signed(part: MimePart, state: _BodyState) -> BodyPieces:
-    """Parse what was signed (RFC 1847). The signature itself is left out: it is no file that a person sent."""
+    """RFC 1847: what was signed, and the signature, which is no file that a person sent."""
     signed = next((child for child in part.children if child.content_type not in _SIGNATURE_TYPES), part.children[0])
     for child in part.children:
         if child is signed:
             continue
-        if child.content_type in _SIGNATURE_TYPES and child.end - child.start <= _MAX_SIGNATURE_BYTES:
+        if child.content_type in _SIGNATURE_TYPES and child.end - child.start <= _MAX_SIGNATURE_OCTETS:
             state.defects.note(DefectKind.SIGNATURE, f"{child.content_type} is left out, and not checked")
         else:
             state.attachments.append(child)
@@ -207,7 +193,7 @@ def _note_encrypted(kind: str, state: _BodyState) -> None:
 
 
 def _parse_tnef(part: MimePart, state: _BodyState) -> BodyPieces:
-    """Note the body in a TNEF container. It usually repeats the one beside it, and is used only if it says more."""
+    """The body in a TNEF container repeats the one beside it; it counts where there is no other, or only a footer."""
     pieces = [_parse_text(body, state) for body in _bodies_in_tnef(part, state)]
     forms = {("html" if piece.html is not None else "text"): piece for piece in reversed(pieces)}
     joined = BodyPiece(forms["text"].text if "text" in forms else None, forms["html"].html if "html" in forms else None)
@@ -217,8 +203,8 @@ def _parse_tnef(part: MimePart, state: _BodyState) -> BodyPieces:
 
 
 def _bodies_in_tnef(part: MimePart, state: _BodyState) -> list[MimePart]:
-    """Return the bodies in a TNEF container, the best first. Its files become attachments, and so does the body of a
-    mail that is attached in it."""
+    """The bodies in a container, the best first. Its files are attachments, and so is the body of a mail that is
+    attached in it."""
     bodies: list[MimePart] = []
     if not tnef.is_whole(part.decoded().octets):
         state.attachments.append(part)
@@ -235,7 +221,7 @@ def _bodies_in_tnef(part: MimePart, state: _BodyState) -> list[MimePart]:
 
 
 def _parse_broken(part: MimePart, state: _BodyState) -> BodyPieces:
-    """Parse a multipart that has no parts as text. If a limit kept it from being taken apart, attach it."""
+    """A multipart that could not be taken apart: text, unless a limit kept us from trying."""
     if part.is_cut:
         state.attachments.append(part)
         return []
@@ -248,11 +234,11 @@ _CONTAINERS: dict[str, Callable[[MimePart, _BodyState], BodyPieces]] = {
     "multipart/signed": _parse_signed,
     "multipart/encrypted": _parse_encrypted,
 }
-"""Every other multipart is parsed as mixed (RFC 2046 section 5.1.3)."""
+"""Every other multipart is read as mixed (RFC 2046 section 5.1.3)."""
 
 
 def _is_body(part: MimePart, state: _BodyState) -> bool:
-    """Whether a part is body: a text that is not marked as an attachment, and has no name if other text came before."""
+    """Text is body unless it is sent as a file: marked so, or named while other text came before it."""
     if part.content_type not in _PLAIN_TYPES | _HTML_TYPES:
         return part.number == 0 and part.main_type == "text" and part.content_type != "text/calendar"
     if part.disposition == "attachment":
@@ -270,7 +256,7 @@ def _parse_leaf(part: MimePart, state: _BodyState) -> BodyPieces:
 
 
 def _parse_text(part: MimePart, state: _BodyState) -> BodyPiece:
-    """Decode a text part. A blank one gives an empty piece."""
+    """A text part as a piece; blank ones say nothing."""
     text = _decode_part(part, state)
     if part.content_type in _HTML_TYPES or (part.main_type == "multipart" and "<html" in text[:1000].lower()):
         return BodyPiece() if text_forms.is_blank_html(text) else BodyPiece(html=text)
@@ -290,7 +276,7 @@ def _parse_text(part: MimePart, state: _BodyState) -> BodyPiece:
 
 
 def _parse_rtf(markup: str) -> BodyPiece:
-    """Decode a body in RTF, which old programs send."""
+    """RTF as the body itself, which old programs send."""
     found = rtf.decode_rtf(markup.encode("cp1252", "replace"))
     if found.subtype == "html":
         return BodyPiece() if text_forms.is_blank_html(found.text) else BodyPiece(html=found.text)
@@ -298,17 +284,17 @@ def _parse_rtf(markup: str) -> BodyPiece:
 
 
 def _decode_part(part: MimePart, state: _BodyState) -> str:
-    """Decode the characters of a text part. A text above the limit is cut, and its part is attached as well."""
+    """The characters of a text part. What is over the limit is cut, and the whole is then an attachment as well."""
     decoded = part.decoded()
     octets = uuencode.extract_files(decoded.text).text if part.children else decoded.text
     if decoded.repair:
         state.defects.note(DefectKind.ENCODING, decoded.repair)
-    limit = min(MAX_BODY_BYTES, state.bytes_left)
+    limit = min(MAX_BODY_OCTETS, state.octets_left)
     if len(octets) > limit:
         state.defects.note(DefectKind.CUT, f"a text part has {len(octets)} octets; {limit} were read, all are attached")
         state.attachments.append(part)
         octets = octets[:limit]
-    state.bytes_left -= len(octets)
+    state.octets_left -= len(octets)
     inside = text_forms.declared_in_html(octets) if part.content_type in _HTML_TYPES else ""
     found = decode_text(octets, part.charset or inside, (inside, *state.hints))
     if found.repair:

@@ -12,15 +12,16 @@ import pytest
 from ingest.app import Engine
 from ingest.cli.dry_run import Explanation
 from ingest.cli.explain import facts
+from ingest.decision import Decision
 from ingest.model.envelope import ReceivedMessage, SourceRef
 from ingest.model.message import Reply
-from ingest.pipeline import Decision
 from ingest.sandbox import Sandbox
 from ingest.sources.smtp.trace import received_field
 from ingest.store import MessageRecord
 from tests.support.engine import environment, started, told_by
 from tests.support.factories import queued
 from tests.support.fixture_mails import SANDBOX, FixtureMail, Told, differences, load
+from tests.support.work import work_until_idle
 
 pytestmark = pytest.mark.xdist_group("fixtures")
 
@@ -139,7 +140,7 @@ async def _take_in(engine: Engine, mails: Iterable[FixtureMail]) -> list[Message
             received_at=time.time(),
         )
         queue_id = await engine.receiver.receive(message)
-        await engine.worker.run_until_idle()
+        await work_until_idle(engine.worker)
         record = await engine.store.message(queue_id)
         assert record is not None
         records.append(record)

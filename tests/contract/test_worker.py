@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ingest import worker as worker_module
 from ingest.model.envelope import QueuedMessage, ReceivedMessage, SourceRef
 from ingest.model.outcome import Deferred, Delivered, Discarded, Failed, Outcome, RuleName, State, Waiting
+from ingest.pipeline import Pipeline
 from ingest.receive import Receiver
 from ingest.retry import DAY, Schedule
 from ingest.store import StoreUnavailable
@@ -16,6 +18,7 @@ from ingest.store.messages import Store
 from ingest.store.sqlite import SqliteDatabase
 from ingest.worker import Worker
 from tests.support.factories import envelope
+from tests.support.work import work_until_idle
 
 START = 1_000_000.0
 DELIVERED = Delivered(ticket_id="T1", ticket_message_id="M1")
@@ -32,15 +35,15 @@ class Clock:
         return self.now
 
 
-class Script:
-    """A story that does what the test says, and notes what it was asked."""
+class Script(Pipeline):
+    """A pipeline that does what the test says, and notes what it was asked: only the worker is tested here."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
         self.asked: list[str] = []
 
-    async def process(self, queued: QueuedMessage, *, turn: AbstractAsyncContextManager[None]) -> Outcome:
-        async with turn:
+    async def process(self, queued: QueuedMessage, *, arrival_order: AbstractAsyncContextManager[None]) -> Outcome:
+        async with arrival_order:
             self.asked.append(queued.queue_id)
         return await self.answer(queued)
 
@@ -71,6 +74,7 @@ def worker(
     clock: Clock,
     *,
     capacity: int = 10,
+    lease: float = 300,
     held_for: Callable[[], float] = lambda: 0.0,
 ) -> Worker:
     return Worker(
@@ -79,7 +83,7 @@ def worker(
         schedule=Schedule(first=10, cap=100, max_age=5 * DAY),
         clock=clock,
         capacity=capacity,
-        lease=300,
+        lease=lease,
         max_unfinished=3,
         held_for=held_for,
         jitter=lambda: 0.0,
@@ -102,14 +106,14 @@ async def state_of(store: Store, queue_id: str) -> State:
 
 async def test_a_message_that_is_stored_is_worked_on(store: Store, clock: Clock) -> None:
     queue_id = await send(store, clock, "hello")
-    await worker(store, Script(always(DELIVERED)), clock).run_until_idle()
+    await work_until_idle(worker(store, Script(always(DELIVERED)), clock))
     assert await state_of(store, queue_id) is State.DELIVERED
 
 
 async def test_messages_are_taken_in_the_order_in_which_they_came(store: Store, clock: Clock) -> None:
     sent = [await send(store, clock, f"mail {n}") for n in range(25)]
     script = Script(always(DELIVERED))
-    await worker(store, script, clock).run_until_idle()
+    await work_until_idle(worker(store, script, clock))
     assert script.asked == sent
 
 
@@ -117,12 +121,12 @@ async def test_a_deferred_message_comes_back_when_it_is_due_and_not_before(store
     await send(store, clock, "hello")
     script = Script(always(Deferred(reason="not now")))
     at_work = worker(store, script, clock)
-    await at_work.run_until_idle()
+    await work_until_idle(at_work)
     clock.now += 4.9
-    await at_work.run_until_idle()
+    await work_until_idle(at_work)
     assert len(script.asked) == 1
     clock.now += 0.2
-    await at_work.run_until_idle()
+    await work_until_idle(at_work)
     assert len(script.asked) == 2
 
 
@@ -131,7 +135,7 @@ async def test_an_unexpected_error_is_temporary(store: Store, clock: Clock) -> N
         raise ZeroDivisionError("a bug of ours")
 
     queue_id = await send(store, clock, "hello")
-    await worker(store, Script(fail), clock).run_until_idle()
+    await work_until_idle(worker(store, Script(fail), clock))
     record = await store.message(queue_id)
     assert record is not None
     assert (record.state, record.attempts) == (State.QUEUED, 1)
@@ -149,9 +153,9 @@ async def test_after_an_unexpected_error_a_post_is_in_doubt(store: Store, clock:
 
     await send(store, clock, "hello")
     at_work = worker(store, Script(fail_once), clock)
-    await at_work.run_until_idle()
+    await work_until_idle(at_work)
     clock.now += 60
-    await at_work.run_until_idle()
+    await work_until_idle(at_work)
     assert seen == [False, True]
 
 
@@ -159,7 +163,7 @@ async def test_a_message_that_cannot_be_delivered_for_days_is_failed(store: Stor
     queue_id = await send(store, clock, "hello")
     at_work = worker(store, Script(always(Deferred(reason="the API answered 500"))), clock)
     clock.now += 5 * DAY + 1
-    await at_work.run_until_idle()
+    await work_until_idle(at_work)
     record = await store.message(queue_id)
     assert record is not None
     assert record.state is State.FAILED
@@ -170,9 +174,9 @@ async def test_a_message_that_an_operator_retries_gets_its_days_anew(store: Stor
     queue_id = await send(store, clock, "hello")
     at_work = worker(store, Script(always(Deferred(reason="the API answered 500"))), clock)
     clock.now += 5 * DAY + 1
-    await at_work.run_until_idle()
+    await work_until_idle(at_work)
     await store.retry(queue_id, by="ann", now=clock())
-    await at_work.run_until_idle()
+    await work_until_idle(at_work)
     assert await state_of(store, queue_id) is State.QUEUED
 
 
@@ -181,10 +185,10 @@ async def test_a_message_whose_worker_died_is_claimed_again_after_its_lease(stor
     assert await store.claim(limit=1, now=clock(), lease=300)
     script = Script(always(DELIVERED))
     at_work = worker(store, script, clock)
-    await at_work.run_until_idle()
+    await work_until_idle(at_work)
     assert script.asked == []
     clock.now += 301
-    await at_work.run_until_idle()
+    await work_until_idle(at_work)
     assert await state_of(store, queue_id) is State.DELIVERED
 
 
@@ -194,7 +198,7 @@ async def test_a_message_that_keeps_killing_the_worker_ends_in_front_of_a_person
         assert await store.claim(limit=1, now=clock(), lease=300)
         clock.now += 301
     script = Script(always(DELIVERED))
-    await worker(store, script, clock).run_until_idle()
+    await work_until_idle(worker(store, script, clock))
     assert script.asked == []
     assert await state_of(store, queue_id) is State.FAILED
 
@@ -204,12 +208,12 @@ async def test_the_result_of_a_worker_that_lost_its_lease_is_dropped(store: Stor
         if len(slow.asked) == 1:
             clock.now += 301
             other = worker(store, Script(always(DELIVERED)), clock)
-            await other.run_until_idle()
+            await work_until_idle(other)
         return Discarded(rule=RuleName.LOOP, reason="too late to say so")
 
     queue_id = await send(store, clock, "hello")
     slow = Script(be_slow)
-    await worker(store, slow, clock).run_until_idle()
+    await work_until_idle(worker(store, slow, clock))
     assert await state_of(store, queue_id) is State.DELIVERED
 
 
@@ -237,10 +241,10 @@ async def test_a_younger_message_of_a_ticket_waits_for_the_older_one(store: Stor
     older = await send(store, clock, "older")
     younger = await send(store, clock, "younger")
     at_work = worker(store, Script(post), clock)
-    await at_work.run_until_idle()
+    await work_until_idle(at_work)
     assert posted == []
     clock.now += 10
-    await at_work.run_until_idle()
+    await work_until_idle(at_work)
     assert posted == [older, younger]
 
 
@@ -250,10 +254,10 @@ async def test_a_waiting_message_resumes_when_its_parent_is_learned(store: Store
 
     queue_id = await send(store, clock, "hello")
     at_work = worker(store, Script(wait_once), clock)
-    await at_work.run_until_idle()
+    await work_until_idle(at_work)
     assert await state_of(store, queue_id) is State.WAITING
     await store.learn("parent@x.example", "T1", learned_from="api", now=clock())
-    await at_work.run_until_idle()
+    await work_until_idle(at_work)
     assert await state_of(store, queue_id) is State.DELIVERED
 
 
@@ -338,7 +342,7 @@ async def test_a_store_that_fails_at_settle_is_asked_again(store: Store, clock: 
         return await settle(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they came
 
     store.settle = fail_twice  # type: ignore[method-assign]  # the disk is full for a while
-    await worker(store, Script(always(DELIVERED)), clock).run_until_idle()
+    await work_until_idle(worker(store, Script(always(DELIVERED)), clock))
     assert await state_of(store, queue_id) is State.DELIVERED
 
 
@@ -349,7 +353,7 @@ async def test_a_failed_message_does_not_hold_back_its_ticket(store: Store, cloc
     async def refuse_the_first(queued: QueuedMessage) -> Outcome:
         return Failed(reason="the API answered 400") if queued.queue_id == first else DELIVERED
 
-    await worker(store, Script(refuse_the_first), clock).run_until_idle()
+    await work_until_idle(worker(store, Script(refuse_the_first), clock))
     assert (await state_of(store, first), await state_of(store, second)) == (State.FAILED, State.DELIVERED)
 
 
@@ -366,16 +370,60 @@ async def test_no_more_messages_are_worked_on_than_the_capacity(store: Store, cl
         now_running -= 1
         return DELIVERED
 
-    await worker(store, Script(count), clock, capacity=3).run_until_idle()
+    await work_until_idle(worker(store, Script(count), clock, capacity=3))
     assert most <= 3
     assert (await store.ledger(now=clock())).by_state[State.DELIVERED] == 12
+
+
+async def test_what_takes_too_long_is_ended_within_its_lease_and_in_doubt(store: Store, clock: Clock) -> None:
+    seen: list[bool] = []
+    loop, lease = asyncio.get_running_loop(), 0.5
+
+    async def hang_once(queued: QueuedMessage) -> Outcome:
+        seen.append(queued.unconfirmed)
+        if len(seen) == 1:
+            await asyncio.Event().wait()
+        return DELIVERED
+
+    await send(store, clock, "hello")
+    at_work = worker(store, Script(hang_once), clock, lease=lease)
+    begun = loop.time()
+    claimed = await at_work._claim()
+    await asyncio.wait(at_work._running)
+    assert (claimed, loop.time() - begun < lease) == (1, True)
+    clock.now += 60
+    await work_until_idle(at_work)
+    assert seen == [False, True]
+
+
+async def test_a_message_that_is_blocked_for_days_is_not_given_up_for_that(store: Store, clock: Clock) -> None:
+    queue_id = await send(store, clock, "hello")
+    clock.now += 6 * DAY
+    [queued] = await store.claim(limit=1, now=clock(), lease=300)
+    at_work = worker(store, Script(always(DELIVERED)), clock)
+    await at_work._settle(queued, Deferred(reason="an older one has to go first", blocked_by="Q0"))
+    assert await state_of(store, queue_id) is State.QUEUED
+
+
+async def test_a_message_that_ends_before_its_turn_does_not_hold_back_the_next(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "ARRIVAL_ORDER_SECONDS", 3600.0)
+    killing = await send(store, clock, "the worker dies of this one")
+    for _ in range(3):
+        assert await store.claim(limit=1, now=clock(), lease=300)
+        clock.now += 301
+    second = await send(store, clock, "hello")
+    async with asyncio.timeout(30):
+        await work_until_idle(worker(store, Script(always(DELIVERED)), clock))
+    assert (await state_of(store, killing), await state_of(store, second)) == (State.FAILED, State.DELIVERED)
 
 
 async def test_a_message_that_is_posted_is_never_failed_for_what_came_after_it(store: Store, clock: Clock) -> None:
     queue_id = await send(store, clock, "hello")
     clock.now += 6 * DAY
     script = Script(always(Deferred(reason="the API answered 503", posted=DELIVERED)))
-    await worker(store, script, clock).run_until_idle()
+    await work_until_idle(worker(store, script, clock))
     record = await store.message(queue_id)
     assert record is not None
     assert (record.state, record.ticket_message_id) == (State.DELIVERED, "M1")

@@ -1,4 +1,4 @@
-"""Makes the names of attachments safe to show, to store and to send on."""
+"""Names of attachments: safe to show, to store and to send on, and still the sender's."""
 
 import re
 
@@ -54,17 +54,14 @@ _EXTENSIONS = {
     "video/mp4": ".mp4",
     "video/quicktime": ".mov",
 }
-"""Extension for each type. It is a table of our own because those of the system differ from machine to machine, and a
-name must not."""
-_MAX_EXTENSION_CHARACTERS = 20
-"""Longest extension that is kept when a name is shortened; a longer one is no extension."""
+"""A table of our own: the system's tables differ from machine to machine, and a name must not."""
 
 
 def safe_filename(name: str, content_type: str, number: int) -> str:
-    """Return the last component of any path in ``name``, without invisible and text-reversing characters.
+    """The last step of any path in ``name``, without characters that cannot be seen or that turn the text around.
 
-    Double extensions stay as they are: the sender chose them, and a person should see them. If no name is left, one is
-    made from the part's ``number`` and type, so that it is the same each time.
+    Double extensions stay as they are: they are the sender's, and a person should see them. Where no name is left, one
+    is made from the part's ``number`` and type; it is the same each time.
     """
     bare = _UNSAFE.sub("", name)
     bare = _DRIVE.split(bare)[-1].replace("\\", "/").rsplit("/", 1)[-1].strip(" .\t")
@@ -74,10 +71,10 @@ def safe_filename(name: str, content_type: str, number: int) -> str:
 
 
 def _shortened(name: str) -> str:
-    """Shorten a name to the limit and keep its extension."""
+    """At most the limit, the extension kept."""
     if len(name) <= MAX_FILENAME_CHARACTERS:
         return name
     stem, dot, extension = name.rpartition(".")
-    if not dot or len(extension) > _MAX_EXTENSION_CHARACTERS:
+    if not dot or len(extension) > 20:
         return name[:MAX_FILENAME_CHARACTERS]
     return f"{stem[: MAX_FILENAME_CHARACTERS - len(extension) - 1]}.{extension}"

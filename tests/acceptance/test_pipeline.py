@@ -1,0 +1,255 @@
+"""The pipeline on a real store, with real parser processes, against the sandbox over HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ingest import pipeline, tickets
+from ingest.attachments import PATIENCE_SECONDS
+from ingest.model.message import ParsedMessage, Reply
+from ingest.model.outcome import (
+    Deferred,
+    Delivered,
+    Discarded,
+    Finding,
+    Quarantined,
+    RuleName,
+    Signal,
+    Strength,
+    Waiting,
+)
+from ingest.parse_pool import ParsePool
+from ingest.sandbox import Fault
+from tests.support.factories import ALICE, DOMAIN
+from tests.support.fixture_mails import SIGNING_KEY
+from tests.support.pipeline import LEASE_SECONDS, Bench, mail, new_bench
+
+TICKET = "cm7y0q4kt000q5gneqf0tbspg"
+"""TAI-42, of which Alice is the requester."""
+BOBS_TICKET = "cm7t6rnt9rbxhyutrhkf5hsft"
+"""TAI-43, with which Alice has nothing to do."""
+BOBS_ADDRESS = f"help+TAI-43@{DOMAIN}"
+HELP = f"help@{DOMAIN}"
+AGENT = "sam.okafor@support.example"
+QUESTION = "Which model is the printer, and how old is it, roughly?"
+OUTLOOK_QUOTE = f"""See below.
+
+From: Ravenna <help@{DOMAIN}>
+Sent: Monday, January 5, 2026 10:14 AM
+To: Alice <{ALICE}>
+Subject: [TAI-42] Printer
+
+{QUESTION}
+A 4200 of 2021.
+Thank you for your help, the sooner the better for us all.
+"""
+"""A quote without marks, with an answer typed into it: only the ticket's messages tell one from the other."""
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    async with new_bench(tmp_path) as made:
+        yield made
+
+
+def contents(bench: Bench) -> list[str]:
+    return [post["content"] for post in bench.posts]
+
+
+# Leases, crashes and doubt
+
+
+async def test_a_message_whose_lease_is_held_is_posted(bench: Bench) -> None:
+    await bench.receive(mail())
+    assert isinstance(await bench.process(await bench.claim()), Delivered)
+    assert contents(bench) == ["It works now."]
+
+
+async def test_a_message_whose_lease_was_lost_meanwhile_is_not_posted(bench: Bench) -> None:
+    await bench.receive(mail())
+    late = await bench.claim()
+    bench.now += LEASE_SECONDS + 1
+    await bench.claim()
+    assert isinstance(await bench.process(late), Deferred)
+    assert contents(bench) == []
+
+
+async def test_a_message_whose_worker_died_after_the_post_is_found_and_not_posted_again(bench: Bench) -> None:
+    await bench.receive(mail())
+    posted = await bench.process(await bench.claim())
+    bench.now += LEASE_SECONDS + 1
+    again = await bench.claim()
+    assert (again.unfinished_attempts, again.unconfirmed) == (1, False)
+    found = await bench.process(again)
+    assert isinstance(posted, Delivered)
+    assert isinstance(found, Delivered)
+    assert (found.ticket_message_id, len(bench.posts)) == (posted.ticket_message_id, 1)
+
+
+async def test_after_doubt_the_same_words_of_another_mail_are_not_taken_for_this_one(bench: Bench) -> None:
+    await bench.receive(mail("Yes.", name="first"))
+    await bench.receive(mail("Yes.", name="second"))
+    first, second = await bench.claim(), await bench.claim()
+    await bench.settle(first, await bench.process(first))
+    assert isinstance(await bench.process(replace(second, unconfirmed=True)), Delivered)
+    assert len(bench.posts) == 2
+
+
+async def test_a_look_that_the_api_does_not_answer_posts_nothing(bench: Bench) -> None:
+    await bench.receive(mail())
+    await bench.order(Fault(method="GET", path="/api/ticket-messages", status=503, times=9))
+    assert isinstance(await bench.process(replace(await bench.claim(), unconfirmed=True)), Deferred)
+    assert contents(bench) == []
+
+
+async def test_a_message_that_is_posted_already_is_not_posted_again(bench: Bench) -> None:
+    await bench.receive(mail())
+    queued = replace(await bench.claim(), ticket_message_id="M0", email_message_id="m0@api.example", unconfirmed=True)
+    end = await bench.process(queued)
+    assert end == Delivered(ticket_id=TICKET, ticket_message_id="M0", email_message_id="m0@api.example")
+    assert contents(bench) == []
+
+
+async def test_no_more_large_mails_are_in_memory_than_the_limit(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_memory = most = 0
+    read = ParsePool.read
+
+    async def watched(pool: ParsePool, content: bytes) -> tuple[ParsedMessage, Reply]:
+        nonlocal in_memory, most
+        in_memory += 1
+        most = max(most, in_memory)
+        try:
+            return await read(pool, content)
+        finally:
+            in_memory -= 1
+
+    monkeypatch.setattr(ParsePool, "read", watched)
+    monkeypatch.setattr(pipeline, "LARGE_MAIL_BYTES", 10)
+    for number in range(2 * pipeline.MAX_LARGE_MAILS_IN_MEMORY):
+        await bench.receive(mail(name=f"large-{number}"))
+    queued = [await bench.claim() for _ in range(2 * pipeline.MAX_LARGE_MAILS_IN_MEMORY)]
+    await asyncio.gather(*map(bench.process, queued))
+    assert most == pipeline.MAX_LARGE_MAILS_IN_MEMORY
+
+
+# Rules, and the operator who lets a message pass
+
+
+async def test_a_message_that_an_operator_released_passes_the_rule_that_stopped_it(bench: Bench) -> None:
+    content = mail(fields=["Auto-Submitted: auto-replied"])
+    queue_id = await bench.receive(content)
+    queued = await bench.claim()
+    stopped = await bench.process(queued)
+    assert isinstance(stopped, Discarded)
+    assert stopped.rule is RuleName.AUTOMATIC_REPLY
+    await bench.settle(queued, stopped)
+    assert isinstance(await bench.released(queue_id), Delivered)
+
+
+async def test_a_copy_is_discarded_unless_an_operator_releases_it(bench: Bench) -> None:
+    await bench.outcome_of(mail())
+    queue_id = await bench.receive(mail(fields=["Received: by another.path.example"]))
+    queued = await bench.claim()
+    stopped = await bench.process(queued)
+    assert isinstance(stopped, Discarded)
+    assert stopped.rule is RuleName.DUPLICATE
+    await bench.settle(queued, stopped)
+    assert isinstance(await bench.released(queue_id), Delivered)
+    assert contents(bench) == ["It works now."] * 2
+
+
+async def test_a_released_message_whose_parent_is_unknown_does_not_wait_again(bench: Bench) -> None:
+    queue_id = await bench.receive(mail(fields=["In-Reply-To: <unknown@x.example>"]), HELP)
+    queued = await bench.claim()
+    waiting = await bench.process(queued)
+    assert isinstance(waiting, Waiting)
+    await bench.settle(queued, waiting)
+    stopped = await bench.released(queue_id)
+    assert isinstance(stopped, Quarantined)
+    assert stopped.rule is RuleName.UNMATCHED
+
+
+async def test_a_message_that_an_operator_releases_to_a_ticket_goes_there(bench: Bench) -> None:
+    queue_id = await bench.receive(mail(), HELP)
+    queued = await bench.claim()
+    await bench.settle(queued, await bench.process(queued))
+    released = await bench.released(queue_id, ticket="TAI-43")
+    assert isinstance(released, Delivered)
+    assert released.ticket_id == BOBS_TICKET
+
+
+# Which ticket
+
+
+async def test_where_a_signature_names_the_ticket_no_candidate_is_looked_up(bench: Bench) -> None:
+    signed = tickets.sign_address(TICKET, DOMAIN, SIGNING_KEY.encode())
+    content = mail(subject="Re: [TAI-43] Laptop")
+    await bench.receive(content, signed)
+    resolution = (await bench.engine.pipeline.decide(await bench.claim(), content)).resolution
+    assert (resolution.ticket_id, resolution.strength) == (TICKET, Strength.PROOF)
+    assert [e.finding for e in resolution.evidence if e.signal is Signal.SUBJECT_TAG] == [Finding.OUTWEIGHED]
+
+
+@pytest.mark.parametrize(
+    ("parent", "strength"),
+    [("tai-42-1@mail.ravenna.example", Strength.STRONG), ("elsewhere@x.example", Strength.WEAK)],
+)
+async def test_a_ticket_that_the_subject_names_is_sure_only_if_the_api_lists_the_parent_there(
+    bench: Bench, parent: str, strength: Strength
+) -> None:
+    content = mail(subject="Re: [TAI-42] Lost Password", fields=[f"In-Reply-To: <{parent}>"])
+    await bench.receive(content, HELP)
+    resolution = (await bench.engine.pipeline.decide(await bench.claim(), content)).resolution
+    assert (resolution.ticket_id, resolution.strength) == (TICKET, strength)
+
+
+async def test_a_parent_that_the_api_listed_is_remembered(bench: Bench) -> None:
+    parent = "tai-42-1@mail.ravenna.example"
+    await bench.outcome_of(mail(subject="Re: [TAI-42] Lost Password", fields=[f"In-Reply-To: <{parent}>"]), HELP)
+    assert await bench.engine.store.tickets_of([parent]) == {parent: TICKET}
+
+
+async def test_a_sender_who_wrote_to_the_ticket_before_is_a_participant_in_whatever_case(bench: Bench) -> None:
+    """Alice is neither the requester nor a follower of Bob's ticket; what she wrote there lets her subject count."""
+    sender, subject = "Alice@CUSTOMER.example", "Re: [TAI-43] Laptop"
+    stopped = await bench.outcome_of(mail(sender=sender, subject=subject), HELP)
+    assert isinstance(stopped, Quarantined)
+    assert stopped.rule is RuleName.WEAK_EVIDENCE
+    await bench.say(ALICE, "I have the same trouble.", BOBS_TICKET)
+    admitted = await bench.outcome_of(mail(sender=sender, subject=subject, name="second"), HELP)
+    assert isinstance(admitted, Delivered)
+
+
+# What is new in it
+
+
+async def test_answers_typed_into_a_quote_without_marks_are_told_from_it(bench: Bench) -> None:
+    await bench.say(AGENT, f"{QUESTION}\n\nThank you for your help, the sooner the better for us all.", TICKET)
+    await bench.outcome_of(mail(OUTLOOK_QUOTE))
+    assert contents(bench)[-1] == f"See below.\n\n{QUESTION}\nA 4200 of 2021."
+
+
+async def test_what_the_sender_says_again_is_not_taken_for_a_quote_of_others(bench: Bench) -> None:
+    before = "The printer on the third floor makes a loud noise whenever somebody prints more than five pages."
+    again = f"Nobody has come to look at it yet, so here is once more what I wrote:\n\n{before}"
+    await bench.say(ALICE, before, TICKET)
+    await bench.outcome_of(mail(again, fields=["In-Reply-To: <tai-42-1@mail.ravenna.example>"]))
+    assert contents(bench)[-1] == again
+
+
+async def test_a_conversation_that_cannot_be_had_is_waited_for_and_then_done_without(bench: Bench) -> None:
+    await bench.order(Fault(method="GET", path="/api/ticket-messages", status=503, times=99))
+    await bench.receive(mail(OUTLOOK_QUOTE))
+    queued = await bench.claim()
+    first = await bench.process(queued)
+    assert isinstance(first, Deferred)
+    assert first.optional_step_failed
+    since = bench.now
+    bench.now = since + PATIENCE_SECONDS - 1
+    assert isinstance(await bench.process(replace(queued, optional_failing_since=since)), Deferred)
+    bench.now = since + PATIENCE_SECONDS
+    assert isinstance(await bench.process(replace(queued, optional_failing_since=since)), Delivered)
+    assert contents(bench) == ["See below."]
