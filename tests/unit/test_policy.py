@@ -69,6 +69,12 @@ def test_a_vacation_subject_alone_is_somebody_s_ticket() -> None:
     assert screen(parsed(subject="Out of office: the printer on the third floor")) is None
 
 
+def test_a_vacation_subject_is_a_person_s_where_a_return_path_says_who_sent_it() -> None:
+    """A mailbox that is read over IMAP has no envelope: what its delivery wrote into Return-Path counts."""
+    message = parsed(subject="Out of office: the printer", return_path=ALICE)
+    assert screen(message, mail_from="") is None
+
+
 def test_a_reply_to_an_automatic_reply_is_a_person_s() -> None:
     assert screen(parsed(subject="Re: Automatic reply: Lost Password"), mail_from="") is None
 
@@ -81,6 +87,17 @@ def test_a_report_of_a_failure_becomes_a_private_note() -> None:
     verdict = screen(parsed(delivery_report=report), mail_from="")
     assert verdict is not None
     assert (verdict.rule, verdict.action, verdict.outcome) == (RuleName.DELIVERY_REPORT, Action.NOTE, None)
+
+
+def test_a_report_of_one_failure_among_deliveries_becomes_a_private_note() -> None:
+    recipients = tuple(
+        ReportedRecipient(recipient=f"{action}@x.example", action=action, status="")
+        for action in ("delivered", "failed")
+    )
+    report = DeliveryReport(recipients=recipients, original_message_id="out@x.example")
+    verdict = screen(parsed(delivery_report=report), mail_from="")
+    assert verdict is not None
+    assert verdict.action is Action.NOTE
 
 
 @pytest.mark.parametrize("action", ["delayed", "delivered", "relayed"])

@@ -154,6 +154,12 @@ def test_unknown_ancestors_are_what_the_message_waits_for() -> None:
     assert resolve(message, known={"r@x.example": None}).missing == ("p@x.example", "r@x.example")
 
 
+def test_an_ancestor_whose_ticket_is_gone_is_known_and_not_waited_for() -> None:
+    message = parsed(in_reply_to=("p@x.example",), references=("r@x.example", "p@x.example"))
+    resolution = resolve(message, known={"p@x.example": TICKET}, named={TICKET: None})
+    assert (resolution.ticket_id, resolution.missing) == (None, ("r@x.example",))
+
+
 def test_a_resolved_message_waits_for_nothing() -> None:
     message = parsed(in_reply_to=("p@x.example",), references=("r@x.example",))
     assert resolve(message, known={"r@x.example": TICKET}).missing == ()
