@@ -9,33 +9,25 @@ that a parser process that was taken over by a hostile message cannot run code i
 
 import asyncio
 import contextlib
-import ctypes
-import importlib
 import io
 import json
 import math
 import os
 import pickle
-import resource
 import signal
 import socket
-import struct
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import IO, Any, Literal, cast
+from collections.abc import Sequence
+from typing import Any, Literal, cast
 
+from ingest import metrics
 from ingest.model.message import ParsedMessage, Reply
-from ingest.parse import attachment_bytes, parse
-from ingest.reply import extract
-from ingest.reply.plain import plain
+from ingest.parse_process import FRAME_HEAD, FrameKind
 
 Cause = Literal["time", "memory", "crash"]
 
-_LENGTH = struct.Struct("<cQ")
-_RESULT, _MISSING, _ERROR, _MEMORY = b"R", b"L", b"E", b"M"
-"""Kinds of frames from a parser process: a result, a ``LookupError``, any other error, out of memory."""
 _MAX_ATTEMPTS = 2
 """How often a job is tried. The first failure may be another's fault: the kernel kills any process when memory is
 short."""
@@ -48,28 +40,14 @@ _EXIT_SECONDS = 5.0
 """How long a process that has closed its connection may take to end before it is killed."""
 _RESTART_SECONDS = 1.0
 """Pause before a failed start is tried again: long enough not to load a machine that lacks memory or processes."""
-_CPU_GRACE_SECONDS = 5
-"""Processor time beyond the limit of wall-clock time after which the kernel ends the process (SIGXCPU). It matters only
-when the worker itself hangs, so that it must not strike first."""
-_PR_SET_PDEATHSIG = 1
-"""Option of ``prctl(2)``: the signal that a process gets when its parent ends."""
 _PASSED_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
-_BOOT = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from ingest.parse_pool import serve; serve(*sys.argv[2:])"
-)
-
-
-def _parse_and_extract(content: bytes) -> tuple[ParsedMessage, Reply]:
-    message = parse(content)
-    return message, extract(message)
-
-
-_JOBS: dict[str, Callable[..., object]] = {
-    "read": _parse_and_extract,
-    "reply": extract,
-    "plain": plain,
-    "attachment_bytes": attachment_bytes,
-}
+_BOOT = """\
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from ingest.parse_process import serve
+serve(*sys.argv[2:])
+"""
+"""Program of a parser process: takes over our module path, which ``python -I`` does not have, and serves."""
 
 
 class PoisonMessage(Exception):
@@ -108,7 +86,7 @@ class _ParserProcess:
             _ProcessEnded: the process has closed the connection.
         """
         try:
-            kind, length = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
+            kind, length = FRAME_HEAD.unpack(await self._reader.readexactly(FRAME_HEAD.size))
             return kind, await self._reader.readexactly(length)
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise _ProcessEnded from error
@@ -117,7 +95,7 @@ class _ParserProcess:
         """Send one pickled job and return the kind and content of the answer. Raises as ``receive`` does."""
         self.jobs += 1
         try:
-            self._writer.write(_LENGTH.pack(_RESULT, len(job)))
+            self._writer.write(FRAME_HEAD.pack(FrameKind.RESULT, len(job)))
             self._writer.write(job)
             await self._writer.drain()
         except ConnectionError as error:
@@ -181,7 +159,7 @@ class ParsePool:
     """
 
     def __init__(
-        self, *, processes: int, seconds: float, memory_bytes: int, target: str = "ingest.parse_pool:do_job"
+        self, *, processes: int, seconds: float, memory_bytes: int, target: str = "ingest.parse_process:do_job"
     ) -> None:
         self._size = processes
         self._seconds = seconds
@@ -222,28 +200,28 @@ class ParsePool:
         self._busy.clear()
         await asyncio.gather(*(process.end() for process in ending))
 
-    async def read(self, content: bytes) -> tuple[ParsedMessage, Reply]:
+    async def parse_and_extract(self, content: bytes) -> tuple[ParsedMessage, Reply]:
         """Parse a message and extract what its sender newly wrote, in one job.
 
         Raises:
             PoisonMessage: it cannot be processed within the limits.
             ParsePoolStopped: the pool is not running.
         """
-        return cast(tuple[ParsedMessage, Reply], await self._run_job("read", content))
+        return cast(tuple[ParsedMessage, Reply], await self._run_job("parse_and_extract", content))
 
     async def reply(self, message: ParsedMessage, sent: Sequence[str] = (), written: Sequence[str] = ()) -> Reply:
-        """Extract what the sender newly wrote (``ingest.reply.extract``). Raises as ``read`` does."""
+        """Extract what the sender newly wrote (``ingest.reply.extract``). Raises as ``parse_and_extract`` does."""
         return cast(Reply, await self._run_job("reply", message, tuple(sent), tuple(written)))
 
     async def plain(self, markdown: str) -> str:
-        """Turn Markdown that ``extract`` made into plain text (``ingest.reply.plain``). Raises as ``read`` does."""
+        """Turn Markdown that ``extract`` made into plain text. Raises as ``parse_and_extract`` does."""
         return cast(str, await self._run_job("plain", markdown))
 
     async def attachment_bytes(self, content: bytes, part_numbers: Sequence[int]) -> tuple[bytes, ...]:
         """Return the decoded bytes of attachments (``ingest.parse.attachment_bytes``).
 
         Raises:
-            LookupError: the message has no part of that number. Otherwise raises as ``read`` does.
+            LookupError: the message has no part of that number. Otherwise raises as ``parse_and_extract`` does.
         """
         return cast(tuple[bytes, ...], await self._run_job("attachment_bytes", content, tuple(part_numbers)))
 
@@ -253,11 +231,12 @@ class ParsePool:
         for _ in range(_MAX_ATTEMPTS):
             process = await self._acquire()
             try:
-                async with asyncio.timeout(self._seconds):
-                    kind, content = await process.run(pickle.dumps(job, protocol=5))
+                with metrics.PARSE_SECONDS.time():
+                    async with asyncio.timeout(self._seconds):
+                        kind, content = await process.run(pickle.dumps(job, protocol=5))
             except TimeoutError:
                 self._replace(process)
-                failure = PoisonMessage("time", f"took more than {self._seconds:g} seconds")
+                failure = _ended_by_message("time", f"took more than {self._seconds:g} seconds")
             except _ProcessEnded:
                 self._replace(process)
                 failure = await self._diagnose(process)
@@ -275,20 +254,20 @@ class ParsePool:
             raise ParsePoolStopped("the parsing processes are being stopped")
         code = await process.exit_code()
         if code == -signal.SIGXCPU:
-            return PoisonMessage("time", f"used more than {self._seconds:g} seconds of the processor")
-        return PoisonMessage("crash", f"the parsing process died twice, last with {_exit_reason(code)}")
+            return _ended_by_message("time", f"used more than {self._seconds:g} seconds of the processor")
+        return _ended_by_message("crash", f"the parsing process died twice, last with {_exit_reason(code)}")
 
     def _result(self, process: _ParserProcess, kind: bytes, content: bytes) -> object:
-        if kind == _MEMORY:
+        if kind == FrameKind.MEMORY:
             self._replace(process)
-            raise PoisonMessage("memory", f"needed more than {self._memory_bytes} bytes")
+            raise _ended_by_message("memory", f"needed more than {self._memory_bytes} bytes")
         if process.jobs >= _MAX_JOBS_PER_PROCESS:
             self._replace(process)
         else:
             self._release(process)
-        if kind == _MISSING:
+        if kind == FrameKind.MISSING:
             raise LookupError(content.decode())
-        if kind == _ERROR:
+        if kind == FrameKind.ERROR:
             raise PoisonMessage("crash", content.decode())
         return _unpickle(content)
 
@@ -339,6 +318,12 @@ class ParsePool:
                 return
 
 
+def _ended_by_message(cause: Cause, detail: str) -> PoisonMessage:
+    """Count a parser process that a message ended, and return the failure of the message."""
+    metrics.PARSE_KILLED.labels(cause).inc()
+    return PoisonMessage(cause, detail)
+
+
 def _exit_reason(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit status {code}"
 
@@ -359,65 +344,3 @@ def _unpickle(content: bytes) -> object:
         return _ResultUnpickler(io.BytesIO(content)).load()
     except Exception as error:
         raise PoisonMessage("crash", f"the parsing process gave a result that cannot be read: {error}") from error
-
-
-# What follows runs in the parser process.
-
-
-def do_job(name: str, *arguments: Any) -> object:
-    """Do the job ``name`` of ``ParsePool`` and return its result."""
-    return _JOBS[name](*arguments)
-
-
-def serve(target: str, seconds: str, memory_bytes: str, parent: str) -> None:
-    """Do the jobs that arrive on the socket that is standard input, until it is closed. Runs in the parser process."""
-    _die_with_parent(int(parent))
-    module, _, function = target.partition(":")
-    do_one = getattr(importlib.import_module(module), function)
-    _limit_resources(int(memory_bytes))
-    with socket.socket(fileno=0) as connection:
-        stream = cast("IO[bytes]", connection.makefile("rwb", buffering=1 << 20))
-        _send(stream, _RESULT, b"")
-        while _do_next(stream, do_one, int(seconds)):
-            pass
-
-
-def _die_with_parent(parent: int) -> None:
-    """Make Linux kill this process when its parent ends. Elsewhere the closed socket ends it after the running job."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(0)
-
-
-def _limit_resources(memory_bytes: int) -> None:
-    """Limit the memory, and forbid what a parser does not need: writing files and core dumps."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _do_next(stream: IO[bytes], do_one: Callable[..., object], seconds: int) -> bool:
-    """Do one job. Return whether the process can do another: not after a lack of memory or a closed socket."""
-    head = stream.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        return False
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    limit = math.ceil(used.ru_utime + used.ru_stime) + seconds + _CPU_GRACE_SECONDS
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
-    try:
-        job = pickle.loads(stream.read(_LENGTH.unpack(head)[1]))  # noqa: S301 it comes from the worker
-        kind, content = _RESULT, pickle.dumps(do_one(*job), protocol=5)
-    except MemoryError:
-        kind, content = _MEMORY, b""
-    except Exception as error:
-        kind = _MISSING if type(error) is LookupError else _ERROR
-        content = (str(error) if kind == _MISSING else type(error).__name__).encode()
-    _send(stream, kind, content)
-    return kind != _MEMORY
-
-
-def _send(stream: IO[bytes], kind: bytes, content: bytes) -> None:
-    stream.write(_LENGTH.pack(kind, len(content)))
-    stream.write(content)
-    stream.flush()

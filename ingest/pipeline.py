@@ -91,7 +91,7 @@ class Pipeline:
             StoreUnavailable: the store does not answer.
         """
         try:
-            message, reply = await self._parse_pool.read(content)
+            message, reply = await self._parse_pool.parse_and_extract(content)
         except PoisonMessage as error:
             return Decision(outcome=Quarantined(rule=RuleName.POISON, reason=str(error)))
         decision = Decision(message=message, reply=reply)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from ingest.parse import parse
 from ingest.parse_pool import ParsePool, ParsePoolStopped, PoisonMessage
@@ -35,7 +36,12 @@ async def pool(
 
 async def ask(parser_pool: ParsePool, job: str) -> Any:
     """Let a parser process do a job of ``tests.support.parse_jobs``."""
-    return await parser_pool.read(job.encode())
+    return await parser_pool.parse_and_extract(job.encode())
+
+
+def sample(name: str, **labels: str) -> float:
+    """Return the value of a metric now."""
+    return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -56,7 +62,7 @@ async def test_a_mail_is_parsed_its_reply_taken_out_and_its_attachment_read() ->
     parser_pool = ParsePool(processes=1, seconds=20, memory_bytes=512 * MiB)
     await parser_pool.start()
     try:
-        message, reply = await parser_pool.read(HELLO)
+        message, reply = await parser_pool.parse_and_extract(HELLO)
         assert (message, reply.content) == (parse(HELLO), "Hello")
         assert (await parser_pool.reply(message, ["something sent before"])).content == "Hello"
         assert await parser_pool.attachment_bytes(HELLO, [only(message).part_number]) == (b"%PDF",)
@@ -88,6 +94,29 @@ async def test_a_message_that_misbehaves_is_poisoned_and_the_next_one_is_served(
         assert raised.value.reason.startswith(f"{cause}: ")
         assert "customer" not in raised.value.reason
         assert await ask(parser_pool, "echo well") == "well"
+
+
+@pytest.mark.parametrize(("job", "cause", "count"), [("sleep", "time", 2), ("bomb", "memory", 1), ("die", "crash", 2)])
+async def test_each_parser_process_that_a_message_ends_is_counted_by_cause(job: str, cause: str, count: int) -> None:
+    async with pool(seconds=0.5) as parser_pool:
+        before = sample("ingest_parse_children_killed_total", cause=cause)
+        with pytest.raises(PoisonMessage):
+            await ask(parser_pool, job)
+        assert sample("ingest_parse_children_killed_total", cause=cause) == before + count
+
+
+async def test_the_time_of_each_job_is_observed() -> None:
+    async with pool() as parser_pool:
+        before = sample("ingest_parse_seconds_count")
+        await ask(parser_pool, "echo well")
+        assert sample("ingest_parse_seconds_count") == before + 1
+
+
+async def test_a_parser_process_imports_nothing_that_only_the_worker_needs() -> None:
+    async with pool() as parser_pool:
+        modules = await ask(parser_pool, "modules")
+    assert "ingest.parse" in modules
+    assert not {"prometheus_client", "structlog", "asyncio", "httpx", "apsw", "pydantic"} & set(modules)
 
 
 async def test_a_message_whose_process_is_killed_for_anothers_sake_is_tried_again(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ async def test_a_message_that_is_posted_already_is_not_posted_again(bench: Bench
 
 async def test_no_more_large_mails_are_in_memory_than_the_limit(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     in_memory = most = 0
-    read = ParsePool.read
+    read = ParsePool.parse_and_extract
 
     async def watched(pool: ParsePool, content: bytes) -> tuple[ParsedMessage, Reply]:
         nonlocal in_memory, most
@@ -126,7 +126,7 @@ async def test_no_more_large_mails_are_in_memory_than_the_limit(bench: Bench, mo
         finally:
             in_memory -= 1
 
-    monkeypatch.setattr(ParsePool, "read", watched)
+    monkeypatch.setattr(ParsePool, "parse_and_extract", watched)
     monkeypatch.setattr(pipeline, "LARGE_MAIL_BYTES", 10)
     for number in range(2 * pipeline.MAX_LARGE_MAILS_IN_MEMORY):
         await bench.receive(mail(name=f"large-{number}"))

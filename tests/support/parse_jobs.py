@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,7 @@ _JOBS: dict[str, Callable[[str], object]] = {
     "raise": _raise,
     "evil": _evil,
     "echo": lambda rest: rest,
+    "modules": lambda _rest: sorted(sys.modules),
     "pid": lambda _rest: os.getpid(),
     "environment": lambda _rest: sorted(os.environ),
     "descriptors": lambda _rest: sorted(int(each) for each in os.listdir("/proc/self/fd")),
