@@ -132,7 +132,7 @@ def _wire(
         capacity=settings.deliveries,
         lease=settings.lease,
         max_unfinished=settings.max_unfinished,
-        held_for=lambda: api.held_for,
+        held_for=lambda: api.wait_seconds,
         on_waiting=lambda: sync.trigger() if sync else None,
     )
     sync = (

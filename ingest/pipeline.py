@@ -19,7 +19,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import replace
 
 from ingest import attachments, compose, policy
-from ingest.api import Draft, PostedMessage, TicketApi, Unavailable, post_fingerprint
+from ingest.api import Draft, PostedMessage, PostFingerprint, TicketApi, Unavailable
 from ingest.attachments import AttachmentUploader, UploadResult, reason_to_skip
 from ingest.decision import Decision, PipelineSettings
 from ingest.model.envelope import QueuedMessage
@@ -249,7 +249,7 @@ class Pipeline:
             subject=message.subject[:SUBJECT_CHARACTERS],
             sender=_sender(message),
             evidence=decision.resolution.evidence,
-            post_fingerprint=post_fingerprint(draft.author_id, draft.content) if draft is not None else None,
+            post_fingerprint=str(draft.fingerprint) if draft is not None else None,
         )
 
     # Deliver
@@ -274,7 +274,7 @@ class Pipeline:
             draft,
             since=queued.first_attempt_at,
             owned=self._owned_by_others,
-            post_fingerprints=post_fingerprints,
+            post_fingerprints=tuple(map(PostFingerprint.parse, post_fingerprints)),
         )
 
     async def _owned_by_others(self, ticket_message_ids: Sequence[str]) -> frozenset[str]:

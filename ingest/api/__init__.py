@@ -1,25 +1,25 @@
-"""The ticket API: the only place that knows HTTP, and the only one that maps it to outcomes.
+"""The ticket API: the only package that knows HTTP, and the only one that maps it to outcomes.
 
-Read ``client.py`` for what can be asked, ``verdict.py`` for what an answer means, ``gate.py`` for when to be silent.
+`client.py` has what can be asked, `responses.py` what a response means, `circuit_breaker.py` when nothing is sent.
 """
 
-from ingest.api.attachments import Attachments, Refused, UploadTarget
+from ingest.api.attachments import AttachmentApi, AttachmentRefused, UploadTarget
 from ingest.api.client import Owned, TicketApiClient
-from ingest.api.records import Draft, PostedMessage, Ticket, User, post_fingerprint
+from ingest.api.records import Draft, PostedMessage, PostFingerprint, Ticket, User
 from ingest.api.responses import Unavailable
 from ingest.api.ticket_api import TicketApi
 
 __all__ = [
-    "Attachments",
+    "AttachmentApi",
+    "AttachmentRefused",
     "Draft",
     "Owned",
+    "PostFingerprint",
     "PostedMessage",
-    "Refused",
     "Ticket",
     "TicketApi",
     "TicketApiClient",
     "Unavailable",
     "UploadTarget",
     "User",
-    "post_fingerprint",
 ]

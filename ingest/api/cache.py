@@ -1,4 +1,4 @@
-"""Answers remembered for a while. Callers that ask for the same thing at the same time share one request."""
+"""A cache of the API's answers. Callers that ask for the same key at the same time share one request."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,45 +8,48 @@ V = TypeVar("V")
 
 
 class Cache(Generic[V]):
-    """``fetch(key)`` is asked for what is not remembered; what it raises goes to all who wait, and is forgotten.
+    """TTL cache with request coalescing.
 
-    Answers live for ``seconds`` by ``clock``, and at most ``entries`` of them: the oldest goes first."""
+    `fetch(key)` gets a value that is not cached. If it raises, every waiter gets the exception and nothing is cached.
+    A value lives for `seconds` by `clock`. Above `max_entries` values, the oldest is evicted."""
 
     def __init__(
-        self, fetch: Callable[[str], Awaitable[V]], *, seconds: float, entries: int, clock: Callable[[], float]
+        self, fetch: Callable[[str], Awaitable[V]], *, seconds: float, max_entries: int, clock: Callable[[], float]
     ) -> None:
         self._fetch = fetch
         self._seconds = seconds
-        self._entries = entries
+        self._max_entries = max_entries
         self._clock = clock
-        self._known: dict[str, tuple[float, V]] = {}
+        self._values: dict[str, tuple[float, V]] = {}
+        """Key -> (time at which it ends, value), oldest first."""
         self._running: dict[str, asyncio.Task[V]] = {}
 
     async def get(self, key: str) -> V:
-        """The remembered answer, or a fresh one. A caller that is cancelled does not take the others with it."""
-        if (known := self._known.get(key)) is not None and self._clock() < known[0]:
-            return known[1]
+        """Return the cached value, or fetch it. If one caller is cancelled, the fetch goes on for the others."""
+        if (cached := self._values.get(key)) is not None and self._clock() < cached[0]:
+            return cached[1]
         if (running := self._running.get(key)) is None:
-            running = self._running[key] = asyncio.create_task(self._learn(key))
+            running = self._running[key] = asyncio.create_task(self._fetch_and_cache(key))
             running.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(running)
 
     def forget(self, key: str) -> None:
-        self._known.pop(key, None)
+        """Remove a value, so that the next `get` fetches it. A fetch that is under way is not affected."""
+        self._values.pop(key, None)
 
     async def close(self) -> None:
-        """Cancel the requests under way."""
+        """Cancel the fetches under way."""
         for running in self._running.values():
             running.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
-    async def _learn(self, key: str) -> V:
+    async def _fetch_and_cache(self, key: str) -> V:
         try:
             value = await self._fetch(key)
         finally:
             del self._running[key]
-        self._known.pop(key, None)
-        self._known[key] = (self._clock() + self._seconds, value)
-        while len(self._known) > self._entries:
-            del self._known[next(iter(self._known))]
+        self._values.pop(key, None)
+        self._values[key] = (self._clock() + self._seconds, value)
+        while len(self._values) > self._max_entries:
+            del self._values[next(iter(self._values))]
         return value

@@ -1,6 +1,6 @@
-"""The API's objects, as far as the worker needs them, read from JSON that we did not write.
+"""The API's objects, as far as the worker needs them: parsed from its JSON, and written for the one POST.
 
-Only an object's ``id`` is indispensable. All else may be missing, null or of another type from one version of the API
+Only an object's `id` is required. Everything else may be missing, null or of another type from one version of the API
 to the next, and then counts as absent."""
 
 import hashlib
@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-MAX_ID = 200
+MAX_ID_CHARACTERS = 200
+"""Longest id that we accept. The API's ids have 25 characters; this leaves room for another form, and bounds a row."""
+MAX_MESSAGE_ID_CHARACTERS = 998
+"""RFC 5322 section 2.1.1: a line of a header has at most 998 characters, so no longer Message-ID can be sent."""
 
 
-class Unreadable(Exception):
-    """An answer that is not what the API documents. The text says what is wrong with it."""
+class MalformedResponse(Exception):
+    """A response is not what the API documents. The text says what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,29 +28,29 @@ class User:
     id: str
     email: str
     name: str
-    """First and last name; ``""`` where neither is known."""
+    """First and last name; empty if the API has neither."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """A ticket."""
+    """A ticket of the help desk."""
 
     id: str
     code: str
-    """``PREFIX-NUMBER`` as people write it; ``""`` where the API does not tell."""
+    """`PREFIX-NUMBER` as people write it; empty if the API does not return it."""
     title: str = ""
     requester_id: str | None = None
     author_id: str | None = None
     follower_ids: tuple[str, ...] = ()
     merged_into: str | None = None
-    """Id of the ticket that took this one in."""
+    """Id of the ticket that this one was merged into."""
     updated_at: str = ""
-    """As the API writes it; only to tell whether the ticket has changed."""
+    """The text that the API returns; it only serves to see whether the ticket has changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostedMessage:
-    """A message that the API has."""
+    """A ticket message: one that the API holds, ours or another's."""
 
     id: str
     ticket_id: str
@@ -57,36 +60,68 @@ class PostedMessage:
     source: str | None
     private: bool
     email_message_id: str | None
-    """Normalised: no brackets, domain in lower case. So is ``email_in_reply_to``."""
+    """Normalised: no brackets, domain in lower case. `email_in_reply_to` has the same form."""
     email_in_reply_to: str | None
     created_at: float | None
-    """Unix time by the API's clock; ``None`` where it is unreadable."""
+    """Unix time by the API's clock; `None` if it is missing or malformed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostFingerprint:
+    """Identifies a ticket message of ours among those that the API lists: its author, and a digest of its content.
+
+    The store remembers the fingerprint of each draft before it is posted, because a later attempt may make another
+    draft of the same mail (another author, a newer version of this program)."""
+
+    author_id: str
+    digest: str
+    """SHA-256 in hexadecimal of the comparable text."""
+
+    @classmethod
+    def of(cls, author_id: str, content: str) -> "PostFingerprint":
+        """Return the fingerprint of a content. White space and the composition of characters do not count."""
+        return cls(author_id=author_id, digest=hashlib.sha256(comparable_text(content).encode()).hexdigest())
+
+    @classmethod
+    def parse(cls, stored: str) -> "PostFingerprint":
+        """Return the fingerprint whose `str` is `stored`."""
+        author_id, _space, digest = stored.rpartition(" ")
+        return cls(author_id=author_id, digest=digest)
+
+    def __str__(self) -> str:
+        """The form in which the store keeps it."""
+        return f"{self.author_id} {self.digest}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What is to be posted."""
+    """A ticket message that is to be posted."""
 
     ticket_id: str
     author_id: str
     content: str
     appendix: str = ""
-    """Lines of ours below the content: what is missing, and why."""
+    """Lines that we add below the content: which attachments are missing, and why."""
     private: bool = False
     email_message_id: str | None = None
-    """Message-ID of the mail, normalised. Sent only where the settings allow undocumented fields."""
+    """Message-ID of the mail, normalised. It is sent only if the settings allow undocumented fields."""
     email_in_reply_to: str | None = None
 
+    @property
+    def fingerprint(self) -> PostFingerprint:
+        """The fingerprint of what is to be posted, without the appendix: that may differ in each attempt."""
+        return PostFingerprint.of(self.author_id, self.content)
 
-def user(item: object) -> User:
-    """Read a user. Raises ``Unreadable`` where it has no id."""
+
+def parse_user(item: object) -> User:
+    """Parse a user. Raises `MalformedResponse` if it has no id."""
     record = _record(item)
     names = (_text(record, "firstName"), _text(record, "lastName"))
     return User(id=_id(record), email=_text(record, "email"), name=" ".join(filter(None, names)))
 
 
-def ticket(item: object) -> Ticket:
-    """Read a ticket. Raises ``Unreadable`` where it has no id."""
+def parse_ticket(item: object) -> Ticket:
+    """Parse a ticket. Raises `MalformedResponse` if it has no id."""
     record = _record(item)
     return Ticket(
         id=_id(record),
@@ -100,8 +135,8 @@ def ticket(item: object) -> Ticket:
     )
 
 
-def message(item: object) -> PostedMessage:
-    """Read a ticket message. Raises ``Unreadable`` where it has no id."""
+def parse_message(item: object) -> PostedMessage:
+    """Parse a ticket message. Raises `MalformedResponse` if it has no id."""
     record = _record(item)
     author = record.get("author")
     return PostedMessage(
@@ -112,27 +147,34 @@ def message(item: object) -> PostedMessage:
         content=_text(record, "content"),
         source=_text(record, "source") or None,
         private=record.get("private") is True,
-        email_message_id=message_id(_text(record, "emailMessageId")),
-        email_in_reply_to=message_id(_text(record, "emailInReplyTo")),
-        created_at=_time(_text(record, "createdAt")),
+        email_message_id=normalise_message_id(_text(record, "emailMessageId")),
+        email_in_reply_to=normalise_message_id(_text(record, "emailInReplyTo")),
+        created_at=_parse_time(_text(record, "createdAt")),
     )
 
 
-def page(body: object) -> tuple[list[object], str | None]:
-    """The items of a list answer and the cursor of the next page. Older versions of the API answer a bare array."""
+def parse_page(body: object) -> tuple[list[object], str | None]:
+    """Parse a page of a list: its items, and the cursor of the next page (`None` on the last one).
+
+    Older versions of the API return a bare array, which is the only page.
+
+    Raises:
+        MalformedResponse: the body is no list.
+    """
     if isinstance(body, list):
         return body, None
     record = _record(body)
     items = record.get("items")
     if not isinstance(items, list):
-        raise Unreadable("a list without items")
+        raise MalformedResponse("a list without items")
     return items, _text(record, "nextCursor") or None
 
 
 def request_body(draft: Draft, *, author: bool, email_ids: bool) -> bytes:
-    """The documented body of ``POST /ticket-messages``, and the email ids where the settings say so."""
+    """Return the JSON body of `POST /ticket-messages`. `author` includes the author's id; `email_ids` includes the
+    email ids, which the API does not document for requests."""
     content = f"{draft.content}\n\n{draft.appendix}" if draft.appendix else draft.content
-    fields: dict[str, object] = {"content": clean(content), "ticketId": draft.ticket_id, "source": "EMAIL"}
+    fields: dict[str, object] = {"content": storable_text(content), "ticketId": draft.ticket_id, "source": "EMAIL"}
     if author:
         fields["authorId"] = draft.author_id
     if draft.private:
@@ -143,47 +185,42 @@ def request_body(draft: Draft, *, author: bool, email_ids: bool) -> bytes:
     return json.dumps(fields, ensure_ascii=False).encode()
 
 
-def post_fingerprint(author_id: str, content: str) -> str:
-    """What a message of ours is known by at the API, whatever we would post in its place today: its author, and a
-    digest of its words. What a server may change on the way does not count: white space, and the composition of
-    characters."""
-    return f"{author_id} {hashlib.sha256(words(content).encode()).hexdigest()}"
+def comparable_text(content: str) -> str:
+    """Return a content without what a server may change: one space for each run of white space, and NFC."""
+    return " ".join(unicodedata.normalize("NFC", storable_text(content)).split())
 
 
-def words(content: str) -> str:
-    """The words of a content, a space between them, composed (NFC)."""
-    return " ".join(unicodedata.normalize("NFC", clean(content)).split())
-
-
-def clean(text: str) -> str:
-    """``text`` without NUL and lone surrogates: most databases refuse them, and would refuse the message for ever."""
+def storable_text(text: str) -> str:
+    """Return the text without NUL and lone surrogates. Most databases refuse them, so that the POST of such a message
+    would fail each time."""
     return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
-def message_id(text: str) -> str | None:
-    """A Message-ID as the store keeps it: no brackets, domain in lower case; ``None`` for what is none."""
+def normalise_message_id(text: str) -> str | None:
+    """Return a Message-ID in the form of the store (no brackets, domain in lower case), or `None` if it is none."""
     left, at, domain = text.strip().removeprefix("<").removesuffix(">").strip().rpartition("@")
     found = f"{left}{at}{domain.lower()}"
-    return found if left and domain and len(found) <= 998 and found.isprintable() and " " not in found else None
+    is_valid = left and domain and len(found) <= MAX_MESSAGE_ID_CHARACTERS and found.isprintable() and " " not in found
+    return found if is_valid else None
 
 
 def _record(item: object) -> dict[str, Any]:
     if not isinstance(item, dict):
-        raise Unreadable(f"{type(item).__name__} where an object was expected")
+        raise MalformedResponse(f"{type(item).__name__} where an object was expected")
     return item
 
 
 def _id(record: Mapping[str, Any]) -> str:
     found = _text(record, "id")
-    if not found or len(found) > MAX_ID or not found.isprintable():
-        raise Unreadable("an object without an id")
+    if not found or len(found) > MAX_ID_CHARACTERS or not found.isprintable():
+        raise MalformedResponse("an object without an id")
     return found
 
 
 def _text(record: Mapping[str, Any], key: str) -> str:
-    """``""`` for what is no string."""
+    """Return the string under `key`; empty if it is missing or no string."""
     value = record.get(key)
-    return clean(value) if isinstance(value, str) else ""
+    return storable_text(value) if isinstance(value, str) else ""
 
 
 def _code(record: Mapping[str, Any]) -> str:
@@ -197,7 +234,7 @@ def _follower_ids(items: object) -> tuple[str, ...]:
     return tuple(_text(item, "id") for item in followers if isinstance(item, dict) and item.get("id"))
 
 
-def _time(text: str) -> float | None:
+def _parse_time(text: str) -> float | None:
     try:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):

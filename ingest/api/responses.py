@@ -1,8 +1,8 @@
-"""What an answer of the API means: the one table that turns HTTP into outcomes.
+"""Classifies responses of the API, and turns them into outcomes. No other module maps HTTP to outcomes.
 
-The principle: permanent must be proved. Only the API's own error envelope proves that it understood and refused. The
-HTML page of a gateway, a status that nobody documented, a body that cannot be read: all that is "try again later".
-And where a POST may have had its effect, the outcome says so, so that the next attempt looks before it posts."""
+A permanent failure must be proved, and only the API's own error envelope proves that it understood and refused. The
+HTML page of a gateway, an undocumented status and an unreadable body all mean "try again later". If a POST may have
+had its effect, the outcome says so, and the next attempt looks for the message before it posts."""
 
 import re
 from collections.abc import Mapping
@@ -16,16 +16,21 @@ import aiohttp
 import httpx
 
 from ingest.api import records
-from ingest.api.records import Draft, Unreadable
+from ingest.api.records import Draft, MalformedResponse
 from ingest.log import printable
 from ingest.model.outcome import Deferred, Delivered, Failed
 
-MAX_RETRY_AFTER = 3600.0
-"""Seconds. A server that asks for more is asked again after this time."""
+MAX_RETRY_AFTER_SECONDS = 3600.0
+"""A longer `Retry-After` is cut to this, so that one wrong header cannot hold mail back for days."""
+MAX_REASON_CHARACTERS = 300
+"""Text of the API or of a library in a reason: enough for its message, and short enough for a table and a log line."""
+MAX_LOCATION_CHARACTERS = 200
+MAX_ISSUES = 10
+"""Issues of an error envelope that a reason names."""
 
 
 class ResponseClass(Enum):
-    """What an answer, or the lack of one, says about a request."""
+    """What a response, or the lack of one, says about a request."""
 
     ACCEPTED = "done"
     REFUSED = "refused for good, proved by the API's error envelope"
@@ -38,36 +43,37 @@ class ResponseClass(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiResponse:
-    """An answer, judged."""
+    """A response (or its absence), classified."""
 
-    meaning: ResponseClass
+    response_class: ResponseClass
     reason: str
-    """For people: printable, bounded, without content."""
+    """For people: printable, bounded, without the content of messages."""
     status: int | None = None
-    """``None`` where no answer came."""
+    """The HTTP status; `None` if no response came."""
     body: Any = None
-    """The JSON of the body; ``None`` where there is none."""
+    """The decoded JSON body; `None` if the body is no JSON, or there is none."""
     retry_after: float | None = None
+    """Seconds to wait before the next request, as the API asked; `None` if it did not."""
 
     @property
     def is_refusal(self) -> bool:
-        """Whether asking again is in vain. That the token may not do this counts in the API's own words only: the page
-        of a firewall behind a 403 passes."""
-        return self.meaning is ResponseClass.REFUSED or (
-            self.meaning is ResponseClass.FORBIDDEN and self.body is not None
+        """True if repeating the request is useless. A 403 counts only with a JSON body: the HTML page of a firewall
+        is temporary."""
+        return self.response_class is ResponseClass.REFUSED or (
+            self.response_class is ResponseClass.FORBIDDEN and self.body is not None
         )
 
 
-_STATUSES: Mapping[int, ResponseClass] = {
+_STATUS_CLASSES: Mapping[int, ResponseClass] = {
     **dict.fromkeys(range(200, 300), ResponseClass.ACCEPTED),
     **dict.fromkeys((400, 404, 410, 413, 422), ResponseClass.REFUSED),
     401: ResponseClass.UNAUTHORIZED,
     403: ResponseClass.FORBIDDEN,
     429: ResponseClass.THROTTLED,
 }
-"""Every other status, known or not, is in doubt. 409 too: it may be the conflict with our own earlier request."""
+"""Every other status is in doubt, also 409: the conflict may be with an earlier request of ours."""
 
-_NEVER_SENT: tuple[type[Exception], ...] = (
+_NEVER_SENT_ERRORS: tuple[type[Exception], ...] = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
@@ -81,11 +87,12 @@ _NEVER_SENT: tuple[type[Exception], ...] = (
     aiohttp.InvalidURL,
     aiohttp.NonHttpUrlClientError,
 )
-"""Every other exception is in doubt: time-outs of reading, resets, and whatever nobody has thought of."""
+"""Errors before the request was sent. Every other exception leaves the request in doubt: a time-out while reading, a
+reset connection, and whatever nobody foresaw."""
 
 
 class Unavailable(Exception):
-    """The API could not answer now, or did not want to (``refused``)."""
+    """The API could not answer now, or refused to (`refused` is True)."""
 
     def __init__(self, outcome: Deferred, *, refused: bool = False) -> None:
         super().__init__(outcome.reason)
@@ -93,73 +100,78 @@ class Unavailable(Exception):
         self.refused = refused
 
 
-def of_status(status: int, *, proved: bool) -> ResponseClass:
-    """The meaning of a status; ``proved`` says that the body is the API's own error envelope."""
-    meaning = _STATUSES.get(status, ResponseClass.IN_DOUBT)
-    return ResponseClass.IN_DOUBT if meaning is ResponseClass.REFUSED and not proved else meaning
+def classify(status: int, headers: Mapping[str, str], body: Any, now: float, *, is_page: bool = False) -> ApiResponse:
+    """Classify an HTTP response.
 
-
-def raised_by_aiohttp(error: Exception) -> Exception:
-    """What aiohttp itself raised, where its httpx transport put another name on it.
-
-    httpx-aiohttp calls a connection that broke after the request was sent a ``ConnectTimeout``, because to aiohttp
-    ``ServerDisconnectedError`` and ``ClientOSError`` are connection errors. Taken at its word, a message would be
-    posted twice."""
-    return error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
-
-
-def of_error(error: Exception) -> ResponseClass:
-    """The meaning of an exception."""
-    return ResponseClass.UNREACHED if isinstance(raised_by_aiohttp(error), _NEVER_SENT) else ResponseClass.IN_DOUBT
-
-
-def judge_response(
-    status: int, headers: Mapping[str, str], body: Any, now: float, *, is_page: bool = False
-) -> ApiResponse:
-    """``body`` is the JSON of the answer, ``None`` where it was not readable; ``now`` is a Unix time. ``is_page``: it
-    is an HTML page; with a 200, some gateway's."""
-    envelope = _envelope(body)
-    told = envelope or _redirection(status, headers) or ("with an HTML page" if is_page else "")
-    meaning = of_status(status, proved=envelope is not None)
+    `body` is the decoded JSON, `None` if there is none. `now` is a Unix time. `is_page` says that the body is an HTML
+    page: with a 2xx it is the page of a gateway, and proves nothing."""
+    error = _error_envelope(body)
+    detail = error or _redirection(status, headers) or ("with an HTML page" if is_page else "")
+    response_class = class_of_status(status, is_proved=error is not None)
+    is_gateway = is_page and response_class is ResponseClass.ACCEPTED
     return ApiResponse(
-        meaning=ResponseClass.IN_DOUBT if meaning is ResponseClass.ACCEPTED and is_page else meaning,
-        reason=f"the API answered {status}" + (f", {told}" if told else ""),
+        response_class=ResponseClass.IN_DOUBT if is_gateway else response_class,
+        reason=f"the API answered {status}" + (f", {detail}" if detail else ""),
         status=status,
         body=body,
-        retry_after=retry_after(headers, now),
+        retry_after=parse_retry_after(headers, now),
     )
 
 
-def judge_error(error: Exception) -> ApiResponse:
+def classify_error(error: Exception) -> ApiResponse:
+    """Classify an exception that a request raised instead of a response."""
     cause = raised_by_aiohttp(error)
-    told = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
-    return ApiResponse(meaning=of_error(error), reason=printable(f"no answer from the API: {told}", 300))
+    detail = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
+    reason = printable(f"no answer from the API: {detail}", MAX_REASON_CHARACTERS)
+    return ApiResponse(response_class=class_of_error(error), reason=reason)
 
 
-def outcome(answer: ApiResponse, draft: Draft) -> Delivered | Deferred | Failed:
-    """What became of a draft that was posted."""
-    match answer.meaning:
+def class_of_status(status: int, *, is_proved: bool) -> ResponseClass:
+    """Return the class of a status. `is_proved` says that the body is the API's own error envelope; without it, no
+    status is a refusal for good."""
+    found = _STATUS_CLASSES.get(status, ResponseClass.IN_DOUBT)
+    return ResponseClass.IN_DOUBT if found is ResponseClass.REFUSED and not is_proved else found
+
+
+def class_of_error(error: Exception) -> ResponseClass:
+    """Return `UNREACHED` if the exception proves that the request was never sent, else `IN_DOUBT`."""
+    is_unsent = isinstance(raised_by_aiohttp(error), _NEVER_SENT_ERRORS)
+    return ResponseClass.UNREACHED if is_unsent else ResponseClass.IN_DOUBT
+
+
+def raised_by_aiohttp(error: Exception) -> Exception:
+    """Return the exception of aiohttp that its httpx transport wrapped, or `error` itself if there is none.
+
+    httpx-aiohttp turns a connection that broke after the request was sent into a `ConnectTimeout`, because in aiohttp
+    `ServerDisconnectedError` and `ClientOSError` are connection errors. If we believed that, we would post a message
+    twice."""
+    return error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
+
+
+def post_outcome(response: ApiResponse, draft: Draft) -> Delivered | Deferred | Failed:
+    """Return the outcome of posting a draft."""
+    match response.response_class:
         case ResponseClass.ACCEPTED:
-            return _delivered(answer, draft)
+            return _delivered(response, draft)
         case ResponseClass.REFUSED:
-            return Failed(reason=answer.reason)
+            return Failed(reason=response.reason)
         case ResponseClass.IN_DOUBT:
-            return Deferred(reason=answer.reason, retry_after=answer.retry_after, unconfirmed=True)
+            return Deferred(reason=response.reason, retry_after=response.retry_after, unconfirmed=True)
         case _:
-            return deferred(answer)
+            return deferred(response)
 
 
-def deferred(answer: ApiResponse) -> Deferred:
-    """Try again later, and nothing happened now."""
-    return Deferred(reason=answer.reason, retry_after=answer.retry_after)
+def deferred(response: ApiResponse) -> Deferred:
+    """Return the outcome "try again later", for a request that certainly had no effect or can be repeated."""
+    return Deferred(reason=response.reason, retry_after=response.retry_after)
 
 
-def _delivered(answer: ApiResponse, draft: Draft) -> Delivered | Deferred:
+def _delivered(response: ApiResponse, draft: Draft) -> Delivered | Deferred:
     try:
-        posted = records.message(answer.body)
-    except Unreadable as problem:
-        reason = f"{answer.reason}, but not with a message: {problem}"
-        return Deferred(reason=reason, retry_after=answer.retry_after, unconfirmed=True)
+        posted = records.parse_message(response.body)
+    except MalformedResponse as problem:
+        reason = f"{response.reason}, but not with a message: {problem}"
+        return Deferred(reason=reason, retry_after=response.retry_after, unconfirmed=True)
     return Delivered(
         ticket_id=posted.ticket_id or draft.ticket_id,
         ticket_message_id=posted.id,
@@ -168,43 +180,46 @@ def _delivered(answer: ApiResponse, draft: Draft) -> Delivered | Deferred:
     )
 
 
-def _envelope(body: Any) -> str | None:
-    """``CODE: message (issues)`` of the error envelope, flat or nested as the versions have it; ``None`` for none."""
+def _error_envelope(body: Any) -> str | None:
+    """Return the text `CODE: message (issues)` of an error envelope, or `None` if the body is none.
+
+    Some versions of the API send it flat, others nested under `error`."""
     error = body.get("error", body) if isinstance(body, dict) else None
     if not isinstance(error, dict):
         return None
     code, message, issues = error.get("code"), error.get("message"), error.get("issues")
     if not isinstance(code, str) or not isinstance(message, str):
         return None
-    told = "; ".join(_issues(issues)) if isinstance(issues, list) else ""
-    return printable(f"{code}: {message}" + (f" ({told})" if told else ""), 300)
+    detail = "; ".join(_issues(issues)) if isinstance(issues, list) else ""
+    return printable(f"{code}: {message}" + (f" ({detail})" if detail else ""), MAX_REASON_CHARACTERS)
 
 
 def _redirection(status: int, headers: Mapping[str, str]) -> str:
-    """We never follow: the token would go along."""
-    location = printable(headers.get("location", ""), 200) if 300 <= status < 400 else ""
+    """Describe a redirection, with what to do. We never follow one: the token would go along."""
+    location = printable(headers.get("location", ""), MAX_LOCATION_CHARACTERS) if 300 <= status < 400 else ""
     return f"to go to {location}: if that is right, change RAVENNA_API_URL" if location else ""
 
 
 def _issues(issues: list[Any]) -> list[str]:
-    return [str(issue.get("message")) for issue in issues[:10] if isinstance(issue, dict)]
+    return [str(issue.get("message")) for issue in issues[:MAX_ISSUES] if isinstance(issue, dict)]
 
 
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that ``Retry-After`` asks for (RFC 9110 section 10.2.3), 0 to ``MAX_RETRY_AFTER``; ``None`` for none.
+def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds that `Retry-After` asks for (RFC 9110 section 10.2.3), 0 to `MAX_RETRY_AFTER_SECONDS`, or
+    `None` if it is missing or malformed.
 
-    A date is read against the server's own ``Date`` where there is one, so that its clock need not agree with ours."""
-    given = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", given):
-        seconds = float(given)
-    elif (until := _date(given)) is not None:
-        seconds = until - (_date(headers.get("date", "")) or now)
+    A date is compared with the server's own `Date` if there is one, so that its clock need not agree with ours."""
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", value):
+        seconds = float(value)
+    elif (until := _parse_date(value)) is not None:
+        seconds = until - (_parse_date(headers.get("date", "")) or now)
     else:
         return None
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
 
 
-def _date(text: str) -> float | None:
+def _parse_date(text: str) -> float | None:
     try:
         found: datetime = parsedate_to_datetime(text)
         return found.timestamp()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Protocol
 
 from ingest.api.client import Owned
-from ingest.api.records import Draft, PostedMessage, Ticket, User
+from ingest.api.records import Draft, PostedMessage, PostFingerprint, Ticket, User
 from ingest.model.outcome import Delivered, Outcome
 
 
@@ -30,7 +30,7 @@ class TicketApi(Protocol):
         """Post a draft, and return what became of it."""
 
     async def find_posted(
-        self, draft: Draft, *, since: float, owned: Owned, post_fingerprints: Collection[str]
+        self, draft: Draft, *, since: float, owned: Owned, post_fingerprints: Collection[PostFingerprint]
     ) -> Delivered | None:
         """Return the ticket message that an unconfirmed attempt created, or `None` if the API has none.
 

@@ -11,8 +11,8 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
-from ingest.api import Draft, TicketApiClient, Unavailable, post_fingerprint
-from ingest.api.client import MAX_CONVERSATION
+from ingest.api import Draft, PostFingerprint, TicketApiClient, Unavailable
+from ingest.api.client import MAX_CONVERSATION_MESSAGES
 from ingest.config.settings import ConfigError, Settings
 from ingest.model.outcome import Deferred, Delivered, Failed, Outcome
 from ingest.sandbox import Sandbox
@@ -174,7 +174,7 @@ async def test_a_long_wait_holds_back_all_requests_until_it_is_over(
     with pytest.raises(Unavailable):
         await api.find_ticket("TAI-43")
     assert held == Deferred(reason="the API asked us to slow down", retry_after=30.0)
-    assert api.held_for == 30.0
+    assert api.wait_seconds == 30.0
     assert await requests_at(sandbox) == before
     clock.now += 30
     assert isinstance(await api.post_message(draft(sandbox), idempotency_key="Q1"), Delivered)
@@ -231,15 +231,15 @@ async def test_a_wrong_token_stops_everything_and_a_probe_that_succeeds_starts_i
     await order(sandbox, {"status": 401, "times": 2})
     async with TicketApiClient(settings(sandbox), clock) as api:
         assert kind(await api.post_message(draft(sandbox), idempotency_key="Q1")) == "deferred"
-        assert api.stopped
+        assert api.is_stopped
         with pytest.raises(Unavailable, match="sending is stopped"):
             await api.find_user("alice@customer.example")
-        clock.now += api.held_for
+        clock.now += api.wait_seconds
         await api.post_message(draft(sandbox), idempotency_key="Q1")
-        assert api.stopped, "the probe was refused too"
-        clock.now += api.held_for
+        assert api.is_stopped, "the probe was refused too"
+        clock.now += api.wait_seconds
         assert isinstance(await api.post_message(draft(sandbox), idempotency_key="Q1"), Delivered)
-        assert not api.stopped
+        assert not api.is_stopped
 
 
 async def test_a_token_that_the_api_does_not_know_is_not_tried_for_each_message(sandbox: Sandbox) -> None:
@@ -259,7 +259,7 @@ async def test_a_403_for_one_ticket_lets_the_other_tickets_messages_through(
     assert kind(await api.post_message(draft(sandbox, ticket_id=other), idempotency_key="Q2")) == "delivered"
     await order(sandbox, {"method": "POST", "status": 403})
     assert kind(await api.post_message(draft(sandbox), idempotency_key="Q1")) == "deferred"
-    assert not api.stopped
+    assert not api.is_stopped
 
 
 async def test_a_token_that_no_header_can_carry_is_a_configuration_error(sandbox: Sandbox) -> None:
@@ -307,7 +307,7 @@ async def test_a_post_is_found_by_what_was_to_be_posted_then(sandbox: Sandbox, a
     await api.post_message(then, idempotency_key="Q1")
     now = draft(sandbox, "It works.", author_id=user_id(sandbox, "bob@customer.example"))
     assert await api.find_posted(now, since=0.0, owned=nobody_owns) is None
-    post_fingerprints = [post_fingerprint(then.author_id, "It works\nnow.")]
+    post_fingerprints = [PostFingerprint.of(then.author_id, "It works\nnow.")]
     assert await api.find_posted(now, since=0.0, owned=nobody_owns, post_fingerprints=post_fingerprints) is not None
 
 
@@ -317,7 +317,7 @@ async def test_a_post_is_found_by_its_imprint_though_lines_of_ours_were_added(
     then = draft(sandbox, "See the file.", appendix="Attachments that could not be added:\n\n- `a.exe` (1 KB)")
     await api.post_message(then, idempotency_key="Q1")
     now = replace(then, content="See the file!")
-    post_fingerprints = [post_fingerprint(then.author_id, then.content)]
+    post_fingerprints = [PostFingerprint.of(then.author_id, then.content)]
     assert await api.find_posted(now, since=0.0, owned=nobody_owns, post_fingerprints=post_fingerprints) is not None
 
 
@@ -541,10 +541,10 @@ async def test_tickets_are_listed_closed_ones_too_even_if_they_cannot_be_sorted(
 
 
 async def test_of_a_long_conversation_the_latest_is_told(sandbox: Sandbox, api: TicketApiClient) -> None:
-    for number in range(MAX_CONVERSATION + 5):
+    for number in range(MAX_CONVERSATION_MESSAGES + 5):
         await api.post_message(draft(sandbox, f"message {number}"), idempotency_key=f"Q{number}")
     said = [message.content for message in await api.conversation(TAI_42)]
-    assert (len(said), said[-1]) == (MAX_CONVERSATION, f"message {MAX_CONVERSATION + 4}")
+    assert (len(said), said[-1]) == (MAX_CONVERSATION_MESSAGES, f"message {MAX_CONVERSATION_MESSAGES + 4}")
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])

@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from ingest.api import Draft, TicketApiClient, Unavailable
-from ingest.api.http import MAX_ANSWER
+from ingest.api.http import MAX_RESPONSE_BYTES
 from ingest.config.settings import Settings
 from ingest.model.outcome import Deferred, Delivered, Outcome
 
@@ -235,19 +235,19 @@ async def test_an_answer_without_end_is_cut_off() -> None:
             sent += 65_536
 
     assert is_in_doubt(await post_to(flood, api_timeout=60))
-    assert sent < 4 * MAX_ANSWER
+    assert sent < 4 * MAX_RESPONSE_BYTES
 
 
 async def test_an_answer_that_inflates_beyond_all_measure_is_not_inflated() -> None:
     deflater = zlib.compressobj(level=1, wbits=zlib.MAX_WBITS | 16)
-    bomb = b"".join(deflater.compress(bytes(MAX_ANSWER)) for _ in range(8)) + deflater.flush()
+    bomb = b"".join(deflater.compress(bytes(MAX_RESPONSE_BYTES)) for _ in range(8)) + deflater.flush()
     tracemalloc.start()
     try:
         assert is_in_doubt(await post_to(response(bomb, "Content-Encoding: gzip")))
         _now, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 4 * MAX_ANSWER
+    assert peak < 4 * MAX_RESPONSE_BYTES
 
 
 async def test_an_answer_compressed_without_our_asking_is_read() -> None:

@@ -26,8 +26,8 @@ class Source:
             raise self.error
         return None if key == "nobody" else number
 
-    def cache(self, seconds: float = 10.0, entries: int = 100) -> Cache[int | None]:
-        return Cache(self.fetch, seconds=seconds, entries=entries, clock=lambda: self.now)
+    def cache(self, seconds: float = 10.0, max_entries: int = 100) -> Cache[int | None]:
+        return Cache(self.fetch, seconds=seconds, max_entries=max_entries, clock=lambda: self.now)
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ async def test_an_error_reaches_all_who_wait_and_is_not_remembered(source: Sourc
 
 
 async def test_the_oldest_answers_make_room_for_new_ones(source: Source) -> None:
-    cache = source.cache(entries=2)
+    cache = source.cache(max_entries=2)
     for key in ("a", "b", "c"):
         await cache.get(key)
     assert await cache.get("c") == 3

@@ -1,4 +1,4 @@
-"""Reading the API's objects, and writing the one body that we send."""
+"""Parsing the API's objects, and the one body that we send."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.api import records
-from ingest.api.records import Draft, Unreadable
+from ingest.api.records import Draft, MalformedResponse
 
 DRAFT = Draft(
     ticket_id="T1",
@@ -66,37 +66,39 @@ def test_content_that_no_database_stores_is_made_storable() -> None:
     ],
 )
 def test_message_ids_are_normalised_and_odd_ones_are_none(given_id: str, normalised: str | None) -> None:
-    assert records.message_id(given_id) == normalised
+    assert records.normalise_message_id(given_id) == normalised
 
 
 def test_a_ticket_needs_no_more_than_an_id() -> None:
-    ticket = records.ticket({"id": "T1"})
+    ticket = records.parse_ticket({"id": "T1"})
     assert (ticket.id, ticket.code, ticket.follower_ids, ticket.merged_into) == ("T1", "", (), None)
 
 
 def test_a_tickets_code_is_its_queues_prefix_and_its_number() -> None:
-    assert records.ticket({"id": "T1", "queue": {"prefix": "TAI"}, "number": 42, "code": "other"}).code == "TAI-42"
+    assert (
+        records.parse_ticket({"id": "T1", "queue": {"prefix": "TAI"}, "number": 42, "code": "other"}).code == "TAI-42"
+    )
 
 
 def test_a_time_that_cannot_be_read_is_none() -> None:
-    times = [records.message({"id": "M1", "createdAt": value}).created_at for value in ("yesterday", None, 5, "")]
+    times = [records.parse_message({"id": "M1", "createdAt": value}).created_at for value in ("yesterday", None, 5, "")]
     assert times == [None] * 4
 
 
 def test_a_time_is_read_in_utc() -> None:
-    assert records.message({"id": "M1", "createdAt": "1970-01-01T00:01:40.500Z"}).created_at == 100.5
+    assert records.parse_message({"id": "M1", "createdAt": "1970-01-01T00:01:40.500Z"}).created_at == 100.5
 
 
 def test_a_list_may_come_in_its_envelope_or_bare() -> None:
-    assert records.page({"items": [1], "totalCount": 1, "nextCursor": "n"}) == ([1], "n")
-    assert records.page({"items": [], "nextCursor": None}) == ([], None)
-    assert records.page([1, 2]) == ([1, 2], None)
+    assert records.parse_page({"items": [1], "totalCount": 1, "nextCursor": "n"}) == ([1], "n")
+    assert records.parse_page({"items": [], "nextCursor": None}) == ([], None)
+    assert records.parse_page([1, 2]) == ([1, 2], None)
 
 
 @pytest.mark.parametrize("body", [None, "items", 5, {}, {"items": None}, {"items": {}}])
 def test_what_is_no_list_is_unreadable(body: object) -> None:
-    with pytest.raises(Unreadable):
-        records.page(body)
+    with pytest.raises(MalformedResponse):
+        records.parse_page(body)
 
 
 KEYS = [
@@ -120,12 +122,12 @@ odd = st.recursive(
 
 
 @given(item=odd)
-@pytest.mark.parametrize("read", [records.user, records.ticket, records.message, records.page])
-def test_any_json_is_read_or_unreadable_and_never_carries_what_cannot_be_stored(read: Any, item: Any) -> None:
+@pytest.mark.parametrize("parse", [records.parse_user, records.parse_ticket, records.parse_message, records.parse_page])
+def test_any_json_is_read_or_unreadable_and_never_carries_what_cannot_be_stored(parse: Any, item: Any) -> None:
     try:
-        found = read(item)
-    except Unreadable:
+        found = parse(item)
+    except MalformedResponse:
         return
-    if read is not records.page:
+    if parse is not records.parse_page:
         str(found).encode()
         assert "\0" not in found.id

@@ -113,19 +113,19 @@ def test_every_exception_of_the_http_libraries_has_its_place_in_the_table(module
 
 @pytest.mark.parametrize("kind", sorted(SENT_NOTHING, key=str))
 def test_an_exception_from_before_the_request_was_sent_had_no_effect(kind: type[Exception]) -> None:
-    assert responses.of_error(blank(kind)) is ResponseClass.UNREACHED
+    assert responses.class_of_error(blank(kind)) is ResponseClass.UNREACHED
 
 
 @pytest.mark.parametrize("kind", [*sorted(MAY_HAVE_ARRIVED, key=str), *OTHERS])
 def test_any_other_exception_leaves_the_request_in_doubt(kind: type[Exception]) -> None:
-    assert responses.of_error(blank(kind)) is ResponseClass.IN_DOUBT
+    assert responses.class_of_error(blank(kind)) is ResponseClass.IN_DOUBT
 
 
 def test_a_lost_connection_that_the_transport_calls_a_connect_timeout_is_in_doubt() -> None:
     misnamed = httpx.ConnectTimeout("Server disconnected")
     misnamed.__cause__ = aiohttp.ServerDisconnectedError()
-    assert responses.of_error(misnamed) is ResponseClass.IN_DOUBT
-    assert "ServerDisconnectedError" in responses.judge_error(misnamed).reason
+    assert responses.class_of_error(misnamed) is ResponseClass.IN_DOUBT
+    assert "ServerDisconnectedError" in responses.classify_error(misnamed).reason
 
 
 def test_every_status_has_one_outcome() -> None:
@@ -190,7 +190,7 @@ def test_a_2xx_that_cannot_be_read_as_a_message_is_in_doubt(body: Any) -> None:
     [
         ({"retry-after": "7"}, 7.0),
         ({"retry-after": " 0 "}, 0.0),
-        ({"retry-after": "999999999"}, responses.MAX_RETRY_AFTER),
+        ({"retry-after": "999999999"}, responses.MAX_RETRY_AFTER_SECONDS),
         ({"retry-after": "9" * 5000}, None),
         ({"retry-after": "-5"}, None),
         ({"retry-after": "soon"}, None),
@@ -198,19 +198,19 @@ def test_a_2xx_that_cannot_be_read_as_a_message_is_in_doubt(body: Any) -> None:
         ({}, None),
         ({"retry-after": "Mon, 12 Jan 1970 13:47:10 GMT"}, 30.0),
         ({"retry-after": "Mon, 12 Jan 1970 13:46:00 GMT"}, 0.0),
-        ({"retry-after": "Tue, 01 Jan 2999 00:00:00 GMT"}, responses.MAX_RETRY_AFTER),
+        ({"retry-after": "Tue, 01 Jan 2999 00:00:00 GMT"}, responses.MAX_RETRY_AFTER_SECONDS),
         ({"retry-after": "Fri, 01 Jan 2038 00:00:20 GMT", "date": "Fri, 01 Jan 2038 00:00:00 GMT"}, 20.0),
         ({"retry-after": "Fri, 99 Jan 2038 00:00:20 GMT"}, None),
     ],
 )
 def test_retry_after_is_read_as_seconds_or_date_and_capped(headers: dict[str, str], seconds: float | None) -> None:
-    assert responses.retry_after(headers, NOW) == seconds
+    assert responses.parse_retry_after(headers, NOW) == seconds
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_the_time_that_the_api_asks_for_reaches_the_outcome(status: int) -> None:
-    answer = responses.judge_response(status, {"retry-after": "7"}, None, NOW)
-    outcome = responses.outcome(answer, DRAFT)
+    response = responses.classify(status, {"retry-after": "7"}, None, NOW)
+    outcome = responses.post_outcome(response, DRAFT)
     assert isinstance(outcome, Deferred)
     assert outcome.retry_after == 7.0
 
@@ -225,8 +225,8 @@ json_values = st.recursive(
 
 @given(status=st.integers(100, 599), body=json_values, header=st.text())
 def test_no_answer_is_too_odd_for_an_outcome(status: int, body: Any, header: str) -> None:
-    answer = responses.judge_response(status, {"retry-after": header, "date": header}, body, NOW)
-    outcome = responses.outcome(answer, DRAFT)
+    response = responses.classify(status, {"retry-after": header, "date": header}, body, NOW)
+    outcome = responses.post_outcome(response, DRAFT)
     assert isinstance(outcome, Delivered | Deferred | Failed)
     assert isinstance(outcome, Delivered) or outcome.reason.isprintable()
 
@@ -238,5 +238,5 @@ def kind(outcome: Delivered | Deferred | Failed) -> str:
 
 
 def outcome_of(status: int, body: Any) -> Delivered | Deferred | Failed:
-    answer: ApiResponse = responses.judge_response(status, {}, body, NOW)
-    return responses.outcome(answer, DRAFT)
+    response: ApiResponse = responses.classify(status, {}, body, NOW)
+    return responses.post_outcome(response, DRAFT)
