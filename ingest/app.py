@@ -90,8 +90,8 @@ def pipeline_settings(settings: Settings) -> PipelineSettings:
     )
 
 
-def _limits(settings: Settings) -> attachments.Limits:
-    return attachments.Limits(
+def _limits(settings: Settings) -> attachments.AttachmentLimits:
+    return attachments.AttachmentLimits(
         enabled=settings.attachments,
         max_bytes=settings.max_attachment_bytes,
         refused_types=settings.refused_attachments,
@@ -102,10 +102,10 @@ def _uploader(
     settings: Settings, store: Store, uploads: Uploads, api: TicketApiClient, parse_pool: ParsePool
 ) -> AttachmentUploader:
     return AttachmentUploader(
-        octets=store,
-        extractor=parse_pool,
-        books=uploads,
-        shelf=api.attachments,
+        store=store,
+        parse_pool=parse_pool,
+        uploads=uploads,
+        api=api.attachments,
         limits=_limits(settings),
         seconds=settings.lease * UPLOADS_SHARE,
     )

@@ -1,47 +1,50 @@
-"""Carrying a message's attachments to its ticket, each once, whatever crashes in between.
+"""Uploads a message's attachments to its ticket, each once, wherever a crash falls.
 
-    archive     what an earlier attempt left at the API half-made, or at another ticket
-    upload      make a place, put the octets there, note it; then the next
-    (the POST)  the message says by name and size what could not be brought
-    connect     tie what was uploaded to the message; can be repeated
+    archive     what an earlier attempt left at the API unfinished, or on another ticket
+    upload      create an attachment at the API, send its bytes, note it in the store; then the next one
+    (the POST)  the ticket message names what could not be uploaded, with its size
+    connect     tie what was uploaded to the ticket message; this can be repeated
 
-Uploads come before the POST, so that the message can say what is missing; connecting comes after it. A crash after the
-POST is seen by the look for the posted message, and connecting is done again.
+Uploads come before the POST, so that the ticket message can say what is missing; connecting comes after it. After a
+crash behind the POST, the next attempt finds the posted message and connects again.
 """
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 from ingest import compose, log
-from ingest.api import Draft, Refused, Unavailable, UploadTarget
+from ingest.api import AttachmentApi, AttachmentRefused, Draft, Unavailable, UploadTarget
 from ingest.model.envelope import QueuedMessage
 from ingest.model.message import Attachment, ParsedMessage
 from ingest.model.outcome import Deferred, Delivered
-from ingest.parse_pool import PoisonMessage
-from ingest.store.uploads import Upload
+from ingest.parse_pool import ParsePool, PoisonMessage
+from ingest.store.messages import Store
+from ingest.store.uploads import Upload, Uploads
 
 SMALL_BYTES = 2 * 1024 * 1024
+"""A message up to this size is small: fifty of them fit in memory beside everything else."""
 SMALL_AT_ONCE = 48
 LARGE_AT_ONCE = 4
-"""Messages whose octets are in memory for their attachments' sake at the same time: while the API takes its time over
-the small ones, that is 96 MiB at most, and the large ones wait for each other."""
+"""At most this many messages hold attachment bytes in memory at once. Small ones: 48 x 2 MiB = 96 MiB. Large ones wait
+for one of 4 slots."""
 PATIENCE_SECONDS = 3600.0
-"""For how long a message waits for what it could be posted without, while nothing else fails: attachments that the API
-cannot take now, a second reading beside the ticket's conversation."""
-KEY = "ingestQueueId"
+"""How long a message waits for an optional step (its attachments, the ticket's conversation) while nothing else fails.
+Longer than most outages of one endpoint; shorter than a customer waits before writing again."""
+METADATA_KEY = "ingestQueueId"
+"""The key of an attachment's metadata at the API under which our queue id stands."""
 
-_log = log.get("attach")
+_log = log.get("attachments")
 T = TypeVar("T")
 
 
 def reason_to_skip(queued: QueuedMessage, error: Unavailable, *, now: float) -> str:
-    """Why a message goes on without what cannot be had, once it has waited for long enough.
+    """Return the reason to continue without an optional step that has been failing for ``PATIENCE_SECONDS``.
 
     Raises:
-        Unavailable: it has not.
+        Unavailable: the patience has not run out; the message is tried again.
     """
     since = queued.optional_failing_since
     if since is None or now - since < PATIENCE_SECONDS:
@@ -49,51 +52,19 @@ def reason_to_skip(queued: QueuedMessage, error: Unavailable, *, now: float) -> 
     return f"not within {PATIENCE_SECONDS / 60:.0f} minutes: {error.outcome.reason}"
 
 
-class Octets(Protocol):
-    """Where the octets of a message are."""
-
-    async def content(self, queue_id: str) -> bytes: ...
-
-
-class Extractor(Protocol):
-    """Who takes parts out of them."""
-
-    async def attachment_bytes(self, content: bytes, part_numbers: Sequence[int]) -> tuple[bytes, ...]: ...
-
-
-class Books(Protocol):
-    """What is remembered of attachments."""
-
-    async def for_message(self, queue_id: str) -> tuple[Upload, ...]: ...
-    async def record(self, queue_id: str, lease_token: str, upload: Upload, *, sha256: str, sender: str) -> bool: ...
-    async def is_on_ticket(self, *, sha256: str, ticket_id: str, sender: str) -> bool: ...
-
-
-class Shelf(Protocol):
-    """The attachment endpoints of the API; ``Unavailable`` where they do not answer now."""
-
-    async def create(
-        self, ticket_id: str, *, filename: str, mime_type: str, metadata: Mapping[str, Any]
-    ) -> UploadTarget | Refused: ...
-    async def upload(self, place: UploadTarget, content: bytes, mime_type: str) -> Refused | None: ...
-    async def connect(
-        self, ticket_id: str, attachment_ids: Sequence[str], ticket_message_id: str
-    ) -> Refused | None: ...
-    async def archive(self, ticket_id: str, attachment_ids: Sequence[str]) -> Refused | None: ...
-    async def of_message(self, ticket_id: str, key: str, value: str) -> tuple[str, ...]: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """The operator's policy."""
+class AttachmentLimits:
+    """Which attachments the operator lets through."""
 
     enabled: bool
+    """False: no attachment is uploaded; the ticket message names them."""
     max_bytes: int
+    """Size of the largest attachment that is uploaded, in bytes."""
     refused_types: tuple[str, ...]
     """Content types and file name patterns, such as ``application/x-msdownload`` and ``*.exe``."""
 
     def refusal(self, attachment: Attachment) -> str | None:
-        """Why this attachment is not brought; ``None`` where it is."""
+        """Return why this attachment is not uploaded; ``None`` if it is."""
         if not self.enabled:
             return "attachments are not brought to tickets"
         if attachment.size > self.max_bytes:
@@ -109,78 +80,90 @@ class UploadResult:
     """What became of a message's attachments."""
 
     ids: tuple[str, ...] = ()
+    """Ids of the uploaded attachments at the API."""
     missing: tuple[compose.Missing, ...] = ()
+    """Those that were not uploaded and that somebody would miss."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """The attachments of one message on their way to one ticket."""
+class _UploadJob:
+    """The upload of one message's attachments to one ticket."""
 
     queued: QueuedMessage
     ticket_id: str
     sender: str
     now: float
     done: dict[int, Upload] = field(default_factory=dict)
-    """Part number -> what became of it."""
+    """Part number -> what became of that part."""
 
     def upload(self, attachment: Attachment, attachment_id: str | None, reason: str = "") -> Upload:
         return Upload(
             part_number=attachment.part_number, ticket_id=self.ticket_id, attachment_id=attachment_id, reason=reason
         )
 
-    async def patiently(self, asked: Awaitable[T]) -> T | Refused:
-        """What was asked for; refused, where the API could not answer for so long that the message goes on without.
+    async def patiently(self, request: Awaitable[T]) -> T | AttachmentRefused:
+        """Return the result of a request to the API. If the API has not answered for ``PATIENCE_SECONDS``, treat the
+        attachment as refused, so that the message goes on without it.
 
         Raises:
-            Unavailable: not now.
+            Unavailable: the patience has not run out.
         """
         try:
-            return await asked
+            return await request
         except Unavailable as error:
-            return Refused(reason=reason_to_skip(self.queued, error, now=self.now))
+            return AttachmentRefused(reason=reason_to_skip(self.queued, error, now=self.now))
 
 
 class AttachmentUploader:
-    """Brings attachments to tickets."""
+    """Uploads attachments to tickets and ties them to ticket messages."""
 
     def __init__(
-        self, *, octets: Octets, extractor: Extractor, books: Books, shelf: Shelf, limits: Limits, seconds: float
+        self,
+        *,
+        store: Store,
+        parse_pool: ParsePool,
+        uploads: Uploads,
+        api: AttachmentApi,
+        limits: AttachmentLimits,
+        seconds: float,
     ) -> None:
         """``seconds`` is what the uploads of one message may take in one attempt: less than the lease protects."""
-        self._octets = octets
-        self._extractor = extractor
-        self._books = books
-        self._shelf = shelf
+        self._store = store
+        self._parse_pool = parse_pool
+        self._uploads = uploads
+        self._api = api
         self._limits = limits
         self._seconds = seconds
         self._small, self._large = asyncio.Semaphore(SMALL_AT_ONCE), asyncio.Semaphore(LARGE_AT_ONCE)
 
-    async def bring(self, queued: QueuedMessage, message: ParsedMessage, ticket_id: str, *, now: float) -> UploadResult:
-        """Upload what has not been uploaded yet.
+    async def upload_all(
+        self, queued: QueuedMessage, message: ParsedMessage, ticket_id: str, *, now: float
+    ) -> UploadResult:
+        """Upload the attachments that have not been uploaded yet.
 
         Raises:
-            Unavailable: not all could be brought now; what could is remembered.
+            Unavailable: not all could be uploaded now; what was uploaded is noted and not sent again.
             StoreUnavailable: the store does not answer.
         """
-        noted = await self._books.for_message(queued.queue_id) if queued.attempts > 1 else ()
-        job = _Job(queued=queued, ticket_id=ticket_id, sender=_sender(message), now=now)
+        noted = await self._uploads.for_message(queued.queue_id) if queued.attempts > 1 else ()
+        job = _UploadJob(queued=queued, ticket_id=ticket_id, sender=_sender(message), now=now)
         job.done.update({upload.part_number: upload for upload in noted if upload.ticket_id == ticket_id})
         if queued.attempts > 1:
             await self._archive_strays(job, noted)
         if wanted := [attachment for attachment in message.attachments if attachment.part_number not in job.done]:
             async with self._small if queued.size <= SMALL_BYTES else self._large:
-                await self._bring_all(job, wanted)
-        return _brought(message, job.done)
+                await self._upload_wanted(job, wanted)
+        return _result(message, job.done)
 
     async def connect(
-        self, queued: QueuedMessage, ticket_id: str, brought: UploadResult, posted: Delivered, *, now: float
+        self, queued: QueuedMessage, ticket_id: str, uploaded: UploadResult, posted: Delivered, *, now: float
     ) -> Delivered | Deferred:
-        """Tie what was uploaded to the message that was posted; it stays posted, whatever comes of that."""
-        if not brought.ids:
+        """Tie what was uploaded to the ticket message. The message stays delivered, whatever the API answers."""
+        if not uploaded.ids:
             return posted
-        connecting = self._tie(ticket_id, brought.ids, posted.ticket_message_id)
+        connecting = self._tie(ticket_id, uploaded.ids, posted.ticket_message_id)
         try:
-            refused = await _Job(queued=queued, ticket_id=ticket_id, sender="", now=now).patiently(connecting)
+            refused = await _UploadJob(queued=queued, ticket_id=ticket_id, sender="", now=now).patiently(connecting)
         except Unavailable as error:
             return replace(error.outcome, posted=posted)
         if refused is None:
@@ -191,91 +174,105 @@ class AttachmentUploader:
         loose = f"its attachments are on the ticket, but not tied to it: {refused.reason}"
         return replace(posted, note="; ".join(filter(None, (posted.note, loose))))
 
-    async def _tie(self, ticket_id: str, attachment_ids: Sequence[str], ticket_message_id: str) -> Refused | None:
-        """All in one request; where that is refused, each by itself: one that is gone must not keep the others."""
-        refused = await self._shelf.connect(ticket_id, attachment_ids, ticket_message_id)
+    async def _tie(
+        self, ticket_id: str, attachment_ids: Sequence[str], ticket_message_id: str
+    ) -> AttachmentRefused | None:
+        """Connect all in one request; if that is refused, each in a request of its own: one that is gone must not keep
+        the others from the message."""
+        refused = await self._api.connect(ticket_id, attachment_ids, ticket_message_id)
         if refused is None or len(attachment_ids) == 1:
             return refused
-        answers = [await self._shelf.connect(ticket_id, [each], ticket_message_id) for each in attachment_ids]
-        return next(filter(None, answers), None)
+        refusals = [await self._api.connect(ticket_id, [each], ticket_message_id) for each in attachment_ids]
+        return next(filter(None, refusals), None)
 
-    async def _archive_strays(self, job: _Job, noted: Sequence[Upload]) -> None:
-        """Put away what was made and never noted (the worker died, or the upload failed), and what was brought to a
-        ticket that is not this message's any more."""
-        found = await job.patiently(self._shelf.of_message(job.ticket_id, KEY, job.queued.queue_id))
+    async def _archive_strays(self, job: _UploadJob, noted: Sequence[Upload]) -> None:
+        """Archive at the API what was created and never noted (the worker died, or the upload failed), and what was
+        uploaded to a ticket that is no longer this message's."""
+        found = await job.patiently(self._api.find_by_metadata(job.ticket_id, METADATA_KEY, job.queued.queue_id))
         known = {upload.attachment_id for upload in job.done.values()}
-        strays = {job.ticket_id: [] if isinstance(found, Refused) else [item for item in found if item not in known]}
+        strays = {
+            job.ticket_id: [] if isinstance(found, AttachmentRefused) else [item for item in found if item not in known]
+        }
         for upload in noted:
             if upload.ticket_id != job.ticket_id and upload.attachment_id is not None:
                 strays.setdefault(upload.ticket_id, []).append(upload.attachment_id)
         for ticket_id, attachment_ids in strays.items():
             if attachment_ids:
-                await job.patiently(self._shelf.archive(ticket_id, attachment_ids))
+                await job.patiently(self._api.archive(ticket_id, attachment_ids))
 
-    async def _bring_all(self, job: _Job, wanted: Sequence[Attachment]) -> None:
-        carried = []
+    async def _upload_wanted(self, job: _UploadJob, wanted: Sequence[Attachment]) -> None:
+        to_send = []
         for attachment in wanted:
-            if (upload := await self._settled_without_octets(job, attachment)) is None:
-                carried.append(attachment)
+            if (upload := await self._decided_without_bytes(job, attachment)) is None:
+                to_send.append(attachment)
             else:
                 await self._note(job, attachment, upload)
         until = asyncio.get_running_loop().time() + self._seconds
-        for attachment, octets in zip(carried, await self._extract(job, carried), strict=True):
-            await self._note(job, attachment, await self._bring_one(job, attachment, octets, until))
+        for attachment, content in zip(to_send, await self._extract(job, to_send), strict=True):
+            await self._note(job, attachment, await self._upload_one(job, attachment, content, until))
 
-    async def _note(self, job: _Job, attachment: Attachment, upload: Upload) -> None:
+    async def _note(self, job: _UploadJob, attachment: Attachment, upload: Upload) -> None:
         queued = job.queued
-        held = await self._books.record(
+        held = await self._uploads.record(
             queued.queue_id, queued.lease_token, upload, sha256=attachment.sha256, sender=job.sender
         )
         if not held:
-            raise Unavailable(Deferred(reason="the lease was lost: another worker brings the attachments"))
+            raise Unavailable(Deferred(reason="the lease was lost: another worker uploads the attachments"))
         job.done[attachment.part_number] = upload
 
-    async def _settled_without_octets(self, job: _Job, attachment: Attachment) -> Upload | None:
-        """What the operator does not want, and a picture that this sender has shown in this ticket before."""
+    async def _decided_without_bytes(self, job: _UploadJob, attachment: Attachment) -> Upload | None:
+        """Decide about an attachment whose bytes need not be read: one that the operator refuses, and a picture that
+        this sender has shown on this ticket before (a logo). ``None``: it has to be sent."""
         if (reason := self._limits.refusal(attachment)) is not None:
             return job.upload(attachment, None, reason)
         if not (attachment.inline and attachment.content_type.startswith("image/")):
             return None
-        shown = await self._books.is_on_ticket(sha256=attachment.sha256, ticket_id=job.ticket_id, sender=job.sender)
+        shown = await self._uploads.is_on_ticket(sha256=attachment.sha256, ticket_id=job.ticket_id, sender=job.sender)
         return job.upload(attachment, None) if shown else None
 
-    async def _extract(self, job: _Job, carried: Sequence[Attachment]) -> Sequence[bytes | Refused]:
-        if not carried:
+    async def _extract(self, job: _UploadJob, wanted: Sequence[Attachment]) -> Sequence[bytes | AttachmentRefused]:
+        if not wanted:
             return ()
-        content = await self._octets.content(job.queued.queue_id)
+        content = await self._store.content(job.queued.queue_id)
         try:
-            return await self._extractor.attachment_bytes(content, [attachment.part_number for attachment in carried])
+            return await self._parse_pool.attachment_bytes(content, [attachment.part_number for attachment in wanted])
         except (PoisonMessage, LookupError) as error:
-            return [Refused(reason=f"it could not be read: {error}")] * len(carried)
+            return [AttachmentRefused(reason=f"it could not be read: {error}")] * len(wanted)
 
-    async def _bring_one(self, job: _Job, attachment: Attachment, octets: bytes | Refused, until: float) -> Upload:
-        brought = octets if isinstance(octets, Refused) else await self._put(job, attachment, octets, until)
-        if isinstance(brought, Refused):
-            _log.warning("an attachment could not be brought to its ticket", reason=brought.reason)
-            return job.upload(attachment, None, brought.reason)
-        return job.upload(attachment, brought)
+    async def _upload_one(
+        self, job: _UploadJob, attachment: Attachment, content: bytes | AttachmentRefused, until: float
+    ) -> Upload:
+        uploaded = (
+            content if isinstance(content, AttachmentRefused) else await self._put(job, attachment, content, until)
+        )
+        if isinstance(uploaded, AttachmentRefused):
+            _log.warning("an attachment could not be uploaded to its ticket", reason=uploaded.reason)
+            return job.upload(attachment, None, uploaded.reason)
+        return job.upload(attachment, uploaded)
 
-    async def _put(self, job: _Job, attachment: Attachment, octets: bytes, until: float) -> str | Refused:
-        metadata = {KEY: job.queued.queue_id, "part": attachment.part_number, "sha256": attachment.sha256}
-        place = await job.patiently(
-            self._shelf.create(
+    async def _put(
+        self, job: _UploadJob, attachment: Attachment, content: bytes, until: float
+    ) -> str | AttachmentRefused:
+        metadata = {METADATA_KEY: job.queued.queue_id, "part": attachment.part_number, "sha256": attachment.sha256}
+        target = await job.patiently(
+            self._api.create(
                 job.ticket_id, filename=attachment.filename, mime_type=attachment.content_type, metadata=metadata
             )
         )
-        if isinstance(place, Refused):
-            return place
-        refused = await job.patiently(self._upload(place, octets, attachment.content_type, until))
+        if isinstance(target, AttachmentRefused):
+            return target
+        refused = await job.patiently(self._send_bytes(target, content, attachment.content_type, until))
         if refused is None:
-            return place.attachment_id
-        await job.patiently(self._shelf.archive(job.ticket_id, [place.attachment_id]))
+            return target.attachment_id
+        await job.patiently(self._api.archive(job.ticket_id, [target.attachment_id]))
         return refused
 
-    async def _upload(self, place: UploadTarget, octets: bytes, content_type: str, until: float) -> Refused | None:
+    async def _send_bytes(
+        self, target: UploadTarget, content: bytes, content_type: str, until: float
+    ) -> AttachmentRefused | None:
         try:
             async with asyncio.timeout_at(until):
-                return await self._shelf.upload(place, octets, content_type)
+                return await self._api.upload(target, content, content_type)
         except TimeoutError:
             raise Unavailable(Deferred(reason=f"uploading took more than {self._seconds:.0f} seconds")) from None
 
@@ -284,7 +281,7 @@ def _sender(message: ParsedMessage) -> str:
     return message.from_[0].addr_spec.lower() if message.from_ else ""
 
 
-def _brought(message: ParsedMessage, done: Mapping[int, Upload]) -> UploadResult:
+def _result(message: ParsedMessage, done: Mapping[int, Upload]) -> UploadResult:
     uploads = [(attachment, done[attachment.part_number]) for attachment in message.attachments]
     return UploadResult(
         ids=tuple(upload.attachment_id for _attachment, upload in uploads if upload.attachment_id is not None),
@@ -292,6 +289,6 @@ def _brought(message: ParsedMessage, done: Mapping[int, Upload]) -> UploadResult
     )
 
 
-def applies(draft: Draft, message: ParsedMessage) -> bool:
-    """Whether there is anything to bring: a report's returned mail stays out of the ticket."""
+def has_uploads(draft: Draft, message: ParsedMessage) -> bool:
+    """Whether there is anything to upload. The returned mail of a delivery report stays out of the ticket."""
     return bool(message.attachments) and not draft.private

@@ -255,9 +255,9 @@ class Pipeline:
     # Deliver
 
     async def _upload_attachments(self, queued: QueuedMessage, message: ParsedMessage, draft: Draft) -> UploadResult:
-        if self._uploader is None or not attachments.applies(draft, message):
+        if self._uploader is None or not attachments.has_uploads(draft, message):
             return UploadResult()
-        return await self._uploader.bring(queued, message, draft.ticket_id, now=self._clock())
+        return await self._uploader.upload_all(queued, message, draft.ticket_id, now=self._clock())
 
     async def _find_earlier_post(
         self, queued: QueuedMessage, draft: Draft, post_fingerprints: Sequence[str]

@@ -1,6 +1,7 @@
 """The ticket API: the only package that knows HTTP, and the only one that maps it to outcomes.
 
-`client.py` has what can be asked, `responses.py` what a response means, `circuit_breaker.py` when nothing is sent.
+``client.py`` has what can be asked, ``responses.py`` what a response means, ``circuit_breaker.py`` when nothing is
+sent.
 """
 
 from ingest.api.attachments import AttachmentApi, AttachmentRefused, UploadTarget

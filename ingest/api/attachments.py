@@ -33,7 +33,7 @@ class UploadTarget:
 
 
 class AttachmentApi:
-    """The attachment endpoints. Methods raise `Unavailable` if trying again later may help."""
+    """The attachment endpoints. Methods raise ``Unavailable`` if trying again later may help."""
 
     def __init__(self, transport: RetryingTransport, http: Http) -> None:
         self._transport = transport
@@ -42,8 +42,8 @@ class AttachmentApi:
     async def create(
         self, ticket_id: str, *, filename: str, mime_type: str, metadata: Mapping[str, Any]
     ) -> UploadTarget | AttachmentRefused:
-        """Create an attachment without content. `metadata` is stored with it; after a crash, `find_by_metadata` finds
-        the attachment by it."""
+        """Create an attachment without content. ``metadata`` is stored with it; after a crash, ``find_by_metadata``
+        finds the attachment by it."""
         response = await self._post(
             {"ticketId": ticket_id, "filename": filename, "mimeType": mime_type, "metadata": dict(metadata)}
         )
@@ -82,8 +82,8 @@ class AttachmentApi:
         return _refusal(await self._post(body, "archive", is_repeatable=True))
 
     async def find_by_metadata(self, ticket_id: str, key: str, value: str) -> tuple[str, ...]:
-        """Return the ids of the ticket's attachments whose metadata have `value` under `key`; none if the API refuses
-        to list them."""
+        """Return the ids of the ticket's attachments whose metadata have ``value`` under ``key``; none if the API
+        refuses to list them."""
         request = Request(method="GET", path=("tickets", "attachments"), params={"ticketId": ticket_id})
         response = await self._transport.send(request)
         if response.is_refusal:

@@ -10,8 +10,8 @@ V = TypeVar("V")
 class Cache(Generic[V]):
     """TTL cache with request coalescing.
 
-    `fetch(key)` gets a value that is not cached. If it raises, every waiter gets the exception and nothing is cached.
-    A value lives for `seconds` by `clock`. Above `max_entries` values, the oldest is evicted."""
+    ``fetch(key)`` gets a value that is not cached. If it raises, every waiter gets the exception and nothing is cached.
+    A value lives for ``seconds`` by ``clock``. Above ``max_entries`` values, the oldest is evicted."""
 
     def __init__(
         self, fetch: Callable[[str], Awaitable[V]], *, seconds: float, max_entries: int, clock: Callable[[], float]
@@ -34,7 +34,7 @@ class Cache(Generic[V]):
         return await asyncio.shield(running)
 
     def forget(self, key: str) -> None:
-        """Remove a value, so that the next `get` fetches it. A fetch that is under way is not affected."""
+        """Remove a value, so that the next ``get`` fetches it. A fetch that is under way is not affected."""
         self._values.pop(key, None)
 
     async def close(self) -> None:

@@ -15,7 +15,7 @@ from ingest.log import get
 from ingest.metrics import SENDING_STOPPED
 
 PAUSE_SECONDS = 5.0
-"""Pause after a 429 without `Retry-After`. Rate limits are mostly counted per second or minute."""
+"""Pause after a 429 without ``Retry-After``. Rate limits are mostly counted per second or minute."""
 FIRST_PROBE_SECONDS = 30.0
 """Time from a 401 or 403 to the first probe. It doubles with each probe that fails."""
 SLOWEST_PROBE_SECONDS = 300.0
@@ -49,9 +49,9 @@ class _Stoppage:
 
 
 class CircuitBreaker:
-    """Pauses and stops sending after certain responses. The only one that sets the metric `ingest_sending_stopped`.
+    """Pauses and stops sending after certain responses. The only one that sets the metric ``ingest_sending_stopped``.
 
-    `clock` gives monotonic seconds."""
+    ``clock`` gives monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -73,9 +73,9 @@ class CircuitBreaker:
         return max(0.0, max(self._paused_until, probe_at) - self._clock())
 
     def rejection(self, ticket_id: str | None) -> ApiResponse | None:
-        """Return `None` if a request may be sent now, else the response that it gets instead, with the time to wait.
+        """Return ``None`` if a request may be sent now, else the response that it gets instead, with the time to wait.
 
-        `ticket_id` is that of a message to be posted, `None` for a look-up. A request that is let through while
+        ``ticket_id`` is that of a message to be posted, ``None`` for a look-up. A request that is let through while
         sending is stopped is the probe; the next one has to wait for its interval."""
         now = self._clock()
         if now < self._paused_until:
@@ -99,7 +99,7 @@ class CircuitBreaker:
     def record(self, response: ApiResponse, ticket_id: str | None) -> None:
         """Pause, stop or resume sending as the response to a request demands.
 
-        A look-up (`ticket_id` is `None`) that is forbidden stops nothing: an id in a stranger's mail may point to a
+        A look-up (``ticket_id`` is ``None``) that is forbidden stops nothing: an id in a stranger's mail may point to a
         ticket that our token may not see."""
         match response.response_class:
             case ResponseClass.THROTTLED:

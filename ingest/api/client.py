@@ -50,9 +50,9 @@ log = get("api")
 
 
 class TicketApiClient:
-    """The ticket API over HTTP; an async context manager. Look-ups raise `Unavailable`; posting returns an outcome.
+    """The ticket API over HTTP; an async context manager. Look-ups raise ``Unavailable``; posting returns an outcome.
 
-    `clock` gives monotonic seconds. It times the caches and the circuit breaker."""
+    ``clock`` gives monotonic seconds. It times the caches and the circuit breaker."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
@@ -95,7 +95,7 @@ class TicketApiClient:
         return await self._users.get(email) if _ADDRESS.fullmatch(email) and email.isprintable() else None
 
     async def find_ticket(self, identifier: str) -> Ticket | None:
-        """Return the ticket with this id, short id or `PREFIX-NUMBER`, or the one that it was merged into."""
+        """Return the ticket with this id, short id or ``PREFIX-NUMBER``, or the one that it was merged into."""
         return await self._tickets.get(identifier) if _IDENTIFIER.fullmatch(identifier) else None
 
     async def list_messages(self, ticket_id: str) -> AsyncIterator[PostedMessage]:
@@ -104,8 +104,8 @@ class TicketApiClient:
             yield _parse(records.parse_message, item)
 
     async def conversation(self, ticket_id: str) -> tuple[PostedMessage, ...]:
-        """Return the latest public messages of a ticket, oldest first: at most `MAX_CONVERSATION_MESSAGES`, out of
-        the first `MAX_LISTED_MESSAGES` that the API lists. Returns none if the token may not list messages: the mail
+        """Return the latest public messages of a ticket, oldest first: at most ``MAX_CONVERSATION_MESSAGES``, out of
+        the first ``MAX_LISTED_MESSAGES`` that the API lists. Returns none if the token may not list messages: the mail
         can be read without them.
 
         If the API posts under the token's own user, the messages that came by mail have an empty author id."""
@@ -129,7 +129,7 @@ class TicketApiClient:
         return listed
 
     async def list_tickets(self, *, limit: int) -> tuple[Ticket, ...]:
-        """Return at most `limit` (1 to 10,000) tickets, closed ones too, the most recently updated first."""
+        """Return at most ``limit`` (1 to 10,000) tickets, closed ones too, the most recently updated first."""
         wanted = {"limit": str(limit), "openFilter": "false"}
         newest_first = wanted | {"sortBy": "updatedAt", "sortDirection": "desc"}
         body = await self._look_up("tickets", params=newest_first, absent=UNKNOWN_STATUSES)
@@ -164,11 +164,11 @@ class TicketApiClient:
     async def find_posted(
         self, draft: Draft, *, since: float, owned: Owned, post_fingerprints: Collection[PostFingerprint] = ()
     ) -> Delivered | None:
-        """Return the ticket message that an unconfirmed attempt of ours created, or `None` if the API has none.
+        """Return the ticket message that an unconfirmed attempt of ours created, or ``None`` if the API has none.
 
-        `since` is the Unix time of the first attempt. `post_fingerprints` are those of the drafts of earlier attempts:
-        the user may have been added since, or a newer version of this program may read the mail differently. Two
-        honest mails may have the same text, so a message that is `owned` by another mail does not count.
+        ``since`` is the Unix time of the first attempt. ``post_fingerprints`` are those of the drafts of earlier
+        attempts: the user may have been added since, or a newer version of this program may read the mail differently.
+        Two honest mails may have the same text, so a message that is ``owned`` by another mail does not count.
 
         Raises:
             Unavailable: the API does not list the messages. A 404 for the ticket is no proof either: it took our
@@ -201,8 +201,8 @@ class TicketApiClient:
         return any(found.digest == fingerprint.digest for fingerprint in fingerprints)
 
     def _check_author(self, response: ApiResponse, draft: Draft) -> None:
-        """Notice that the API posts under another author. Some versions do not document `authorId`, and may post under
-        the token's own user."""
+        """Notice that the API posts under another author. Some versions do not document ``authorId``, and may post
+        under the token's own user."""
         if (
             response.response_class is not ResponseClass.ACCEPTED
             or not isinstance(response.body, dict)
@@ -236,7 +236,7 @@ class TicketApiClient:
         return next((user for user in same if user.email == email), same[0] if same else None)
 
     async def _fetch_ticket(self, identifier: str) -> Ticket | None:
-        """Return the ticket, or the one that it was merged into; after `MAX_MERGE_HOPS`, or if the next ticket is not
+        """Return the ticket, or the one that it was merged into; after ``MAX_MERGE_HOPS``, or if the next ticket is not
         found, the last one that was."""
         ticket = await self._one_ticket(identifier)
         for _hop in range(MAX_MERGE_HOPS):
@@ -261,7 +261,7 @@ class TicketApiClient:
     async def _items(
         self, path: str, params: Mapping[str, str], absent: Collection[int] = GONE_STATUSES
     ) -> AsyncGenerator[object, None]:
-        """Iterate over the items of all pages. Raises `Unavailable` rather than leave some out."""
+        """Iterate over the items of all pages. Raises ``Unavailable`` rather than leave some out."""
         cursor: str | None = None
         for _page in range(MAX_PAGES):
             next_page = {"cursor": cursor} if cursor is not None else {}
@@ -276,7 +276,8 @@ class TicketApiClient:
     async def _look_up(
         self, *path: str, params: Mapping[str, str] | None = None, absent: Collection[int] = GONE_STATUSES
     ) -> Any:
-        """Return the JSON of the response; `None` if the API proves, by a status in `absent`, that there is nothing."""
+        """Return the JSON of the response; ``None`` if the API proves, by a status in ``absent``, that there is
+        nothing."""
         response = await self._transport.send(Request(method="GET", path=path, params=params or {}))
         if response.response_class is ResponseClass.ACCEPTED and response.body is not None:
             return response.body
@@ -318,6 +319,6 @@ def _found(message: PostedMessage, draft: Draft) -> Delivered:
 
 
 def _lower_ascii(email: str) -> str:
-    """Lower only the ASCII letters. In Unicode the Kelvin sign is a `k` and `ß` is `ss`, so one address would pass
+    """Lower only the ASCII letters. In Unicode the Kelvin sign is a ``k`` and `ß` is ``ss``, so one address would pass
     for another's."""
     return email.translate(_LOWER)

@@ -1,10 +1,10 @@
-"""HTTP to the ticket API: `Http` sends one request, `RetryingTransport` decides when to send it and how often.
+"""HTTP to the ticket API: ``Http`` sends one request, ``RetryingTransport`` decides when to send it and how often.
 
 Every request is bounded in time and memory, whatever the server does. The transport is that of httpx-aiohttp: httpx's
-own connection pool gets slower with each request in flight (`benchmarks/transport.py`).
+own connection pool gets slower with each request in flight (``benchmarks/transport.py``).
 
 Retries here are a burst of at most 2 seconds, for a restart of the API or a network that failed for a moment, while
-the message is in memory. All longer waits belong to the schedule in the store (`ingest/retry.py`)."""
+the message is in memory. All longer waits belong to the schedule in the store (``ingest/retry.py``)."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ MAX_TRIES = 3
 BURST_SECONDS = 2.0
 """No new try begins after this time: the message's lease goes on meanwhile, and its delivery slot is taken."""
 SHORT_WAIT_SECONDS = 1.0
-"""A `Retry-After` of up to this much is waited for within the burst; a longer one defers the message."""
+"""A ``Retry-After`` of up to this much is waited for within the burst; a longer one defers the message."""
 
 _COMMON_HEADERS = {"Accept-Encoding": "identity", "User-Agent": f"email-ingest/{__version__}"}
 _NO_EFFECT = (ResponseClass.UNREACHED, ResponseClass.THROTTLED)
@@ -60,16 +60,16 @@ class Request:
     """JSON."""
     headers: Mapping[str, str] = field(default_factory=dict)
     ticket_id: str | None = None
-    """The ticket that a message is posted to; `None` for every other request."""
+    """The ticket that a message is posted to; ``None`` for every other request."""
     has_effect: bool = False
     """Not idempotent (a POST that creates a message): never retried when the outcome is unknown."""
 
 
 class Http:
-    """Sends single requests over a pool of connections, which is open between `start` and `stop`.
+    """Sends single requests over a pool of connections, which is open between ``start`` and ``stop``.
 
-    We use httpx's request, response and transport types without `httpx.Client`: no redirects, cookies, proxies or
-    netrc. Their lookup costs a quarter of a request (`benchmarks/transport.py`)."""
+    We use httpx's request, response and transport types without ``httpx.Client``: no redirects, cookies, proxies or
+    netrc. Their lookup costs a quarter of a request (``benchmarks/transport.py``)."""
 
     def __init__(self, settings: Settings) -> None:
         self._base_url = settings.api_url
@@ -95,9 +95,9 @@ class Http:
         return await self._timed(request.method, self._send_to_api(request), self._timeout_seconds)
 
     async def put(self, url: str, content: bytes, mime_type: str) -> ApiResponse:
-        """Upload bytes to a URL that the API gave, without our token. Errors are returned as `send` returns them.
+        """Upload bytes to a URL that the API gave, without our token. Errors are returned as ``send`` returns them.
 
-        The time-out grows with the size, see `MIN_UPLOAD_BYTES_PER_SECOND`."""
+        The time-out grows with the size, see ``MIN_UPLOAD_BYTES_PER_SECOND``."""
         outgoing = httpx.Request(
             "PUT",
             url,
@@ -109,7 +109,7 @@ class Http:
         return await self._timed("PUT", self._exchange(outgoing), seconds)
 
     async def _timed(self, method: str, exchange: Awaitable[ApiResponse], seconds: float) -> ApiResponse:
-        """Await the exchange within `seconds`, count it in the metrics, and classify what it raised."""
+        """Await the exchange within ``seconds``, count it in the metrics, and classify what it raised."""
         started = time.perf_counter()
         try:
             async with asyncio.timeout(seconds):
@@ -155,7 +155,7 @@ class RetryingTransport:
         self._circuit_breaker = circuit_breaker
 
     async def send(self, request: Request) -> ApiResponse:
-        """Send a request, up to `MAX_TRIES` times, and return the last response."""
+        """Send a request, up to ``MAX_TRIES`` times, and return the last response."""
         burst = AsyncRetrying(
             stop=stop_after_attempt(MAX_TRIES) | stop_after_delay(BURST_SECONDS),
             wait=_wait_seconds,
@@ -174,7 +174,7 @@ class RetryingTransport:
 
 
 def _is_retryable(request: Request) -> Callable[[ApiResponse], bool]:
-    """Return the test for responses after which `request` may be sent again: those that prove that it had no effect,
+    """Return the test for responses after which ``request`` may be sent again: those that prove that it had no effect,
     and for a request that can be repeated also those that leave it in doubt."""
     retryable = _NO_EFFECT if request.has_effect else (*_NO_EFFECT, ResponseClass.IN_DOUBT)
     return lambda response: response.response_class in retryable and (response.retry_after or 0.0) <= SHORT_WAIT_SECONDS
@@ -200,7 +200,7 @@ def _api_headers(settings: Settings) -> dict[str, str]:
 
 
 async def _read_body(incoming: httpx.Response) -> bytes | None:
-    """Return the body; `None` if it is too large, or has a content coding other than gzip and deflate."""
+    """Return the body; ``None`` if it is too large, or has a content coding other than gzip and deflate."""
     content = bytearray()
     async for chunk in incoming.aiter_raw():
         content += chunk
@@ -213,7 +213,7 @@ async def _read_body(incoming: httpx.Response) -> bytes | None:
 
 
 def _inflate(content: bytearray) -> bytes | None:
-    """Decompress a body, up to `MAX_RESPONSE_BYTES`; return `None` if it is larger or broken.
+    """Decompress a body, up to ``MAX_RESPONSE_BYTES``; return ``None`` if it is larger or broken.
 
     We ask for no compression, because a few bytes can inflate to gigabytes; some gateways compress all the same."""
     inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)

@@ -1,6 +1,6 @@
 """The API's objects, as far as the worker needs them: parsed from its JSON, and written for the one POST.
 
-Only an object's `id` is required. Everything else may be missing, null or of another type from one version of the API
+Only an object's ``id`` is required. Everything else may be missing, null or of another type from one version of the API
 to the next, and then counts as absent."""
 
 import hashlib
@@ -37,7 +37,7 @@ class Ticket:
 
     id: str
     code: str
-    """`PREFIX-NUMBER` as people write it; empty if the API does not return it."""
+    """``PREFIX-NUMBER`` as people write it; empty if the API does not return it."""
     title: str = ""
     requester_id: str | None = None
     author_id: str | None = None
@@ -60,10 +60,10 @@ class PostedMessage:
     source: str | None
     private: bool
     email_message_id: str | None
-    """Normalised: no brackets, domain in lower case. `email_in_reply_to` has the same form."""
+    """Normalised: no brackets, domain in lower case. ``email_in_reply_to`` has the same form."""
     email_in_reply_to: str | None
     created_at: float | None
-    """Unix time by the API's clock; `None` if it is missing or malformed."""
+    """Unix time by the API's clock; ``None`` if it is missing or malformed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ class PostFingerprint:
 
     @classmethod
     def parse(cls, stored: str) -> "PostFingerprint":
-        """Return the fingerprint whose `str` is `stored`."""
+        """Return the fingerprint whose ``str`` is ``stored``."""
         author_id, _space, digest = stored.rpartition(" ")
         return cls(author_id=author_id, digest=digest)
 
@@ -114,14 +114,14 @@ class Draft:
 
 
 def parse_user(item: object) -> User:
-    """Parse a user. Raises `MalformedResponse` if it has no id."""
+    """Parse a user. Raises ``MalformedResponse`` if it has no id."""
     record = _record(item)
     names = (_text(record, "firstName"), _text(record, "lastName"))
     return User(id=_id(record), email=_text(record, "email"), name=" ".join(filter(None, names)))
 
 
 def parse_ticket(item: object) -> Ticket:
-    """Parse a ticket. Raises `MalformedResponse` if it has no id."""
+    """Parse a ticket. Raises ``MalformedResponse`` if it has no id."""
     record = _record(item)
     return Ticket(
         id=_id(record),
@@ -136,7 +136,7 @@ def parse_ticket(item: object) -> Ticket:
 
 
 def parse_message(item: object) -> PostedMessage:
-    """Parse a ticket message. Raises `MalformedResponse` if it has no id."""
+    """Parse a ticket message. Raises ``MalformedResponse`` if it has no id."""
     record = _record(item)
     author = record.get("author")
     return PostedMessage(
@@ -154,7 +154,7 @@ def parse_message(item: object) -> PostedMessage:
 
 
 def parse_page(body: object) -> tuple[list[object], str | None]:
-    """Parse a page of a list: its items, and the cursor of the next page (`None` on the last one).
+    """Parse a page of a list: its items, and the cursor of the next page (``None`` on the last one).
 
     Older versions of the API return a bare array, which is the only page.
 
@@ -171,8 +171,8 @@ def parse_page(body: object) -> tuple[list[object], str | None]:
 
 
 def request_body(draft: Draft, *, author: bool, email_ids: bool) -> bytes:
-    """Return the JSON body of `POST /ticket-messages`. `author` includes the author's id; `email_ids` includes the
-    email ids, which the API does not document for requests."""
+    """Return the JSON body of ``POST /ticket-messages``. ``author`` includes the author's id; ``email_ids`` includes
+    the email ids, which the API does not document for requests."""
     content = f"{draft.content}\n\n{draft.appendix}" if draft.appendix else draft.content
     fields: dict[str, object] = {"content": storable_text(content), "ticketId": draft.ticket_id, "source": "EMAIL"}
     if author:
@@ -197,7 +197,7 @@ def storable_text(text: str) -> str:
 
 
 def normalise_message_id(text: str) -> str | None:
-    """Return a Message-ID in the form of the store (no brackets, domain in lower case), or `None` if it is none."""
+    """Return a Message-ID in the form of the store (no brackets, domain in lower case), or ``None`` if it is none."""
     left, at, domain = text.strip().removeprefix("<").removesuffix(">").strip().rpartition("@")
     found = f"{left}{at}{domain.lower()}"
     is_valid = left and domain and len(found) <= MAX_MESSAGE_ID_CHARACTERS and found.isprintable() and " " not in found
@@ -218,7 +218,7 @@ def _id(record: Mapping[str, Any]) -> str:
 
 
 def _text(record: Mapping[str, Any], key: str) -> str:
-    """Return the string under `key`; empty if it is missing or no string."""
+    """Return the string under ``key``; empty if it is missing or no string."""
     value = record.get(key)
     return storable_text(value) if isinstance(value, str) else ""
 

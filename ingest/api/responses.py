@@ -21,7 +21,7 @@ from ingest.log import printable
 from ingest.model.outcome import Deferred, Delivered, Failed
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
-"""A longer `Retry-After` is cut to this, so that one wrong header cannot hold mail back for days."""
+"""A longer ``Retry-After`` is cut to this, so that one wrong header cannot hold mail back for days."""
 MAX_REASON_CHARACTERS = 300
 """Text of the API or of a library in a reason: enough for its message, and short enough for a table and a log line."""
 MAX_LOCATION_CHARACTERS = 200
@@ -49,11 +49,11 @@ class ApiResponse:
     reason: str
     """For people: printable, bounded, without the content of messages."""
     status: int | None = None
-    """The HTTP status; `None` if no response came."""
+    """The HTTP status; ``None`` if no response came."""
     body: Any = None
-    """The decoded JSON body; `None` if the body is no JSON, or there is none."""
+    """The decoded JSON body; ``None`` if the body is no JSON, or there is none."""
     retry_after: float | None = None
-    """Seconds to wait before the next request, as the API asked; `None` if it did not."""
+    """Seconds to wait before the next request, as the API asked; ``None`` if it did not."""
 
     @property
     def is_refusal(self) -> bool:
@@ -92,7 +92,7 @@ reset connection, and whatever nobody foresaw."""
 
 
 class Unavailable(Exception):
-    """The API could not answer now, or refused to (`refused` is True)."""
+    """The API could not answer now, or refused to (``refused`` is True)."""
 
     def __init__(self, outcome: Deferred, *, refused: bool = False) -> None:
         super().__init__(outcome.reason)
@@ -103,8 +103,8 @@ class Unavailable(Exception):
 def classify(status: int, headers: Mapping[str, str], body: Any, now: float, *, is_page: bool = False) -> ApiResponse:
     """Classify an HTTP response.
 
-    `body` is the decoded JSON, `None` if there is none. `now` is a Unix time. `is_page` says that the body is an HTML
-    page: with a 2xx it is the page of a gateway, and proves nothing."""
+    ``body`` is the decoded JSON, ``None`` if there is none. ``now`` is a Unix time. ``is_page`` says that the body is
+    an HTML page: with a 2xx it is the page of a gateway, and proves nothing."""
     error = _error_envelope(body)
     detail = error or _redirection(status, headers) or ("with an HTML page" if is_page else "")
     response_class = class_of_status(status, is_proved=error is not None)
@@ -127,24 +127,24 @@ def classify_error(error: Exception) -> ApiResponse:
 
 
 def class_of_status(status: int, *, is_proved: bool) -> ResponseClass:
-    """Return the class of a status. `is_proved` says that the body is the API's own error envelope; without it, no
+    """Return the class of a status. ``is_proved`` says that the body is the API's own error envelope; without it, no
     status is a refusal for good."""
     found = _STATUS_CLASSES.get(status, ResponseClass.IN_DOUBT)
     return ResponseClass.IN_DOUBT if found is ResponseClass.REFUSED and not is_proved else found
 
 
 def class_of_error(error: Exception) -> ResponseClass:
-    """Return `UNREACHED` if the exception proves that the request was never sent, else `IN_DOUBT`."""
+    """Return ``UNREACHED`` if the exception proves that the request was never sent, else ``IN_DOUBT``."""
     is_unsent = isinstance(raised_by_aiohttp(error), _NEVER_SENT_ERRORS)
     return ResponseClass.UNREACHED if is_unsent else ResponseClass.IN_DOUBT
 
 
 def raised_by_aiohttp(error: Exception) -> Exception:
-    """Return the exception of aiohttp that its httpx transport wrapped, or `error` itself if there is none.
+    """Return the exception of aiohttp that its httpx transport wrapped, or ``error`` itself if there is none.
 
-    httpx-aiohttp turns a connection that broke after the request was sent into a `ConnectTimeout`, because in aiohttp
-    `ServerDisconnectedError` and `ClientOSError` are connection errors. If we believed that, we would post a message
-    twice."""
+    httpx-aiohttp turns a connection that broke after the request was sent into a ``ConnectTimeout``, because in aiohttp
+    ``ServerDisconnectedError`` and ``ClientOSError`` are connection errors. If we believed that, we would post a
+    message twice."""
     return error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
 
 
@@ -181,9 +181,9 @@ def _delivered(response: ApiResponse, draft: Draft) -> Delivered | Deferred:
 
 
 def _error_envelope(body: Any) -> str | None:
-    """Return the text `CODE: message (issues)` of an error envelope, or `None` if the body is none.
+    """Return the text ``CODE: message (issues)`` of an error envelope, or ``None`` if the body is none.
 
-    Some versions of the API send it flat, others nested under `error`."""
+    Some versions of the API send it flat, others nested under ``error``."""
     error = body.get("error", body) if isinstance(body, dict) else None
     if not isinstance(error, dict):
         return None
@@ -205,10 +205,10 @@ def _issues(issues: list[Any]) -> list[str]:
 
 
 def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds that `Retry-After` asks for (RFC 9110 section 10.2.3), 0 to `MAX_RETRY_AFTER_SECONDS`, or
-    `None` if it is missing or malformed.
+    """Return the seconds that ``Retry-After`` asks for (RFC 9110 section 10.2.3), 0 to ``MAX_RETRY_AFTER_SECONDS``, or
+    ``None`` if it is missing or malformed.
 
-    A date is compared with the server's own `Date` if there is one, so that its clock need not agree with ours."""
+    A date is compared with the server's own ``Date`` if there is one, so that its clock need not agree with ours."""
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,9}", value):
         seconds = float(value)

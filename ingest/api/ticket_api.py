@@ -1,6 +1,6 @@
-"""What the pipeline and `ingest explain` ask of a ticket API.
+"""What the pipeline and ``ingest explain`` ask of a ticket API.
 
-There are two: `TicketApiClient` over HTTP, and the one of `ingest explain` where no API is configured.
+There are two: ``TicketApiClient`` over HTTP, and the one of ``ingest explain`` where no API is configured.
 """
 
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -12,13 +12,13 @@ from ingest.model.outcome import Delivered, Outcome
 
 
 class TicketApi(Protocol):
-    """A ticket API. Every method but `post_message` raises `Unavailable` if the API cannot answer now."""
+    """A ticket API. Every method but ``post_message`` raises ``Unavailable`` if the API cannot answer now."""
 
     async def find_user(self, email: str) -> User | None:
-        """Return the user with this address, or `None` if there is none."""
+        """Return the user with this address, or ``None`` if there is none."""
 
     async def find_ticket(self, identifier: str) -> Ticket | None:
-        """Return the ticket with this id, short id or code (`TAI-42`), or the ticket that it was merged into."""
+        """Return the ticket with this id, short id or code (``TAI-42``), or the ticket that it was merged into."""
 
     def list_messages(self, ticket_id: str) -> AsyncIterator[PostedMessage]:
         """Iterate over all messages of a ticket."""
@@ -32,6 +32,6 @@ class TicketApi(Protocol):
     async def find_posted(
         self, draft: Draft, *, since: float, owned: Owned, post_fingerprints: Collection[PostFingerprint]
     ) -> Delivered | None:
-        """Return the ticket message that an unconfirmed attempt created, or `None` if the API has none.
+        """Return the ticket message that an unconfirmed attempt created, or ``None`` if the API has none.
 
-        `since` is the Unix time of the first attempt. `owned` tells which ticket messages belong to other mails."""
+        ``since`` is the Unix time of the first attempt. ``owned`` tells which ticket messages belong to other mails."""

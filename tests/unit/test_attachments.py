@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ingest import compose
-from ingest.api import Refused, Unavailable, UploadTarget
-from ingest.attachments import PATIENCE_SECONDS, AttachmentUploader, Limits, UploadResult
+from ingest.api import AttachmentRefused, Unavailable, UploadTarget
+from ingest.attachments import PATIENCE_SECONDS, AttachmentLimits, AttachmentUploader, UploadResult
 from ingest.model.envelope import QueuedMessage
 from ingest.model.message import Attachment
 from ingest.model.outcome import Deferred, Delivered
@@ -51,43 +51,45 @@ class Around:
 
     async def create(
         self, ticket_id: str, *, filename: str, mime_type: str, metadata: Mapping[str, Any]
-    ) -> UploadTarget | Refused:
+    ) -> UploadTarget | AttachmentRefused:
         self.made.append(filename)
         return UploadTarget(attachment_id=f"{filename}-{len(self.made)}", upload_url="")
 
-    async def upload(self, place: UploadTarget, content: bytes, mime_type: str) -> Refused | None:
+    async def upload(self, target: UploadTarget, content: bytes, mime_type: str) -> AttachmentRefused | None:
         if "slow" in self.faults:
             await asyncio.Event().wait()
         if "down" in self.faults:
             raise Unavailable(Deferred(reason="the upload address answered 503"))
         return None
 
-    async def of_message(self, ticket_id: str, key: str, value: str) -> tuple[str, ...]:
+    async def find_by_metadata(self, ticket_id: str, key: str, value: str) -> tuple[str, ...]:
         if "down" in self.faults:
             raise Unavailable(Deferred(reason="the API answered 503"))
         return ("stray", *(upload.attachment_id or "" for upload in self.noted.values()))
 
-    async def archive(self, ticket_id: str, attachment_ids: Sequence[str]) -> Refused | None:
+    async def archive(self, ticket_id: str, attachment_ids: Sequence[str]) -> AttachmentRefused | None:
         self.archived += [(ticket_id, attachment_id) for attachment_id in attachment_ids]
         return None
 
-    async def connect(self, ticket_id: str, attachment_ids: Sequence[str], ticket_message_id: str) -> Refused | None:
+    async def connect(
+        self, ticket_id: str, attachment_ids: Sequence[str], ticket_message_id: str
+    ) -> AttachmentRefused | None:
         if "down" in self.faults:
             raise Unavailable(Deferred(reason="the API answered 503"))
         if "refused" in self.faults or "gone" in attachment_ids:
-            return Refused(reason="the API answered 400")
+            return AttachmentRefused(reason="the API answered 400")
         self.connected += attachment_ids
         return None
 
 
-def carrier(around: Around) -> AttachmentUploader:
+def uploader(around: Around) -> AttachmentUploader:
     things: Any = around
-    limits = Limits(enabled=True, max_bytes=100, refused_types=())
-    return AttachmentUploader(octets=things, extractor=things, books=things, shelf=things, limits=limits, seconds=0.01)
+    limits = AttachmentLimits(enabled=True, max_bytes=100, refused_types=())
+    return AttachmentUploader(store=things, parse_pool=things, uploads=things, api=things, limits=limits, seconds=0.01)
 
 
-async def bring(around: Around, mail: QueuedMessage, ticket_id: str = "T1") -> UploadResult:
-    return await carrier(around).bring(mail, MAIL, ticket_id, now=NOW)
+async def upload_all(around: Around, mail: QueuedMessage, ticket_id: str = "T1") -> UploadResult:
+    return await uploader(around).upload_all(mail, MAIL, ticket_id, now=NOW)
 
 
 @pytest.mark.parametrize("fault", ["down", "slow"])
@@ -95,7 +97,7 @@ async def test_a_mail_of_any_age_waits_for_its_attachments_from_when_they_first_
     """It may be hours old because the API was down for hours; the first hiccup after that must not cost the scan."""
     old = queued(received_at=NOW - 9 * PATIENCE_SECONDS)
     with pytest.raises(Unavailable) as caught:
-        await bring(Around(fault), old)
+        await upload_all(Around(fault), old)
     assert caught.value.outcome.optional_step_failed
 
 
@@ -104,39 +106,39 @@ async def test_a_mail_whose_attachments_fail_for_long_goes_without_them_and_leav
     fault: str,
 ) -> None:
     around = Around(fault)
-    brought = await bring(around, queued(optional_failing_since=NOW - PATIENCE_SECONDS, attempts=9))
-    assert [missing.attachment for missing in brought.missing] == [SCAN, NOTES]
+    uploaded = await upload_all(around, queued(optional_failing_since=NOW - PATIENCE_SECONDS, attempts=9))
+    assert [missing.attachment for missing in uploaded.missing] == [SCAN, NOTES]
     assert {("T1", "scan.pdf-1"), ("T1", "notes.txt-2")} <= set(around.archived)
 
 
 async def test_what_cannot_be_taken_out_of_a_mail_is_missing_and_not_tried_for_ever() -> None:
-    brought = await bring(Around("unreadable"), queued())
-    assert [missing.attachment for missing in brought.missing] == [SCAN, NOTES]
+    uploaded = await upload_all(Around("unreadable"), queued())
+    assert [missing.attachment for missing in uploaded.missing] == [SCAN, NOTES]
 
 
-async def test_a_worker_that_has_lost_its_lease_brings_nothing_more() -> None:
+async def test_a_worker_that_has_lost_its_lease_uploads_nothing_more() -> None:
     around = Around("lost")
     with pytest.raises(Unavailable, match="the lease was lost"):
-        await bring(around, queued())
+        await upload_all(around, queued())
     assert around.made == ["scan.pdf"]
 
 
-async def test_what_was_brought_to_another_ticket_is_put_away_there_and_brought_to_this_one() -> None:
+async def test_what_was_uploaded_to_another_ticket_is_put_away_there_and_uploaded_to_this_one() -> None:
     around = Around(noted=[Upload(part_number=2, ticket_id="T0", attachment_id="A0")])
-    brought = await bring(around, queued(attempts=2))
+    uploaded = await upload_all(around, queued(attempts=2))
     assert ("T0", "A0") in around.archived
-    assert brought.ids == ("scan.pdf-1", "notes.txt-2")
+    assert uploaded.ids == ("scan.pdf-1", "notes.txt-2")
 
 
-async def test_what_was_brought_before_is_neither_put_away_nor_brought_again() -> None:
+async def test_what_was_uploaded_before_is_neither_put_away_nor_uploaded_again() -> None:
     around = Around(noted=[Upload(part_number=2, ticket_id="T1", attachment_id="A0")])
-    brought = await bring(around, queued(attempts=2))
+    uploaded = await upload_all(around, queued(attempts=2))
     assert around.archived == [("T1", "stray")]
-    assert brought.ids == ("A0", "notes.txt-1")
+    assert uploaded.ids == ("A0", "notes.txt-1")
 
 
 async def test_a_message_whose_attachments_cannot_be_tied_to_it_now_is_known_to_be_posted() -> None:
-    end = await carrier(Around("down")).connect(queued(), "T1", UploadResult(ids=("A1",)), POSTED, now=NOW)
+    end = await uploader(Around("down")).connect(queued(), "T1", UploadResult(ids=("A1",)), POSTED, now=NOW)
     assert isinstance(end, Deferred)
     assert (end.posted, end.optional_step_failed) == (POSTED, True)
 
@@ -146,20 +148,20 @@ async def test_a_message_whose_attachments_cannot_be_tied_to_it_at_all_is_delive
     fault: str, since: float | None
 ) -> None:
     mail = queued(optional_failing_since=since, ticket_message_id="M1")
-    end = await carrier(Around(fault)).connect(mail, "T1", UploadResult(ids=("A1",)), POSTED, now=NOW)
+    end = await uploader(Around(fault)).connect(mail, "T1", UploadResult(ids=("A1",)), POSTED, now=NOW)
     assert isinstance(end, Delivered)
     assert "not tied to it" in end.note
 
 
 async def test_a_refusal_right_after_the_post_is_not_the_last_word() -> None:
     """The server that is asked may not have heard yet of a message that another one took a moment ago."""
-    end = await carrier(Around("refused")).connect(queued(), "T1", UploadResult(ids=("A1",)), POSTED, now=NOW)
+    end = await uploader(Around("refused")).connect(queued(), "T1", UploadResult(ids=("A1",)), POSTED, now=NOW)
     assert end == Deferred(reason="the API answered 400", posted=POSTED)
 
 
 async def test_an_attachment_that_the_api_has_lost_does_not_keep_the_others_from_their_message() -> None:
     around, mail = Around(), queued(ticket_message_id="M1")
-    end = await carrier(around).connect(mail, "T1", UploadResult(ids=("A1", "gone", "A2")), POSTED, now=NOW)
+    end = await uploader(around).connect(mail, "T1", UploadResult(ids=("A1", "gone", "A2")), POSTED, now=NOW)
     assert isinstance(end, Delivered)
     assert "not tied to it" in end.note
     assert around.connected == ["A1", "A2"]
