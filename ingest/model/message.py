@@ -1,4 +1,5 @@
-"""Mail as it is written: the nouns of RFC 5322 and MIME. Facts only; what they mean is decided elsewhere."""
+"""What a mail says, in the terms of RFC 5322 and MIME, and the reply that was extracted from it. These are facts only;
+other packages decide what follows from them."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -29,9 +30,9 @@ class Attachment:
     """Bytes, after the transfer encoding is undone."""
     sha256: str
     content_id: str = ""
-    """Without angle brackets; ``""`` where the part has none."""
+    """The Content-ID without angle brackets; ``""`` if the part has none."""
     inline: bool = False
-    """The body shows it in place (an HTML ``cid:`` reference, or disposition ``inline`` of a picture)."""
+    """The body shows the attachment in place: HTML refers to it, or it is a picture with disposition ``inline``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,18 +49,18 @@ class ReportedRecipient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryReport:
-    """What a delivery status notification (RFC 3464) says, and of which mail."""
+    """What a delivery report (RFC 3464, or one written for people) says, and about which mail."""
 
     recipients: tuple[ReportedRecipient, ...]
     original_message_id: str | None
-    """Message-ID of the mail reported on, from the returned message or header part."""
+    """Message-ID of the mail reported on, from the mail or header that was returned."""
     original_references: tuple[str, ...] = ()
     """In-Reply-To and References of the mail reported on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calendar:
-    """A calendar invitation (RFC 5545) in one readable line each."""
+    """A calendar invitation (RFC 5545); each value is one line for people, ``""`` if it is missing."""
 
     method: str
     summary: str
@@ -71,19 +72,19 @@ class Calendar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedMessage:
-    """A message, read as faithfully as its octets allow. Every string is free of NUL; header strings are free of
-    line ends and of control characters. Identifiers are normalised: no brackets, no comments, domain in lower case."""
+    """A parsed message. No string has a NUL character; strings from the header have no line ends and no control
+    characters. Identifiers are normalised: no brackets, no comments, domain in lower case."""
 
     message_id: str | None
     message_ids: tuple[str, ...] = ()
-    """Every Message-ID field that the message has; more than one is a defect, and a way to confuse a reader."""
+    """All identifiers in the Message-ID fields; more than one field is a defect, and a way to confuse programs."""
     in_reply_to: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
-    """In the order of the field: the oldest ancestor first."""
+    """Identifiers in the order of the field: the oldest ancestor first."""
     date: str | None = None
-    """ISO 8601 with offset; ``None`` where the field is missing or unreadable."""
+    """The Date field in ISO 8601 with offset; ``None`` if it is missing or cannot be parsed."""
     from_: tuple[Address, ...] = ()
-    """Of all From fields together; several fields are a defect."""
+    """Addresses of all From fields together; several fields are a defect."""
     sender: Address | None = None
     reply_to: tuple[Address, ...] = ()
     to: tuple[Address, ...] = ()

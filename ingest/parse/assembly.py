@@ -1,6 +1,6 @@
-"""A tree of parts to a ``ParsedMessage``.
+"""Assembles a ``ParsedMessage`` from the header and the tree of MIME parts.
 
-Each step is guarded: a fault of ours in one costs what that step would have read, and leaves the rest.
+Each step is guarded: if a step fails by a fault of ours, only what that step would have parsed is missing.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ ValuesByName = dict[str, list[str]]
 
 _SINGLE = "from sender reply-to to cc subject date message-id in-reply-to references content-type"
 _ONCE = frozenset(_SINGLE.split())
-"""Fields that RFC 5322 section 3.6 allows once."""
+"""Fields that may occur only once (RFC 5322 section 3.6)."""
 _DELIVERED = ("delivered-to", "x-original-to", "envelope-to", "x-delivered-to")
 _WHITE_SPACE = b" \t\r\n\v\f"
 _CALENDAR_TYPES = frozenset({"text/calendar", "application/ics"})
 
 
 def assemble(header: HeaderBlock, parts: list[MimePart], defects: DefectLog) -> ParsedMessage:
-    """Read the header and the parts, the root first, of one message."""
+    """Build the message from its header and its parts, the root first. What was wrong goes to ``defects``."""
     hints = tuple(dict.fromkeys(part.charset for part in parts if part.main_type == "text" and part.charset))
     message = _parse_header(header, hints, defects)
     values = _by_name(message.headers)
@@ -54,7 +54,7 @@ def assemble(header: HeaderBlock, parts: list[MimePart], defects: DefectLog) -> 
 
 
 def _parse_header(header: HeaderBlock, hints: tuple[str, ...], defects: DefectLog) -> ParsedMessage:
-    """A message with the facts of its header alone."""
+    """Return a message that has only what its header says."""
     raw = tuple((field.name, encoded_words.raw_text(field.value, hints)) for field in header.fields)
     texts = tuple((name, encoded_words.decode_header_text(text)) for name, text in raw)
     values = _by_name(texts)
@@ -124,7 +124,8 @@ def _parse_calendars(parts: list[MimePart]) -> tuple[Calendar, ...]:
 
 
 def _digest(message: ParsedMessage, content: MessageBody, files: tuple[Attachment, ...]) -> str:
-    """What makes a mail the same mail, whichever way it came: white space and encodings do not count."""
+    """Return a SHA-256 that two copies of a mail share, whichever way they came. White space does not count, because
+    servers change it; nor do charsets and transfer encodings."""
     facts = [
         *(address.addr_spec for address in message.from_),
         message.subject,

@@ -1,4 +1,4 @@
-"""Attachments as facts: a safe name, a type, a size, a digest, and whether the body shows them in place."""
+"""Describes attachments: a safe name, a type, a size, a digest, and whether the body shows them in place."""
 
 import hashlib
 import re
@@ -14,12 +14,19 @@ from ingest.parse.reports import dsn
 _CID = re.compile(r"cid:([^\"'<>\s)]+)", re.IGNORECASE)
 _MESSAGE_TYPES = frozenset({"message/rfc822", "message/global"})
 _APPLE_EXTENSION = ".applefile"
-"""Of the resource fork of a Macintosh file (RFC 1740), which comes beside the file under the very same name."""
-_HEADER_WINDOW = 64 * 1024
+"""Added to the name of a Macintosh resource fork (RFC 1740), which arrives beside its file under the same name."""
+_HEADER_WINDOW_BYTES = 64 * 1024
+"""How much of an attached mail is searched for its subject; more than a header has."""
 
 
 def describe_attachments(parts: tuple[MimePart, ...], html: str | None, defects: DefectLog) -> tuple[Attachment, ...]:
-    """The attachments, in the order in which they stand in the message."""
+    """Describe the parts that are attachments, in the order of the message.
+
+    Args:
+        parts: the parts that are not the body.
+        html: the HTML body, whose ``cid:`` references and locations say which parts it shows; ``None`` without one.
+        defects: takes what was wrong with a transfer encoding.
+    """
     shown = {unquote(reference) for reference in _CID.findall(html)} if html and "cid:" in html.lower() else set[str]()
     ordered = sorted(parts, key=lambda part: part.number)
     return tuple(_describe(part, shown, html or "", defects) for part in ordered)
@@ -44,11 +51,11 @@ def _describe(part: MimePart, shown: set[str], html: str, defects: DefectLog) ->
 
 
 def _filename_of(part: MimePart, octets: bytes) -> str:
-    """The sender's name for the file; an attached mail without one is called by its subject."""
+    """Return the sender's name for the file, made safe. An attached mail without a name is named after its subject."""
     name = part.filename
     if name and part.content_type == "application/applefile":
         name += _APPLE_EXTENSION
     if not name and part.content_type in _MESSAGE_TYPES:
-        subject = dsn.parse_fields(octets[:_HEADER_WINDOW]).get("subject", "")
+        subject = dsn.parse_fields(octets[:_HEADER_WINDOW_BYTES]).get("subject", "")
         name = f"{subject.replace('/', '-')}.eml" if subject else ""
     return filename.safe_filename(name, part.content_type, part.number)

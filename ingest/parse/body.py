@@ -1,4 +1,4 @@
-"""Which parts are the body, and which are attachments."""
+"""Decides which MIME parts are the body and which are attachments, and decodes the body."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,23 +18,24 @@ from ingest.parse.charsets.decode import decode_text
 from ingest.parse.containers import pgp, rtf, tnef
 from ingest.parse.containers.unwrap import is_smime, is_tnef
 from ingest.parse.defect_log import DefectLog
-from ingest.parse.limits import MAX_BODY_OCTETS
+from ingest.parse.limits import MAX_BODY_BYTES
 from ingest.parse.mime import format_flowed, uuencode
 from ingest.parse.mime.part import MimePart
 
 _PLAIN_TYPES = frozenset({"text/plain", "text/markdown", "text/x-markdown", "text/enriched", "text/richtext"})
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "text/x-html"})
 _DUPLICATES = frozenset({"text/x-amp-html", "text/watch-html"})
-"""Further forms of the body for programs that can show them: left out where there is another."""
+"""Further forms of the body for programs that can show them. They are ignored where there is another form."""
 _SIGNATURE_TYPES = frozenset(
     {"application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"}
 )
-_MAX_SIGNATURE_OCTETS = 64 * 1024
-"""A chain of certificates takes a few thousand; what is larger is a file under a signature's name."""
+_MAX_SIGNATURE_BYTES = 64 * 1024
+"""Size above which a signature part counts as an attachment: a chain of certificates takes a few thousand bytes, so
+a larger one is a file under a signature's type."""
 
 
 class MessageBody(NamedTuple):
-    """What the sender wrote, and the parts that are not it."""
+    """The body as text and as HTML (``None`` for a form that it lacks), and the parts that are attachments."""
 
     text: str | None
     html: str | None
@@ -43,20 +44,29 @@ class MessageBody(NamedTuple):
 
 @dataclass(slots=True)
 class _BodyState:
-    """What is known while the tree is read."""
+    """What has been found so far while the tree of parts is walked."""
 
     defects: DefectLog
     hints: tuple[str, ...]
     attachments: list[MimePart] = field(default_factory=list)
-    octets_left: int = 2 * MAX_BODY_OCTETS
+    bytes_left: int = 2 * MAX_BODY_BYTES
+    """How much more text may be decoded."""
     has_text: bool = False
+    """A text part with something in it came before."""
     unnamed: list[MimePart] = field(default_factory=list)
-    """Text parts marked as attachments, without a name: the body after all, where there is no other."""
+    """Text parts marked as attachments but without a name: the first one is the body if there is no other."""
     from_tnef: BodyPieces = field(default_factory=list)
+    """Bodies found in TNEF containers; used where they say more than the body beside them."""
 
 
 def parse_body(root: MimePart, hints: tuple[str, ...], defects: DefectLog) -> MessageBody:
-    """Read the tree of parts of a message."""
+    """Decode the body of a message and list its attachments.
+
+    Args:
+        root: the root of the tree of parts.
+        hints: labels of charsets that the message declares, tried for parts that declare none.
+        defects: takes what was wrong.
+    """
     state = _BodyState(defects, hints)
     pieces = _parse_part(root, state)
     if state.from_tnef:
@@ -75,7 +85,7 @@ def parse_body(root: MimePart, hints: tuple[str, ...], defects: DefectLog) -> Me
 
 
 def _parse_part(part: MimePart, state: _BodyState) -> BodyPieces:
-    """The pieces of a part; what is no piece goes to the attachments."""
+    """Return the body pieces of a part and of the parts in it; parts that are no body go to the attachments."""
     if part.main_type == "multipart" or (part.children and part.content_type not in _PLAIN_TYPES):
         return _parse_container(part, state)
     if _is_body(part, state):
@@ -91,7 +101,7 @@ def _parse_part(part: MimePart, state: _BodyState) -> BodyPieces:
 
 
 def _is_empty(part: MimePart) -> bool:
-    """Whether a part is TNEF with nothing but formatting in it."""
+    """Whether a part is an undamaged TNEF container that has only formatting in it."""
     if not is_tnef(part):
         return False
     octets = part.decoded().octets
@@ -115,7 +125,9 @@ def _parse_mixed(part: MimePart, state: _BodyState) -> BodyPieces:
 
 
 def _parse_alternative(part: MimePart, state: _BodyState) -> BodyPieces:
-    """The same in several forms: the first text and the last HTML are taken, and whatever says something else."""
+    """Choose from an alternative (RFC 2046 section 5.1.4) the first text and the last HTML.
+
+    Forms that say something else are kept as well, because some senders write alternative and mean mixed."""
     forms = _parse_forms(part, state)
     if not forms:
         state.attachments += [child for child in part.children if child.content_type in _DUPLICATES]
@@ -132,7 +144,8 @@ def _parse_alternative(part: MimePart, state: _BodyState) -> BodyPieces:
 
 
 def _parse_forms(part: MimePart, state: _BodyState) -> BodyPieces:
-    """Each form of an alternative as one piece; none has text before it that another form has."""
+    """Return each form of an alternative as one piece. A form does not count as text before the other forms, so that a
+    named text part in one of them is still body."""
     had_text = state.has_text
     branches: list[BodyPieces] = []
     for child in part.children:
@@ -145,8 +158,7 @@ def _parse_forms(part: MimePart, state: _BodyState) -> BodyPieces:
 
 
 def _best_html(forms: BodyPieces, plain: BodyPiece | None) -> BodyPiece:
-    """The last form in HTML; of several the last that says what the text says, for some senders write alternative and
-    mean mixed."""
+    """Return the last HTML form that says what the text form says, or the last one; an empty piece without HTML."""
     if plain is None or len(forms) < 2:
         return forms[-1] if forms else BodyPiece()
     wanted = words_of(plain)
@@ -154,7 +166,9 @@ def _best_html(forms: BodyPieces, plain: BodyPiece | None) -> BodyPiece:
 
 
 def _parse_related(part: MimePart, state: _BodyState) -> BodyPieces:
-    """A root and what it refers to (RFC 2387). Texts without a name or an identifier are body, wherever they stand."""
+    """Parse the root of a related multipart; the parts that it refers to are attachments (RFC 2387).
+
+    Parts that nothing can refer to (no name, identifier or location) and multiparts are parsed as body."""
     start = part.parameter("start").strip("<> ")
     root = next((child for child in part.children if start and child.content_id == start), part.children[0])
     pieces = _parse_part(root, state)
@@ -169,12 +183,12 @@ def _parse_related(part: MimePart, state: _BodyState) -> BodyPieces:
 
 
 def _parse_signed(part: MimePart, state: _BodyState) -> BodyPieces:
-    """RFC 1847: what was signed, and the signature, which is no file that a person sent."""
+    """Parse what was signed (RFC 1847). The signature itself is left out: it is no file that a person sent."""
     signed = next((child for child in part.children if child.content_type not in _SIGNATURE_TYPES), part.children[0])
     for child in part.children:
         if child is signed:
             continue
-        if child.content_type in _SIGNATURE_TYPES and child.end - child.start <= _MAX_SIGNATURE_OCTETS:
+        if child.content_type in _SIGNATURE_TYPES and child.end - child.start <= _MAX_SIGNATURE_BYTES:
             state.defects.note(DefectKind.SIGNATURE, f"{child.content_type} is left out, and not checked")
         else:
             state.attachments.append(child)
@@ -193,7 +207,7 @@ def _note_encrypted(kind: str, state: _BodyState) -> None:
 
 
 def _parse_tnef(part: MimePart, state: _BodyState) -> BodyPieces:
-    """The body in a TNEF container repeats the one beside it; it counts where there is no other, or only a footer."""
+    """Note the body in a TNEF container. It usually repeats the one beside it, and is used only if it says more."""
     pieces = [_parse_text(body, state) for body in _bodies_in_tnef(part, state)]
     forms = {("html" if piece.html is not None else "text"): piece for piece in reversed(pieces)}
     joined = BodyPiece(forms["text"].text if "text" in forms else None, forms["html"].html if "html" in forms else None)
@@ -203,8 +217,8 @@ def _parse_tnef(part: MimePart, state: _BodyState) -> BodyPieces:
 
 
 def _bodies_in_tnef(part: MimePart, state: _BodyState) -> list[MimePart]:
-    """The bodies in a container, the best first. Its files are attachments, and so is the body of a mail that is
-    attached in it."""
+    """Return the bodies in a TNEF container, the best first. Its files become attachments, and so does the body of a
+    mail that is attached in it."""
     bodies: list[MimePart] = []
     if not tnef.is_whole(part.decoded().octets):
         state.attachments.append(part)
@@ -221,7 +235,7 @@ def _bodies_in_tnef(part: MimePart, state: _BodyState) -> list[MimePart]:
 
 
 def _parse_broken(part: MimePart, state: _BodyState) -> BodyPieces:
-    """A multipart that could not be taken apart: text, unless a limit kept us from trying."""
+    """Parse a multipart that has no parts as text. If a limit kept it from being taken apart, attach it."""
     if part.is_cut:
         state.attachments.append(part)
         return []
@@ -234,11 +248,11 @@ _CONTAINERS: dict[str, Callable[[MimePart, _BodyState], BodyPieces]] = {
     "multipart/signed": _parse_signed,
     "multipart/encrypted": _parse_encrypted,
 }
-"""Every other multipart is read as mixed (RFC 2046 section 5.1.3)."""
+"""Every other multipart is parsed as mixed (RFC 2046 section 5.1.3)."""
 
 
 def _is_body(part: MimePart, state: _BodyState) -> bool:
-    """Text is body unless it is sent as a file: marked so, or named while other text came before it."""
+    """Whether a part is body: a text that is not marked as an attachment, and has no name if other text came before."""
     if part.content_type not in _PLAIN_TYPES | _HTML_TYPES:
         return part.number == 0 and part.main_type == "text" and part.content_type != "text/calendar"
     if part.disposition == "attachment":
@@ -256,7 +270,7 @@ def _parse_leaf(part: MimePart, state: _BodyState) -> BodyPieces:
 
 
 def _parse_text(part: MimePart, state: _BodyState) -> BodyPiece:
-    """A text part as a piece; blank ones say nothing."""
+    """Decode a text part. A blank one gives an empty piece."""
     text = _decode_part(part, state)
     if part.content_type in _HTML_TYPES or (part.main_type == "multipart" and "<html" in text[:1000].lower()):
         return BodyPiece() if text_forms.is_blank_html(text) else BodyPiece(html=text)
@@ -276,7 +290,7 @@ def _parse_text(part: MimePart, state: _BodyState) -> BodyPiece:
 
 
 def _parse_rtf(markup: str) -> BodyPiece:
-    """RTF as the body itself, which old programs send."""
+    """Decode a body in RTF, which old programs send."""
     found = rtf.decode_rtf(markup.encode("cp1252", "replace"))
     if found.subtype == "html":
         return BodyPiece() if text_forms.is_blank_html(found.text) else BodyPiece(html=found.text)
@@ -284,17 +298,17 @@ def _parse_rtf(markup: str) -> BodyPiece:
 
 
 def _decode_part(part: MimePart, state: _BodyState) -> str:
-    """The characters of a text part. What is over the limit is cut, and the whole is then an attachment as well."""
+    """Decode the characters of a text part. A text above the limit is cut, and its part is attached as well."""
     decoded = part.decoded()
     octets = uuencode.extract_files(decoded.text).text if part.children else decoded.text
     if decoded.repair:
         state.defects.note(DefectKind.ENCODING, decoded.repair)
-    limit = min(MAX_BODY_OCTETS, state.octets_left)
+    limit = min(MAX_BODY_BYTES, state.bytes_left)
     if len(octets) > limit:
         state.defects.note(DefectKind.CUT, f"a text part has {len(octets)} octets; {limit} were read, all are attached")
         state.attachments.append(part)
         octets = octets[:limit]
-    state.octets_left -= len(octets)
+    state.bytes_left -= len(octets)
     inside = text_forms.declared_in_html(octets) if part.content_type in _HTML_TYPES else ""
     found = decode_text(octets, part.charset or inside, (inside, *state.hints))
     if found.repair:

@@ -1,7 +1,7 @@
-"""Stretches of the body, and how they are put together to its two forms.
+"""Pieces of the body, and how they are joined to its text form and its HTML form.
 
-Text and HTML are each complete in themselves: where a piece exists as text only, HTML is made from it; where it exists
-as HTML only, the text form is given up. So whichever form is read later, nothing that the sender wrote is missing.
+Each form is complete in itself: HTML is made for a piece that exists as text only; if a piece exists as HTML only, the
+body has no text form. So nothing that the sender wrote is missing, whichever form is used later.
 """
 
 import re
@@ -15,13 +15,13 @@ from ingest.parse.mime.part import MimePart
 
 _DOCUMENT_END = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
 _ONE_WORD_IN_MAY_DIFFER = 10
-"""One word in so many may differ between two forms of the same text."""
+"""One word in so many may be missing from a text that counts as saying the same: converters change a few words."""
 _WORD = re.compile(r"\w+|[\u2190-\U0010ffff]")
-"""Of letters and digits, or one pictograph."""
+"""A word of letters and digits, or one symbol or emoji."""
 
 
 class BodyPiece(NamedTuple):
-    """A stretch of the body: in one form or two, or a picture between others."""
+    """A piece of the body: a text in one form or both, or a picture between texts."""
 
     text: str | None = None
     html: str | None = None
@@ -29,7 +29,7 @@ class BodyPiece(NamedTuple):
 
     @property
     def has_words(self) -> bool:
-        """Whether there are words in it."""
+        """Whether the piece is a text, not a picture and not empty."""
         return self.text is not None or self.html is not None
 
 
@@ -37,7 +37,7 @@ BodyPieces = list[BodyPiece]
 
 
 def join_pieces(pieces: BodyPieces) -> tuple[str | None, str | None]:
-    """The text and the HTML of pieces; ``None`` for a form that they do not have."""
+    """Join pieces to a text and an HTML document; ``None`` for a form that they cannot have."""
     pieces = _without_outer_pictures(pieces)
     has_html = any(piece.html is not None for piece in pieces)
     has_text = pieces and all(piece.text is not None or piece.picture is not None for piece in pieces)
@@ -45,7 +45,7 @@ def join_pieces(pieces: BodyPieces) -> tuple[str | None, str | None]:
 
 
 def _without_outer_pictures(pieces: BodyPieces) -> BodyPieces:
-    """Without the pictures before the first and after the last words: there they are attachments like any other."""
+    """Drop the pictures before the first and after the last text: there they are attachments like any other."""
     spoken = [index for index, piece in enumerate(pieces) if piece.has_words]
     return pieces[spoken[0] : spoken[-1] + 1] if spoken else []
 
@@ -67,8 +67,9 @@ def _join_as_html(pieces: BodyPieces) -> str:
 
 
 def without_inner_document_ends(markup: str) -> str:
-    """HTML without the ends of documents that are in its middle: they end it for readers of HTML, and what follows
-    would be lost, be it a further part or a footer that a server added."""
+    """Remove ``</body>`` and ``</html>`` from the middle of HTML.
+
+    Readers of HTML stop there, and what follows would be lost: a further part, or a footer that a server added."""
     end = markup.lower().find("</html")
     goes_on = end >= 0 and markup[end:].partition(">")[2].strip()
     return _DOCUMENT_END.sub("", markup) if goes_on else markup
@@ -84,11 +85,11 @@ def _piece_html(piece: BodyPiece) -> str:
 
 
 def words_of(piece: BodyPiece) -> frozenset[str]:
-    """The words of a piece, in both its forms."""
+    """Return the words of a piece in lower case, those of both forms."""
     shown = f"{piece.text or ''} {text_forms.visible_text(piece.html or '')}"
     return frozenset(_WORD.findall(shown.lower()))
 
 
 def contains_words(said: frozenset[str], wanted: frozenset[str]) -> bool:
-    """Whether (nearly) all words that are wanted are among those that are said."""
+    """Whether at least nine tenths of the ``wanted`` words are among ``said``."""
     return len(wanted & said) * _ONE_WORD_IN_MAY_DIFFER >= len(wanted) * (_ONE_WORD_IN_MAY_DIFFER - 1)

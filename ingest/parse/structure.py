@@ -1,8 +1,8 @@
-"""The tree of parts of a message (RFC 2046): where each begins and ends in the octets.
+"""Builds the tree of MIME parts of a message (RFC 2046): where each part begins and ends in the bytes.
 
-A walk of our own over the octets, not over the standard library's message: it is linear, bounded in depth and number,
-and knows the exact octets of every part, which re-serialised messages do not have. Each multipart is cut at its own
-boundary lines before its parts are looked into, so a part never reaches beyond the one that holds it.
+This is a walk of our own over the bytes, not over the standard library's message: it is linear, bounded in depth and
+number, and knows the exact bytes of every part, which a message that was serialised again does not have. Each multipart
+is cut at its own boundary lines before its parts are looked into, so a part never reaches beyond its multipart.
 """
 
 import re
@@ -12,34 +12,56 @@ from dataclasses import replace
 from ingest.model.defects import DefectKind
 from ingest.parse.containers import unwrap
 from ingest.parse.defect_log import DefectLog
-from ingest.parse.limits import MAX_DEPTH, MAX_EXPANDED_OCTETS, MAX_PARTS, MAX_SCANS, MIN_SCANNED_OCTETS
+from ingest.parse.limits import (
+    MAX_BOUNDARY_SCANS,
+    MAX_EXPANDED_BYTES,
+    MAX_MULTIPART_DEPTH,
+    MAX_PARTS,
+    MIN_SCANNED_BYTES,
+)
 from ingest.parse.mime import header as headers
 from ingest.parse.mime.header import HeaderBlock
 from ingest.parse.mime.part import MimePart
 
-_GUESS = re.compile(rb"(?:\A|\n)--([!-~][^\r\n]{0,198})\r?\n(?=Content-[A-Za-z-]{1,40}[ \t]*:)", re.IGNORECASE)
+_GUESSED_BOUNDARY = re.compile(
+    rb"(?:\A|\n)--([!-~][^\r\n]{0,198})\r?\n(?=Content-[A-Za-z-]{1,40}[ \t]*:)", re.IGNORECASE
+)
 _TAIL = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
-"""What may follow a boundary on its line."""
+"""What may follow a boundary on its line: ``--`` closes the multipart."""
 _LINE_FEED = 10
-_OCTETS_PER_FIND = 1000
-"""What a find costs, in octets looked through: a mail made of all but boundaries must not take longer than others."""
+_BYTES_PER_FIND = 1000
+"""What one match costs, in searched bytes: a mail that consists of boundaries must not take longer than others."""
 _STOCK_PREAMBLE = re.compile(rb"\s{0,100}(?:This is a [^\r\n]{0,30}MIME[^\r\n]{0,80}\s{1,100})?--", re.IGNORECASE)
-_GUESS_OCTETS = 64 * 1024
+_GUESS_BYTES = 64 * 1024
+"""How much of a multipart is searched for the boundary that it really has; the first part begins well within."""
 
 
 class TreeBuilder:
-    """Makes the tree of one message, numbering the parts as they are met."""
+    """Builds the tree of parts of one message and numbers the parts in the order of the walk.
+
+    Args:
+        defects: takes what was wrong with the structure.
+        octets: the size of the message, from which the limit on searching follows.
+    """
 
     def __init__(self, defects: DefectLog, octets: int) -> None:
         self._defects = defects
         self._count = 0
-        self._expandable = MAX_EXPANDED_OCTETS
-        self._scannable = MAX_SCANS * max(octets, MIN_SCANNED_OCTETS)
+        self._expandable = MAX_EXPANDED_BYTES
+        self._scannable = MAX_BOUNDARY_SCANS * max(octets, MIN_SCANNED_BYTES)
 
     def build(
         self, source: bytes, header: HeaderBlock, end: int, *, default_type: str = "text/plain", depth: int = 0
     ) -> MimePart:
-        """The part whose header has been read, and all parts below it."""
+        """Return the part whose header was parsed, with all parts below it.
+
+        Args:
+            source: the bytes that hold the part.
+            header: the header of the part; its ``body_start`` is where the body begins in ``source``.
+            end: where the body ends in ``source``.
+            default_type: the type if the header gives none (RFC 2046 section 5.1.5).
+            depth: how many parts this one lies in.
+        """
         part = MimePart(
             number=self._count,
             header=header,
@@ -52,17 +74,18 @@ class TreeBuilder:
         if self._is_undeclared_multipart(part):
             part = replace(part, default_type="multipart/mixed")
         is_multipart = part.main_type == "multipart"
-        if is_multipart and depth >= MAX_DEPTH:
-            self._defects.note(DefectKind.NESTED, f"more than {MAX_DEPTH} multiparts lie in each other")
+        if is_multipart and depth >= MAX_MULTIPART_DEPTH:
+            self._defects.note(DefectKind.NESTED, f"more than {MAX_MULTIPART_DEPTH} multiparts lie in each other")
             return replace(part, is_cut=True)
         return self._with_parts(part, depth) if is_multipart else self._with_contained_entities(part, depth)
 
     def _with_contained_entities(self, part: MimePart, depth: int) -> MimePart:
-        """A part that is no multipart, with what is inside it where it is a container."""
+        """Return a part that is no multipart. If it is a container (TNEF, S/MIME, uuencoded files in a text), what is
+        inside becomes its children."""
         no_entities: tuple[bytes, ...] = ()
         for entity in self._defects.guard(lambda: unwrap.contained_entities(part, self._defects), no_entities):
             self._expandable -= len(entity)
-            if depth >= MAX_DEPTH or self._expandable < 0 or self._count >= MAX_PARTS:
+            if depth >= MAX_MULTIPART_DEPTH or self._expandable < 0 or self._count >= MAX_PARTS:
                 self._defects.note(DefectKind.CUT, "a container holds more than is taken out of it")
                 break
             header = headers.parse_header(entity, 0, len(entity), self._defects)
@@ -70,8 +93,8 @@ class TreeBuilder:
         return part
 
     def _is_undeclared_multipart(self, part: MimePart) -> bool:
-        """A message without Content-Type that is one multipart all the same: nothing but a stock phrase stands before
-        its first boundary. (A bounce has its own words there, and below them the mail that it returns.)"""
+        """Whether a message without Content-Type is a multipart: nothing but a stock phrase stands before its first
+        boundary. (A bounce has its own words there, and below them the mail that it returns.)"""
         if (
             part.number
             or part.header.get("content-type")
@@ -99,7 +122,7 @@ class TreeBuilder:
         return self._adopt(part, spans, default, depth)
 
     def _unencoded(self, part: MimePart, boundary: bytes) -> tuple[MimePart, list[tuple[int, int]]]:
-        """A multipart in base64 or quoted-printable, which RFC 2045 section 6.4 forbids."""
+        """Look for the parts of a multipart in base64 or quoted-printable, which RFC 2045 section 6.4 forbids."""
         octets = part.decoded().text
         spans = list(self._spans(octets, 0, len(octets), boundary))
         if not spans:
@@ -117,7 +140,7 @@ class TreeBuilder:
         return part
 
     def _spans(self, source: bytes, start: int, end: int, boundary: bytes) -> Iterator[tuple[int, int]]:
-        """Where the parts between a boundary's lines are, those after the closing line too: some senders go on."""
+        """Yield start and end of each part between boundary lines, also after the closing line: some senders go on."""
         opened = -1
         for line_start, line_end, closes in self._boundary_lines(source, start, end, b"--" + boundary.rstrip()):
             if 0 <= opened <= line_start:
@@ -128,14 +151,14 @@ class TreeBuilder:
             yield opened, end
 
     def _boundary_lines(self, source: bytes, start: int, end: int, mark: bytes) -> Iterator[tuple[int, int, bool]]:
-        """Start and end of each line that is a boundary, and whether it is the closing one.
+        """Yield start and end of each boundary line, and whether it is the closing one.
 
-        The line end before a boundary belongs to it (RFC 2046 section 5.1.1)."""
+        The line end before a boundary belongs to the boundary (RFC 2046 section 5.1.1)."""
         self._scannable -= end - start
         position = start
         while self._scannable >= 0 and (found := source.find(mark, position, end)) >= 0:
             position = found + len(mark)
-            self._scannable -= _OCTETS_PER_FIND
+            self._scannable -= _BYTES_PER_FIND
             tail = _TAIL.match(source, position, end)
             if tail is not None and (found == start or source[found - 1] == _LINE_FEED):
                 yield _before_line_end(source, start, found), tail.end(), tail[1] is not None
@@ -143,8 +166,8 @@ class TreeBuilder:
             self._defects.note(DefectKind.CUT, "the multiparts are too large and too deep to be searched")
 
     def _guess_boundary(self, part: MimePart) -> bytes:
-        window = part.source[part.start : min(part.end, part.start + _GUESS_OCTETS)]
-        found = _GUESS.search(window)
+        window = part.source[part.start : min(part.end, part.start + _GUESS_BYTES)]
+        found = _GUESSED_BOUNDARY.search(window)
         return found[1].rstrip().removesuffix(b"--") if found else b""
 
 
@@ -158,14 +181,14 @@ def _parse_part_header(source: bytes, start: int, end: int, defects: DefectLog) 
 
 
 def _before_line_end(source: bytes, start: int, position: int) -> int:
-    """The place of the line end before ``position``, not before ``start``."""
+    """Return the position before the line end that precedes ``position``, but none before ``start``."""
     if source.endswith(b"\r\n", start, position):
         return position - 2
     return position - 1 if source.endswith(b"\n", start, position) else position
 
 
 def walk(part: MimePart) -> Iterator[MimePart]:
-    """The part and all parts below it, in the order of their numbers."""
+    """Yield the part and all parts below it in the order of their numbers."""
     yield part
     for child in part.children:
         yield from walk(child)

@@ -1,4 +1,4 @@
-"""Text forms: one into another, and what counts as no text at all."""
+"""Converts plain text, HTML and enriched text roughly into each other, and tells which of them say nothing."""
 
 import html
 import re
@@ -13,7 +13,8 @@ _ENRICHED = re.compile(r"<<|</?[A-Za-z0-9-]{1,60}>")
 _PARAM = re.compile(r"<param>[^<]*</param>", re.IGNORECASE)
 _META_CHARSET = re.compile(rb"<meta[^<>]{0,500}?charset\s*=\s*[\"']?\s*([A-Za-z0-9._:-]{1,60})", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"<\?xml[^<>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._:-]{1,60})", re.IGNORECASE)
-_META_WINDOW = 4096
+_META_WINDOW_BYTES = 4096
+"""How much of HTML is searched for a declared charset; the HTML standard asks for it in the first 1,024 bytes."""
 
 _STUB = re.compile(
     r"""view\ (?:this|the)\ (?:e-?mail|message|newsletter)|in\ (?:a|your)\ (?:web\ ?)?browser
@@ -26,17 +27,18 @@ _STUB = re.compile(
     |w\ przeglądarce|в\ браузере|html形式|ブラウザ|浏览器|瀏覽器|브라우저""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""What senders put into a text part that says nothing but: look at the HTML."""
+"""Phrases of a text part that only tells its reader to look at the HTML, in the languages in which they were seen."""
 _MAX_STUB_CHARACTERS = 400
+"""Length up to which a text can be such a stub; a longer one says something."""
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing in ``text`` can be seen."""
+    """Whether ``text`` has only white space and invisible characters."""
     return _BLANK.fullmatch(text) is not None
 
 
 def is_blank_html(markup: str) -> bool:
-    """Whether nothing in the HTML can be seen: no word, no picture."""
+    """Whether HTML shows nothing: no word, no picture."""
     words = _WORDS.search(markup, max(markup.find("<body"), markup.find("<BODY"), 0))
     if words is not None and not _INVISIBLE.match(markup, markup.rfind("<", 0, words.start())):
         return False
@@ -44,12 +46,12 @@ def is_blank_html(markup: str) -> bool:
 
 
 def visible_text(markup: str) -> str:
-    """The words of HTML, roughly: to compare and to measure, not to read."""
+    """Return the words that HTML shows, roughly: good enough to compare and to measure, not to show."""
     return html.unescape(_TAG.sub(" ", _without_invisible(markup)))
 
 
 def _without_invisible(markup: str) -> str:
-    """Without the elements whose text is not shown."""
+    """Remove the elements whose text is not shown (style, script, title)."""
     lowered = markup.lower()
     kept: list[str] = []
     start = 0
@@ -63,7 +65,7 @@ def _without_invisible(markup: str) -> str:
 
 
 def is_stub(text: str, markup: str) -> bool:
-    """Whether the text part only tells the reader to look at the HTML, which says more."""
+    """Whether a text part only tells its reader to look at the HTML part, which says more."""
     words = " ".join(text[: 4 * _MAX_STUB_CHARACTERS].split())
     if len(words) > _MAX_STUB_CHARACTERS or _STUB.search(words) is None:
         return False
@@ -72,24 +74,24 @@ def is_stub(text: str, markup: str) -> bool:
 
 
 def to_html(text: str) -> str:
-    """Plain text as HTML that looks the same."""
+    """Turn plain text into HTML that looks the same."""
     return "<div>" + html.escape(text, quote=False).replace("\n", "<br>\n") + "</div>\n"
 
 
 def from_enriched(text: str) -> str:
-    """text/enriched (RFC 1896) and its forerunner text/richtext without their marks."""
+    """Remove the marks of text/enriched (RFC 1896) or of its forerunner text/richtext."""
     return _ENRICHED.sub(lambda mark: "<" if mark[0] == "<<" else "", _PARAM.sub("", text))
 
 
 def declared_in_html(octets: bytes) -> str:
-    """The charset that HTML names itself, in a meta element or an XML declaration; ``""`` where it names none."""
-    window = octets[:_META_WINDOW]
+    """Return the charset that HTML names in a meta element or an XML declaration; ``""`` if it names none."""
+    window = octets[:_META_WINDOW_BYTES]
     found = _META_CHARSET.search(window) or _XML_ENCODING.search(window)
     return found[1].decode("ascii") if found else ""
 
 
 def normalise_lines(text: str) -> str:
-    """Lines end with one line feed; no NUL."""
+    """Make every line end one line feed, and drop NUL characters."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.replace("\0", "") if "\0" in text else text

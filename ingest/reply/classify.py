@@ -40,7 +40,7 @@ class Classifier:
         self.lines = lines
         self.subject = subject
         self.protected = fenced(lines)
-        self.headers = quoted_headers.Reader(lines)
+        self.headers = quoted_headers.HeaderFinder(lines)
         self._written = False
         self._attributed = False
 

@@ -1,9 +1,9 @@
-"""Chinese charsets that Python has no codec for: EUC-TW, and ISO-2022-CN with its extension (RFC 1922); and what its
-codec for GB 18030 does not know.
+"""Decodes the Chinese charsets that Python has no codec for: EUC-TW, and ISO-2022-CN with its extension (RFC 1922).
+Also has the characters that Python's codec for GB 18030 lacks.
 
-The first two write the characters of CNS 11643, Taiwan's standard, which has those of Big5 in almost the same order:
-first all of Big5's first level, then the second. So a short table of runs leads from one to the other, and the codec
-of Big5 does the rest. Planes 3 and up hold characters that Big5 never had; they are not read.
+EUC-TW and ISO-2022-CN write the characters of CNS 11643, the standard of Taiwan, which has those of Big5 in almost the
+same order: first all of Big5's first level, then the second. So a short table of runs maps one to the other, and
+Python's codec for Big5 does the rest. Planes 3 and up hold characters that Big5 never had; they are not decoded.
 """
 
 import re
@@ -15,7 +15,8 @@ GB18030_2005 = str.maketrans(
     | dict(zip("\ue81e\ue826\ue82b\ue82c\ue832\ue843\ue854\ue864", "龴龵龶龷龸龹龺龻", strict=True))
     | {"\ue5e5": "\u3000", "\ue7c7": "ḿ"}
 )
-"""Characters that Unicode took in after the codec was written, as the Encoding Standard has them."""
+"""Characters that Unicode added after Python's codec was written, as the Encoding Standard maps them: the private-use
+character that the codec gives, and the one that is meant."""
 _RUNS = """
     0:0:5 6:6:15 21:23:2 24:22 29:29:44 73:74 74:73 75:75:21 98:98 100:100:27 127:128 128:127 130:130:14 146:146:2
     148:149 149:148 150:150:4 155:21 156:156:78 282:234:29 312:264 314:266:142 470:6101:20 3290:471:17 3307:263
@@ -35,9 +36,9 @@ _RUNS = """
     16531:175 16532:175 16533:175 16534:175 16535:175 16536:175 16537:175 16538:175 16539:175 16540:175 16541:175
     16542:175 16543:175
 """
-"""``place in CNS : place in Big5 : length`` of each run, the length left out where it is 1. A place counts the codes
-from the first on: in CNS 94 times 94 a plane, in Big5 157 for each first octet from A1."""
-_BESIDE_BIG5 = {
+"""``index in CNS : index in Big5 : length`` of each run, the length left out where it is 1. An index counts the codes
+from the first: 94 times 94 for each plane of CNS, 157 for each first octet of Big5 from A1."""
+_NOT_IN_BIG5 = {
     5: "・",
     23: "︲",
     96: "‾",
@@ -51,7 +52,9 @@ _BESIDE_BIG5 = {
     3102: "".join(map(chr, [*range(0x2400, 0x2420), 0x2421])),
     8022: "彞",
 }
-_PLANE = 94 * 94
+"""Characters of CNS that Big5 lacks, by the index of the first of a run."""
+_CODES_PER_PLANE = 94 * 94
+"""Each plane has 94 rows of 94 cells (ISO 2022)."""
 _TRAILS = (*range(0x40, 0x7F), *range(0xA1, 0xFF))
 """Second octets of Big5, in order."""
 _EUC_TW = re.compile(rb"[\0-\x7f]+|\x8e[\xa1-\xb0][\xa1-\xfe]{2}|(?:[\xa1-\xfe]{2})+|[\x80-\x8d\x8f-\xa0\xff]+|.")
@@ -64,28 +67,28 @@ _MISSING = "\ufffd"
 
 @cache
 def _table() -> dict[int, str]:
-    """The characters of planes 1 and 2 by their place."""
+    """Return the characters of planes 1 and 2 of CNS 11643 by their index."""
     found = {}
     for run in _RUNS.split():
         start, other, length = (*map(int, run.split(":")), 1)[:3]
         for offset in range(length):
             lead, trail = divmod(other + offset, len(_TRAILS))
             found[start + offset] = bytes((0xA1 + lead, _TRAILS[trail])).decode("cp950")
-    for start, characters in _BESIDE_BIG5.items():
+    for start, characters in _NOT_IN_BIG5.items():
         found.update(enumerate(characters, start))
     return found
 
 
 def _characters(plane: int, octets: bytes) -> str:
-    """Of CNS 11643, two octets each, with or without the eighth bits."""
-    table, start = _table(), (plane - 1) * _PLANE - 0x21 * 95
+    """Decode characters of a plane of CNS 11643, two octets each; their eighth bits do not matter."""
+    table, start = _table(), (plane - 1) * _CODES_PER_PLANE - 0x21 * 95
     pairs = zip(octets[0::2], octets[1::2], strict=False)
     text = "".join([table.get(start + (row & 0x7F) * 94 + (cell & 0x7F), _MISSING) for row, cell in pairs])
     return text + _MISSING * (len(octets) % 2)
 
 
 def _pieces_of_euc_tw(octets: bytes) -> Iterator[str]:
-    """What the table has not becomes U+FFFD."""
+    """Decode EUC-TW token by token; what the table lacks becomes U+FFFD."""
     return (_euc_tw(token[0]) for token in _EUC_TW.finditer(octets))
 
 
@@ -98,7 +101,7 @@ def _euc_tw(token: bytes) -> str:
 
 
 def _pieces_of_iso2022_cn(octets: bytes) -> Iterator[str]:
-    """A line end ends what an escape before it has set up."""
+    """Decode ISO-2022-CN token by token; what the table lacks becomes U+FFFD. A line end resets all escapes."""
     sets: dict[bytes, bytes] = {}
     shifted = False
     for found in _ISO_2022_CN.finditer(octets):
@@ -117,7 +120,7 @@ def _pieces_of_iso2022_cn(octets: bytes) -> Iterator[str]:
 
 
 def _pairs(octets: bytes, final: bytes) -> str:
-    """Characters of two octets each, of the set that ``final`` names."""
+    """Decode characters of two octets each; ``final`` is the last octet of the escape that chose their set."""
     if final in (b"A", b"E"):
         return bytes(octet | 0x80 for octet in octets).decode("gb18030", "replace")
     plane = _PLANES.get(final)

@@ -1,8 +1,8 @@
-"""Octets to text, whatever the sender called them.
+"""Decodes bytes to text, whatever charset the sender declared.
 
-The order: a byte order mark; the declared charset under its real meaning (``charset_labels``); UTF-8, which hardly any
-other text looks like; the charsets that other places of the same mail use; a detector. The first that fits every octet
-wins. Where none fits, the one that fits best is used, so that no letter is lost for one bad octet beside it.
+Tried in this order: a byte order mark; UTF-8, which hardly any other text looks like; the declared charset under its
+real meaning (``labels``); the charsets that other parts of the same mail declare; a detector. The first that fits every
+octet wins. If none fits, the one that fits best is used, so that no letter is lost because of one bad octet beside it.
 """
 
 import codecs
@@ -18,7 +18,7 @@ from ingest.parse.charsets.chinese import EUC_TW, GB18030_2005, ISO_2022_CN, dec
 from ingest.parse.charsets.japanese import decode_iso2022_jp, jis_character
 from ingest.parse.charsets.labels import FALLBACKS, STATEFUL, WIDE, codec_for
 from ingest.parse.charsets.plausibility import is_ascii_mostly, is_misread, is_rare, is_rather_western, mixes_scripts
-from ingest.parse.limits import MAX_DETECT_OCTETS
+from ingest.parse.limits import MAX_DETECTED_BYTES
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf_8"),
@@ -33,10 +33,11 @@ _SENT_UNDECLARED = """
     cp932 euc-jp gb18030 big5 cp949
 """
 _DETECTABLE = _SENT_UNDECLARED.split()
-"""What mail without a declared charset is written in. The detector knows more, and mistakes short texts for them."""
+"""The charsets that mail without a declared charset is written in. The detector knows more of them, and mistakes short
+texts for those."""
 _DETECTABLE_LATIN = ["windows-1252", "windows-1250", "windows-1254", "windows-1257", "windows-1258", "iso-8859-2"]
-_MANY = 4
-"""As many valid sequences of UTF-8 are no chance."""
+_MANY_SEQUENCES = 4
+"""This many valid multi-byte UTF-8 sequences cannot be a coincidence."""
 _MULTI_BYTE = frozenset(
     {"gb18030", "cp949", "cp950", "big5hkscs", "cp932", "euc_jp", "johab", "shift_jis_2004", EUC_TW}
 )
@@ -45,20 +46,20 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _HZ = re.compile(rb"~\{(?:[!-w][!-~])+~\}")
 _ASCII_LABELS = frozenset({"us-ascii", "ascii", "ansi_x3.4-1968", "7bit", "8bit", "us"})
 _PLAIN = frozenset({None, "utf_8", "cp1252"})
-"""Charsets under which most ASCII text comes: a short cut."""
+"""Declared charsets of most ASCII text, for a short cut: such text needs no further look."""
 _CNS_OR_GB = re.compile(rb"\x1b\$[)*+][AEGHIJKLM]")
-"""The escapes of ISO-2022-CN."""
+"""The escape sequences of ISO-2022-CN."""
 _STRAY = re.compile(rb"(?<![A-Za-z\x80-\xff])[\x81\x8d\x8f\x90\x9d](?![A-Za-z\x80-\xff])")
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
 _CONTROLS = re.compile("[\x80-\x9f]")
 _AS_CP1252 = {code: bytes((code,)).decode("cp1252", "ignore") or chr(code) for code in range(0x80, 0xA0)}
-"""Control characters that nobody types: what was meant is what Windows has in their places."""
+"""The characters of cp1252 that are meant by C1 control characters, which nobody types."""
 _GETA = "〓"
-"""What printers set where they lack a letter."""
+"""The geta mark, which Japanese printers set for a character that they lack."""
 
 
 class DecodedText(NamedTuple):
-    """Text, the codec that read it, and what had to be repaired (``""``: nothing)."""
+    """Text, the codec that decoded it, and what had to be repaired (``""`` if nothing)."""
 
     text: str
     codec: str
@@ -66,7 +67,7 @@ class DecodedText(NamedTuple):
 
 
 def decode_text(octets: bytes, label: str = "", hints: Iterable[str] = ()) -> DecodedText:
-    """Read ``octets``. Never fails.
+    """Decode ``octets`` to text. Never fails.
 
     Args:
         octets: the text as sent, transfer encoding undone.
@@ -75,14 +76,14 @@ def decode_text(octets: bytes, label: str = "", hints: Iterable[str] = ()) -> De
     """
     declared = codec_for(label) if label else None
     if label.lower() in _ASCII_LABELS and not octets.isascii():
-        declared = None  # that it is wrong is all that the label tells
+        declared = None  # the label is wrong, and says nothing else
     found = _by_mark(octets) or _decode_unmarked(octets, declared, hints)
     if found.codec != declared and not found.repair and not octets.isascii():
         found = found._replace(repair=_describe(label, found.codec))
     if label and declared is None and not found.repair:
         found = found._replace(repair=f"{label[:40]!r} is no known charset; read as {found.codec}")
     if found.codec == "cp932":
-        found = _with_pictographs(found)
+        found = _with_emoji(found)
     elif found.codec == "gb18030" and _PRIVATE.search(found.text):
         found = found._replace(text=found.text.translate(GB18030_2005))
     if found.codec not in ("utf_8", "ascii") and _SURROGATES.search(found.text):
@@ -91,7 +92,8 @@ def decode_text(octets: bytes, label: str = "", hints: Iterable[str] = ()) -> De
 
 
 def _without_controls(found: DecodedText) -> DecodedText:
-    """The quotes and dashes of cp1252, where a program took its octets for ISO 8859 or for numbers of Unicode."""
+    """Put the quotes and dashes of cp1252 in place of C1 controls, which a program leaves that takes octets of cp1252
+    for ISO 8859 or for code points."""
     shown = found.text.translate(_AS_CP1252) if _CONTROLS.search(found.text) else found.text
     if shown == found.text:
         return found
@@ -103,7 +105,7 @@ def _describe(label: str, codec: str) -> str:
 
 
 def _by_mark(octets: bytes) -> DecodedText | None:
-    """A byte order mark says it all (and is no part of the text)."""
+    """Decode by a byte order mark, which is no part of the text; ``None`` if there is none or it lies."""
     for mark, codec in _BYTE_ORDER_MARKS:
         if octets.startswith(mark) and (codec == "utf_8" or not is_ascii_mostly(octets)):
             text = _strict(octets[len(mark) :], codec)
@@ -127,12 +129,12 @@ def _decode_unmarked(octets: bytes, declared: str | None, hints: Iterable[str]) 
         or _as_patched_utf_8(octets)
         or (_as_damaged(octets, declared) if declared == EUC_TW else None)  # which the detector does not know
         or _as_detected(octets)
-        or _as_near_as_possible(octets, declared)
+        or _as_best_fit(octets, declared)
     )
 
 
 def _decode_wide(octets: bytes, codec: str) -> DecodedText | None:
-    """UTF-16 and UTF-32 without a mark: the half in which the zeros are tells the order of octets."""
+    """Decode UTF-16 or UTF-32 without a byte order mark: where the zeros are tells the order of octets."""
     if codec == "utf_16":
         codec = "utf_16_be" if octets[0:200:2].count(0) > octets[1:200:2].count(0) else "utf_16_le"
     elif codec == "utf_32":
@@ -143,7 +145,7 @@ def _decode_wide(octets: bytes, codec: str) -> DecodedText | None:
 
 
 def _decode_seven_bit(octets: bytes, declared: str | None) -> DecodedText:
-    """ASCII, or a charset that hides in it behind escape sequences."""
+    """Decode ASCII, or a charset that is written in ASCII octets with escape sequences."""
     if declared in _PLAIN and b"\x1b" not in octets:
         return DecodedText(octets.decode("ascii"), "ascii")
     if b"\x1b$)C" in octets:
@@ -166,7 +168,7 @@ def _decode_seven_bit(octets: bytes, declared: str | None) -> DecodedText:
 
 
 def _decode_japanese(octets: bytes, declared: str | None) -> DecodedText:
-    """ISO-2022-JP. What no table has becomes a geta mark, as printers set it."""
+    """Decode ISO-2022-JP; what no table has becomes a geta mark."""
     text = decode_iso2022_jp(octets)
     if "\ufffd" in text:
         shown = text.replace("\ufffd", _GETA)
@@ -183,8 +185,9 @@ def _decode_iso2022_cn(octets: bytes, declared: str | None) -> DecodedText:
     return DecodedText(text, ISO_2022_CN, "" if declared == ISO_2022_CN else _describe(declared or "", "iso-2022-cn"))
 
 
-def _with_pictographs(found: DecodedText) -> DecodedText:
-    """The codes in Shift_JIS that three carriers filled, each in its own way: which was meant is a guess."""
+def _with_emoji(found: DecodedText) -> DecodedText:
+    """Replace the emoji that three Japanese carriers put into unused codes of Shift_JIS, each in its own way. Which
+    carrier was meant is a guess."""
     text, carrier = emoji.replace_carrier_emoji(found.text)
     if not carrier:
         return found
@@ -192,13 +195,13 @@ def _with_pictographs(found: DecodedText) -> DecodedText:
 
 
 def _as_utf_8(octets: bytes, declared: str | None) -> DecodedText | None:
-    """Valid UTF-8, unless the declared charset makes more sense of the same octets."""
+    """Decode valid UTF-8; ``None`` if it is none, or if the declared charset makes more sense of the same octets."""
     text = _strict(octets, "utf_8")
     if text is None:
         return _as_cesu_8(octets)
     if declared == "utf_8":
         return DecodedText(text, "utf_8")
-    is_many = sum(octets.count(lead) for lead in _LEADS) >= _MANY
+    is_many = sum(octets.count(lead) for lead in _LEADS) >= _MANY_SEQUENCES
     is_plausible = not is_rare(text)
     if declared in (None, "cp1252"):
         return DecodedText(text, "utf_8") if is_many or is_plausible else None
@@ -206,7 +209,7 @@ def _as_utf_8(octets: bytes, declared: str | None) -> DecodedText | None:
 
 
 def _as_cesu_8(octets: bytes) -> DecodedText | None:
-    """UTF-8 with halves of UTF-16 in it, as Java and databases write emoji: no other charset looks like that."""
+    """Decode CESU-8: UTF-8 with surrogate pairs, as Java and databases write emoji. No other charset looks like it."""
     if not _HALF.search(octets):
         return None
     try:
@@ -225,35 +228,36 @@ def _as_declared(octets: bytes, declared: str | None) -> DecodedText | None:
         return None
     if declared == "iso2022_jp":
         return _decode_japanese(octets, declared) if b"\x1b" in octets else None
-    for codec in _alike(declared, octets):
-        text = _LENIENT[codec](octets) if codec in _LENIENT else _strict(octets, codec)
+    for codec in _candidates(declared, octets):
+        text = _LENIENT_DECODERS[codec](octets) if codec in _LENIENT_DECODERS else _strict(octets, codec)
         if text is not None and not is_misread(text, codec):
             return DecodedText(text, codec)
     return None
 
 
-def _alike(declared: str, octets: bytes) -> tuple[str, ...]:
-    """The declared charset and those that are sent under its name: of Windows first, where ISO 8859 lacks an octet."""
+def _candidates(declared: str, octets: bytes) -> tuple[str, ...]:
+    """Return the declared charset and those that are sent under its name; Windows code pages come first if an octet
+    occurs that ISO 8859 lacks."""
     others = FALLBACKS.get(declared, ())
-    is_windows = declared.startswith("iso8859") and _OF_WINDOWS.search(octets)
+    is_windows = declared.startswith("iso8859") and _WINDOWS_OCTET.search(octets)
     return (*others, declared) if is_windows else (declared, *others)
 
 
-_OF_WINDOWS = re.compile(rb"[\x80-\x9f]")
+_WINDOWS_OCTET = re.compile(rb"[\x80-\x9f]")
 
 
 def _cp1252(octets: bytes) -> str | None:
-    """cp1252; the five octets that it has not are dropped where they stand alone, as stray control characters do."""
+    """Decode cp1252. The five octets that it lacks are dropped where no letter is beside them, as stray controls."""
     return _strict(_STRAY.sub(b"", octets), "cp1252")
 
 
 def _euc_jp(octets: bytes) -> str | None:
-    """EUC-JP with the kanji of NEC and IBM, which its label never tells."""
+    """Decode EUC-JP with the kanji of NEC and IBM, which mail has under the same label."""
     text = octets.decode("euc_jp", _error_handler(_patch_euc_jp))
     return None if "\ufffd" in text else text
 
 
-_LENIENT = {"cp1252": _cp1252, "euc_jp": _euc_jp}
+_LENIENT_DECODERS = {"cp1252": _cp1252, "euc_jp": _euc_jp}
 
 
 def _as_hinted(octets: bytes, hints: Iterable[str]) -> DecodedText | None:
@@ -267,21 +271,21 @@ def _as_hinted(octets: bytes, hints: Iterable[str]) -> DecodedText | None:
 
 
 def _as_patched_utf_8(octets: bytes) -> DecodedText | None:
-    """UTF-8 with some octets of another charset in it (a quoted line, a cut character): each is read as cp1252."""
+    """Decode UTF-8 with some octets of another charset in it (a quoted line, a cut character), those as cp1252."""
     shown = octets.decode("utf_8", "replace")
     bad = shown.count("\ufffd")
     good = sum(not c.isascii() for c in shown) - bad
     if good < bad or 0 in (good, bad):
         return None
     text = _patched(octets, "utf_8")
-    if good < _MANY * bad and is_rare(text):
+    if good < _MANY_SEQUENCES * bad and is_rare(text):
         return None
     return DecodedText(text, "utf_8", "UTF-8 with octets of another charset in it")
 
 
 def _as_detected(octets: bytes) -> DecodedText | None:
-    """The detector's answer, or the Western reading where that is the more likely one."""
-    sample = octets[:MAX_DETECT_OCTETS]
+    """Decode with the charset that the detector finds, or with cp1252 if that is more likely."""
+    sample = octets[:MAX_DETECTED_BYTES]
     guess = chardet.detect(sample, include_encodings=_DETECTABLE)
     codec = codec_for(str(guess["encoding"] or ""))
     western = _strict(sample, "cp1252")
@@ -296,31 +300,31 @@ def _as_detected(octets: bytes) -> DecodedText | None:
 
 
 def _as_latin(octets: bytes, western: str | None) -> DecodedText | None:
-    """Latin letters, where the detector gave letters of another script among them."""
+    """Decode as a Latin charset; used if the detected charset gave letters of another script among Latin ones."""
     if western is not None:
         return DecodedText(_patched(octets, "cp1252"), "cp1252")
-    guess = chardet.detect(octets[:MAX_DETECT_OCTETS], include_encodings=_DETECTABLE_LATIN)
+    guess = chardet.detect(octets[:MAX_DETECTED_BYTES], include_encodings=_DETECTABLE_LATIN)
     codec = codec_for(str(guess["encoding"] or ""))
     text = _strict(octets, codec) if codec is not None else None
     return DecodedText(text, codec) if codec is not None and text is not None else None
 
 
 def _as_damaged(octets: bytes, declared: str | None) -> DecodedText | None:
-    """The declared charset of two octets a character, with few of them broken."""
+    """Decode with a declared multi-byte charset of which few characters are broken; ``None`` if it is another."""
     if declared not in _MULTI_BYTE:
         return None
     errors = _error_handler(_patch_euc_jp) if declared == "euc_jp" else "replace"
-    if not _is_near(_decode(octets[:MAX_DETECT_OCTETS], declared, errors)):
+    if not _is_mostly_valid(_decode(octets[:MAX_DETECTED_BYTES], declared, errors)):
         return None
     text = _decode(octets, declared, errors)
-    return DecodedText(text, declared, f"{declared} with damaged characters") if _is_near(text) else None
+    return DecodedText(text, declared, f"{declared} with damaged characters") if _is_mostly_valid(text) else None
 
 
-def _is_near(text: str) -> bool:
+def _is_mostly_valid(text: str) -> bool:
     return text.count("\ufffd") * 10 <= len(text)
 
 
-def _as_near_as_possible(octets: bytes, declared: str | None) -> DecodedText:
+def _as_best_fit(octets: bytes, declared: str | None) -> DecodedText:
     damaged = _as_damaged(octets, declared)
     if damaged is not None:
         return damaged
@@ -359,14 +363,14 @@ def _error_handler(patch: Callable[[UnicodeError], tuple[str, int]]) -> str:
 
 
 def _patch_cp1252(error: UnicodeError) -> tuple[str, int]:
-    """Error handler: one octet as cp1252 has it; the five that it has not are dropped."""
+    """Error handler: decode one octet as cp1252; the five that it lacks are dropped."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return error.object[error.start : error.start + 1].decode("cp1252", "ignore"), error.start + 1
 
 
 def _patch_euc_jp(error: UnicodeError) -> tuple[str, int]:
-    """Error handler: a pair of octets by the vendors' rows of JIS X 0208."""
+    """Error handler: decode a pair of octets by the vendors' rows of JIS X 0208."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     pair = error.object[error.start : error.start + 2]

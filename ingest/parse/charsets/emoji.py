@@ -1,6 +1,6 @@
-"""The pictographs of Japanese telephones, from before Unicode had them.
+"""Maps the emoji of Japanese telephones from before Unicode had them.
 
-Three carriers filled the same unused codes of Shift_JIS with signs of their own. Unicode 6.0 took them in and published
+Three carriers filled the same unused codes of Shift_JIS with signs of their own. Unicode 6.0 added them and published
 which sign is which character: the tables are columns 0 to 3 of ``EmojiSources-15.0.0.txt`` of the Unicode Character
 Database, put into another form (Copyright © 2022 Unicode, Inc.; see ``UNICODE-LICENSE.txt`` beside this file).
 SoftBank's codes from FB41 on are left out: under that name mail has IBM's kanji there.
@@ -12,7 +12,7 @@ from functools import cache
 _TRAILS = tuple(trail for trail in range(0x40, 0xFD) if trail != 0x7F)
 """Second octets of Shift_JIS, in order."""
 _PRIVATE = range(0xE000, 0xE758)
-"""Where the codec cp932 puts the codes from F040 to F9FC, in order."""
+"""Private-use characters to which Python's codec cp932 maps the codes from F040 to F9FC, in order."""
 _MISSING = "\ufffd"
 
 _DOCOMO = """
@@ -60,14 +60,14 @@ _SOFTBANK = """
         🚬 💊 🎈 💣 🎉 ✂ 🎀 ㊙ 💽 📣 👒 👗 👡 👢 💄 💅 💆 💇 💈 👘 👙 👜 🎬 🔔 🎶 💓 💗 💘 💙 💚 💛 💜 ✨ ⭐ 💨
         💦 ⭕ ❌ 💢 🌟 ❔ ❕ 🍵 🍞 🍦 🍟 🍡 🍘 🍚 🍝 🍜 🍛 🍙 🍢 🍣 🍎 🍊 🍓 🍉 🍅 🍆 🎂 🍱 🍲
 """
-"""The first code of each lead octet, and the characters from there on; a hyphen where Unicode has no equal."""
+"""For each lead octet the first code, and the characters from there on; a hyphen where Unicode has none."""
 
 _TABLES = {"DoCoMo": _DOCOMO, "KDDI": _KDDI, "SoftBank": _SOFTBANK}
 
 
 @cache
 def _table(carrier: str) -> dict[int, str]:
-    """The characters by their code in Shift_JIS."""
+    """Return the emoji of a carrier by their code in Shift_JIS."""
     return dict(_entries(_TABLES[carrier].split()))
 
 
@@ -83,15 +83,16 @@ def _entries(words: list[str]) -> Iterator[tuple[int, str]]:
 
 
 def kddi_emoji(lead: int, trail: int) -> str | None:
-    """KDDI's sign for a code of Shift_JIS; U+FFFD where Unicode has no equal, ``None`` where it has no sign."""
+    """Return KDDI's emoji for a code of Shift_JIS: U+FFFD if Unicode has none, ``None`` if KDDI has none."""
     return _table("KDDI").get(lead << 8 | trail)
 
 
 def replace_carrier_emoji(text: str) -> tuple[str, str]:
-    """Text that the codec cp932 read, with characters (or U+FFFD) for the pictographs in it, and their carrier.
+    """Replace the carriers' emoji in text that the codec cp932 decoded. Return the text and the name of the carrier.
 
-    The carriers' codes overlap. The first whose table has all codes of the text is taken, the most used one in mail
-    first. Where none has them all they are no pictographs but somebody's own letters: they stay, the carrier is ``""``.
+    The carriers' codes overlap. The first carrier whose table has all codes of the text is taken, the one most used in
+    mail first. If none has them all, they are no emoji but private characters: they stay, and the name is ``""``. An
+    emoji that Unicode lacks becomes U+FFFD.
     """
     codes = {character: _code(character) for character in set(text) if ord(character) in _PRIVATE}
     for carrier in _TABLES if codes else ():

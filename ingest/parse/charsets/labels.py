@@ -1,4 +1,4 @@
-"""Names of charsets in mail, and the codec that reads what is really sent under each.
+"""Maps the names of charsets in mail to the codec that decodes what is really sent under each.
 
 The labels are those of the WHATWG Encoding Standard and the further ones that mail programs write. A label of a
 subset stands for its superset (gb2312 for GB 18030, latin1 for cp1252), because senders use the superset's
@@ -137,7 +137,7 @@ _LABELS = {
     "johab": "johab cp1361 ms1361 x-johab",
 }
 
-CODECS: dict[str, str] = {label.lower(): codec for codec, labels in _LABELS.items() for label in labels.split()}
+_CODECS: dict[str, str] = {label.lower(): codec for codec, labels in _LABELS.items() for label in labels.split()}
 
 STATEFUL = frozenset({"iso2022_jp", "iso2022_kr", ISO_2022_CN, "hz", "utf_7"})
 """Charsets that write their characters with 7-bit octets: pure ASCII octets still have to be decoded."""
@@ -163,20 +163,21 @@ FALLBACKS = {
 
 
 def codec_for(label: str) -> str | None:
-    """The Python codec for a charset's name as mail writes it; ``None`` where nobody knows the name."""
+    """Return the codec for a charset's name as mail writes it; ``None`` if the name is unknown."""
     name = label.lower().strip(" \t\r\n'\"<>;,\\=.").removeprefix("charset=").partition(",")[0].strip("'\" ")
-    if name in CODECS:
-        return CODECS[name]
+    if name in _CODECS:
+        return _CODECS[name]
     for candidate in (name.replace("_", "-"), name.replace(" ", ""), name.removeprefix("x-"), name.removeprefix("cs")):
-        if candidate in CODECS:
-            return CODECS[candidate]
+        if candidate in _CODECS:
+            return _CODECS[candidate]
     return _numbered_codec(name) or _python_codec(name)
 
 
 def _python_codec(name: str) -> str | None:
-    """What Python calls the charset, from its table alone: its registry would remember each name that mail brings."""
+    """Return Python's codec for a name, from its table of aliases. ``codecs.lookup`` would keep every name that mail
+    brings in memory."""
     codec = _OF_PYTHON.get(name.translate(_UNDERSCORES))
-    return CODECS.get(codec.replace("_", "-"), codec) if codec is not None else None
+    return _CODECS.get(codec.replace("_", "-"), codec) if codec is not None else None
 
 
 _UNDERSCORES = str.maketrans("-. :", "____")
@@ -189,17 +190,17 @@ _OF_PYTHON = {
 
 
 def _numbered_codec(name: str) -> str | None:
-    """``cp-850``, ``windows1252``, ``ibm-1252``, ``1251``, ``ISO 8859-15``, ``8859_1``, ``cp28605``: a family and a
-    number."""
+    """Return the codec for a name made of a family and a number: ``cp-850``, ``windows1252``, ``ibm-1252``, ``1251``,
+    ``ISO 8859-15``, ``8859_1``, ``cp28605``."""
     letters = "".join(c for c in name if c.isalpha()).removeprefix("x")
     digits = "".join(c if c.isdecimal() and c.isascii() else " " for c in name).split()
     if not digits:
         return None
     if digits[0].startswith("8859") and letters in _ISO_FAMILY:
-        return CODECS.get("iso" + "".join(digits[:2]))
+        return _CODECS.get("iso" + "".join(digits[:2]))
     if digits[0].startswith("2859") or digits[0].startswith("2860"):
-        return CODECS.get(f"iso8859-{int(digits[0]) - _ISO_CODE_PAGES}")
-    return CODECS.get(f"cp{digits[0]}") if letters in _CODE_PAGE_FAMILY else None
+        return _CODECS.get(f"iso8859-{int(digits[0]) - _ISO_CODE_PAGE_OFFSET}")
+    return _CODECS.get(f"cp{digits[0]}") if letters in _CODE_PAGE_FAMILY else None
 
 
 _ISO_FAMILY = frozenset({"", "iso", "isoe", "isoi", "isoo"})
@@ -220,5 +221,5 @@ _CODE_PAGE_FAMILY = frozenset(
         "csibm",
     }
 )
-_ISO_CODE_PAGES = 28590
+_ISO_CODE_PAGE_OFFSET = 28590
 """Windows calls ISO 8859-N code page 28590 + N."""

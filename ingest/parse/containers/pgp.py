@@ -1,4 +1,4 @@
-"""OpenPGP in the text itself (RFC 9580 section 7), from before PGP/MIME and still in use."""
+"""Recognises OpenPGP in the text itself (RFC 9580 section 7), which is older than PGP/MIME and still in use."""
 
 _SIGNED = "-----BEGIN PGP SIGNED MESSAGE-----"
 _SIGNATURE = "\n-----BEGIN PGP SIGNATURE-----"
@@ -7,12 +7,12 @@ _ENCRYPTED = "-----BEGIN PGP MESSAGE-----"
 
 
 def is_encrypted(text: str) -> bool:
-    """Whether the text is an encrypted message."""
+    """Whether the text is a message that OpenPGP encrypted."""
     return text.lstrip().startswith(_ENCRYPTED)
 
 
 def without_armour(text: str) -> str | None:
-    """What was signed, and what follows the signature; ``None`` where the text is no signed message.
+    """Return the signed text and what follows the signature; ``None`` if the text is no signed message.
 
     The signature is not checked."""
     bare = text.lstrip()

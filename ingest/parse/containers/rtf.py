@@ -1,6 +1,6 @@
-"""Rich text as Outlook sends it in TNEF: decompressed (MS-OXRTFCP), and HTML or text taken out of it (MS-OXRTFEX).
+"""Decodes rich text as Outlook sends it in TNEF: decompresses it (MS-OXRTFCP) and extracts HTML or text (MS-OXRTFEX).
 
-Only for messages whose body exists in no other form. What is kept is the words and, where the RTF was made from HTML,
+Used only for messages whose body exists in no other form. The result has the words and, if the RTF was made from HTML,
 the HTML.
 """
 
@@ -8,15 +8,16 @@ import re
 import struct
 from typing import NamedTuple
 
-from ingest.parse.limits import MAX_BODY_OCTETS
+from ingest.parse.limits import MAX_BODY_BYTES
 
 _DICTIONARY = (
     b"{\\rtf1\\ansi\\mac\\deff0\\deftab720{\\fonttbl;}{\\f0\\fnil \\froman \\fswiss \\fmodern \\fscript "
     b"\\fdecor MS Sans SerifSymbolArialTimes New RomanCourier{\\colortbl\\red0\\green0\\blue0\r\n\\par "
     b"\\pard\\plain\\f0\\fs20\\b\\i\\u\\tab\\tx"
 )
-"""The text that every compressor and reader starts with (MS-OXRTFCP section 2.1.2.1)."""
-_WINDOW = 4096
+"""The text that every compressor and decompressor starts with (MS-OXRTFCP section 2.1.2.1)."""
+_WINDOW_BYTES = 4096
+"""Size of the window that references point into (MS-OXRTFCP section 2.1.3.1)."""
 _HEADER = struct.Struct("<IIII")
 _COMPRESSED, _PLAIN = 0x75465A4C, 0x414C454D
 _TOKEN = re.compile(
@@ -41,24 +42,24 @@ _SIGNS = {
 
 
 class RtfText(NamedTuple):
-    """What the rich text said, as ``html`` or ``plain``."""
+    """The content of rich text; ``subtype`` is ``html`` or ``plain``."""
 
     subtype: str
     text: str
 
 
 def decompress(octets: bytes) -> bytes:
-    """RTF out of PR_RTF_COMPRESSED; ``b""`` where it is no such thing. Damaged data ends early."""
+    """Decompress PR_RTF_COMPRESSED to RTF; ``b""`` if the bytes are something else. Damaged data ends early."""
     if len(octets) < _HEADER.size:
         return b""
     _, raw_size, kind, _ = _HEADER.unpack_from(octets)
     if kind == _PLAIN:
         return octets[_HEADER.size : _HEADER.size + raw_size]
-    return _expand(octets, min(raw_size, MAX_BODY_OCTETS)) if kind == _COMPRESSED else b""
+    return _expand(octets, min(raw_size, MAX_BODY_BYTES)) if kind == _COMPRESSED else b""
 
 
 def _expand(octets: bytes, size: int) -> bytes:
-    """LZFu: a control octet says of each of the eight items that follow whether it is an octet or a reference."""
+    """Expand LZFu: a control byte says of each of the next eight items whether it is a byte or a reference."""
     output = bytearray(_DICTIONARY)
     position, end = _HEADER.size, len(_DICTIONARY) + size
     while position < len(octets) and len(output) < end:
@@ -76,10 +77,10 @@ def _expand(octets: bytes, size: int) -> bytes:
 
 
 def _copy(output: bytearray, reference: bytes) -> bool:
-    """Append what a reference points at in the window; ``False`` at the reference that marks the end."""
+    """Append the bytes that a reference points to in the window; return ``False`` if the reference marks the end."""
     word = int.from_bytes(reference, "big")
     offset, length = word >> 4, (word & 0xF) + 2
-    distance = (len(output) - offset) % _WINDOW
+    distance = (len(output) - offset) % _WINDOW_BYTES
     if distance == 0 or distance > len(output):
         return False
     for _ in range(length):
@@ -89,13 +90,12 @@ def _copy(output: bytearray, reference: bytes) -> bool:
 
 class _RtfGroup(NamedTuple):
     skipped: bool = False
-    is_html_tag: bool = False
     is_rtf_only: bool = False
     unicode_skip: int = 1
 
 
 class _RtfDecoder:
-    """Goes through the tokens once, with a stack of groups."""
+    """Goes through the tokens of RTF once, with a stack of groups."""
 
     def __init__(self, octets: bytes) -> None:
         self._octets = octets
@@ -147,8 +147,6 @@ class _RtfDecoder:
         star, self._star = self._star, False
         if word in _SKIPPED or (star and word not in (b"htmltag", b"mhtmltag")) or word == b"mhtmltag":
             self._groups[-1] = self._groups[-1]._replace(skipped=True)
-        elif word == b"htmltag":
-            self._groups[-1] = self._groups[-1]._replace(is_html_tag=True)
         elif word == b"htmlrtf":
             self._groups[-1] = self._groups[-1]._replace(is_rtf_only=number != 0)
         elif word == b"uc":
@@ -186,14 +184,14 @@ class _RtfDecoder:
             self._text.append(text)
 
     def _flush(self) -> None:
-        """Decode what has been collected: characters of several octets come as several tokens."""
+        """Decode the bytes collected so far. A multi-byte character comes as several tokens, hence the collecting."""
         if self._pending:
             self._text.append(self._pending.decode(self._codepage, "replace"))
             self._pending.clear()
 
 
 def decode_rtf(octets: bytes) -> RtfText:
-    """HTML where the rich text was made from it, else its words."""
-    text = _RtfDecoder(octets[:MAX_BODY_OCTETS]).decode()
+    """Return the HTML that rich text was made from, or else its words."""
+    text = _RtfDecoder(octets[:MAX_BODY_BYTES]).decode()
     joined = text.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return RtfText(text.subtype, joined)

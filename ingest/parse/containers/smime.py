@@ -1,14 +1,14 @@
-"""S/MIME (RFC 8551): what is inside an opaque ``application/pkcs7-mime`` part.
+"""Opens S/MIME (RFC 8551): returns what is inside an opaque ``application/pkcs7-mime`` part.
 
-Signed data holds the mail in clear, wrapped in DER or BER; it is taken out, and the signature is not checked. Enveloped
-data is encrypted. The reader knows just as much ASN.1 as that takes.
+Signed data holds the mail in clear, wrapped in DER or BER; the mail is taken out, and the signature is not checked.
+Enveloped data is encrypted. The parser here knows only as much ASN.1 as that takes.
 """
 
 import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ingest.parse.limits import MAX_EXPANDED_OCTETS
+from ingest.parse.limits import MAX_EXPANDED_BYTES
 
 _SIGNED = bytes.fromhex("2a864886f70d010702")
 _ENVELOPED = bytes.fromhex("2a864886f70d010703")
@@ -19,14 +19,16 @@ _OBJECT_IDENTIFIER, _OCTET_STRING = 0x06, 0x04
 _CONSTRUCTED, _INDEFINITE = 0x20, 0x80
 _EXPLICIT_0 = 0xA0
 _MAX_DEPTH = 12
-_MAX_CHUNKS = 100_000
+"""Levels of octet strings, or of elements of indefinite length, inside each other. It bounds the recursion."""
+_MAX_ELEMENTS = 100_000
+"""Elements read from one constructed element. A file of 100 MB in strings of 1 KB fits."""
 
 
 class OpenedContainer(NamedTuple):
-    """What a container is, and the MIME entity in it (``b""`` where it cannot be read)."""
+    """The kind of a container, and the MIME entity in it (``b""`` if it cannot be decoded)."""
 
     kind: str
-    """``signed``, ``encrypted``, ``compressed``, or ``""`` where the octets are no such container."""
+    """``signed``, ``encrypted``, ``compressed``, or ``""`` if the bytes are no such container."""
     entity: bytes = b""
 
 
@@ -38,7 +40,7 @@ class _Asn1Element(NamedTuple):
 
 
 def open_container(octets: bytes) -> OpenedContainer:
-    """Look into a container. Never fails: what cannot be followed is left closed."""
+    """Open a container. Never fails: one that cannot be decoded gives an empty entity."""
     try:
         return _open(octets)
     except (ValueError, IndexError, StopIteration, zlib.error):
@@ -61,7 +63,7 @@ def _open(octets: bytes) -> OpenedContainer:
 
 
 def _holds_content(octets: bytes, element: _Asn1Element) -> bool:
-    """EncapsulatedContentInfo: a sequence of an object identifier and, in ``[0]``, the content."""
+    """Whether an element is an EncapsulatedContentInfo: a sequence of an object identifier and, in ``[0]``, content."""
     if not element.tag & _CONSTRUCTED:
         return False
     inner = [child.tag for child in _elements_in(octets, element)]
@@ -69,11 +71,11 @@ def _holds_content(octets: bytes, element: _Asn1Element) -> bool:
 
 
 def _inflate(octets: bytes) -> bytes:
-    return zlib.decompressobj().decompress(octets, MAX_EXPANDED_OCTETS)
+    return zlib.decompressobj().decompress(octets, MAX_EXPANDED_BYTES)
 
 
 def _octet_strings(octets: bytes, element: _Asn1Element, depth: int) -> Iterator[bytes]:
-    """The content of an octet string, which BER may cut into many."""
+    """Yield the content of an octet string, which BER may cut into many."""
     if depth > _MAX_DEPTH:
         raise ValueError("octet strings lie too deep in each other")
     if not element.tag & _CONSTRUCTED:
@@ -85,7 +87,7 @@ def _octet_strings(octets: bytes, element: _Asn1Element, depth: int) -> Iterator
 
 def _elements_in(octets: bytes, parent: _Asn1Element) -> Iterator[_Asn1Element]:
     position = parent.start
-    for _ in range(_MAX_CHUNKS):
+    for _ in range(_MAX_ELEMENTS):
         if position >= parent.end or octets[position : position + 2] == b"\0\0":
             return
         child = _element(octets, position, parent.end)
@@ -94,7 +96,7 @@ def _elements_in(octets: bytes, parent: _Asn1Element) -> Iterator[_Asn1Element]:
 
 
 def _element(octets: bytes, position: int, limit: int, depth: int = 0) -> _Asn1Element:
-    """The element at ``position``. An indefinite length ends where its end-of-contents octets are found."""
+    """Parse the element at ``position``. One of indefinite length ends at its end-of-contents octets."""
     tag, first = octets[position], octets[position + 1]
     start = position + 2
     if first == _INDEFINITE:
@@ -104,7 +106,7 @@ def _element(octets: bytes, position: int, limit: int, depth: int = 0) -> _Asn1E
         length = int.from_bytes(octets[position + 2 : start], "big")
     else:
         length = first
-    end = min(start + length, limit)  # a mail that was cut off is read as far as it goes
+    end = min(start + length, limit)  # a mail that was cut off is decoded as far as it goes
     return _Asn1Element(tag, start, end, end)
 
 

@@ -1,7 +1,7 @@
-"""TNEF (MS-OXTNEF), the ``winmail.dat`` of Outlook and Exchange: a body and attachments in a container of their own.
+"""Parses TNEF (MS-OXTNEF), the ``winmail.dat`` of Outlook and Exchange: a container with a body and attachments.
 
-Read front to back; what is damaged or unknown ends the reading of its own block only, so that one bad property does not
-cost the attachments, as it does in the libraries for it.
+It is parsed front to back. Damaged or unknown data ends the parsing of its own block only, so that one bad property
+does not lose the attachments, as it does in the libraries for TNEF.
 """
 
 import struct
@@ -10,7 +10,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from ingest.parse.containers import rtf
-from ingest.parse.limits import MAX_ATTRIBUTES, MAX_PARTS, MAX_PROPERTIES
+from ingest.parse.limits import MAX_PARTS, MAX_TNEF_ATTRIBUTES, MAX_TNEF_PROPERTIES
 
 SIGNATURE = 0x223E9F78
 _HEADER = struct.Struct("<IH")
@@ -19,8 +19,9 @@ _UINT16 = struct.Struct("<H")
 _UINT32 = struct.Struct("<I")
 
 _LEVELS = (1, 2)
-"""First octet of a block: of the message, of an attachment."""
-_CHECKSUM = 2
+"""First byte of a block: of the message, of an attachment."""
+_CHECKSUM_BYTES = 2
+"""Size of the checksum that follows each attribute (MS-OXTNEF section 2.1.2)."""
 _BODY = 0x800C
 _ATTACH_DATA = 0x800F
 _ATTACH_TITLE = 0x8010
@@ -42,13 +43,14 @@ _PR_INTERNET_CODEPAGE = 0x3FDE
 
 _OBJECT, _STRING, _UNICODE, _BINARY = 0x0D, 0x1E, 0x1F, 0x102
 _VARIABLE = frozenset({_OBJECT, _STRING, _UNICODE, _BINARY})
-_FIXED = {0x02: 4, 0x03: 4, 0x04: 4, 0x0A: 4, 0x0B: 4, 0x05: 8, 0x06: 8, 0x07: 8, 0x14: 8, 0x40: 8, 0x48: 16}
-"""Octets of each property type of fixed size, padded to four as they are stored."""
+_FIXED_SIZE_BYTES = {0x02: 4, 0x03: 4, 0x04: 4, 0x0A: 4, 0x0B: 4, 0x05: 8, 0x06: 8, 0x07: 8, 0x14: 8, 0x40: 8, 0x48: 16}
+"""Size in bytes of each property type of fixed size, padded to four as it is stored."""
 _MULTIPLE = 0x1000
 _NAMED = 0x8000
 _MESSAGE_OBJECT = bytes.fromhex("0703020000000000c000000000000046")
-"""Stands before an embedded message: the interface identifier of IMessage."""
+"""The interface identifier of IMessage, which stands before an embedded message."""
 _MAX_VALUES = 10_000
+"""Values of one property. More make no sense in a mail, so the property counts as damaged."""
 
 
 class TnefContent(NamedTuple):
@@ -82,7 +84,7 @@ class _TnefAttachment(NamedTuple):
 
 
 def parse_tnef(octets: bytes) -> tuple[TnefContent, ...] | None:
-    """The bodies, the best first, and the attachments in order; ``None`` where the octets are no TNEF."""
+    """Return the bodies, the best first, and then the attachments; ``None`` if the bytes are no TNEF."""
     if len(octets) < _HEADER.size or _HEADER.unpack_from(octets)[0] != SIGNATURE:
         return None
     message = _parse_message(octets)
@@ -90,20 +92,20 @@ def parse_tnef(octets: bytes) -> tuple[TnefContent, ...] | None:
 
 
 def is_whole(octets: bytes) -> bool:
-    """Whether the container's blocks follow each other up to its end, no more of them than are read: nothing in it can
-    hide behind damage, then."""
+    """Whether the blocks of the container follow each other up to its end and are no more than are parsed. Then nothing
+    in it was missed because of damage."""
     position = _HEADER.size
-    for _ in range(MAX_ATTRIBUTES):
+    for _ in range(MAX_TNEF_ATTRIBUTES):
         if position + _ATTRIBUTE.size > len(octets) or octets[position] not in _LEVELS:
             break
-        position += _ATTRIBUTE.size + _ATTRIBUTE.unpack_from(octets, position)[3] + _CHECKSUM
+        position += _ATTRIBUTE.size + _ATTRIBUTE.unpack_from(octets, position)[3] + _CHECKSUM_BYTES
     return position <= len(octets) and not octets[position:].strip(b"\0\r\n")
 
 
 def _parse_message(octets: bytes) -> _TnefMessage:
     codepage, properties = 1252, dict[int, _MapiProperty]()
     message = _TnefMessage(codepage, properties, [], [])
-    for identifier, data in islice(_attributes(octets), MAX_ATTRIBUTES):
+    for identifier, data in islice(_attributes(octets), MAX_TNEF_ATTRIBUTES):
         if identifier == _OEM_CODEPAGE and len(data) >= _UINT32.size:
             message = message._replace(codepage=_UINT32.unpack_from(data)[0])
         elif identifier == _BODY:
@@ -127,21 +129,21 @@ def _add(attachment: _TnefAttachment, identifier: int, data: bytes) -> None:
 
 
 def _by_identifier(data: bytes) -> dict[int, _MapiProperty]:
-    return {found.identifier: found for found in islice(_properties(data), MAX_PROPERTIES)}
+    return {found.identifier: found for found in islice(_properties(data), MAX_TNEF_PROPERTIES)}
 
 
 def _attributes(octets: bytes) -> Iterator[tuple[int, bytes]]:
-    """(identifier, data) of each attribute; a checksum of two octets follows each."""
+    """Yield identifier and data of each attribute; a checksum of two bytes follows each."""
     position = _HEADER.size
     while position + _ATTRIBUTE.size <= len(octets):
         _, identifier, _, length = _ATTRIBUTE.unpack_from(octets, position)
         position += _ATTRIBUTE.size
         yield identifier, octets[position : position + length]
-        position += length + _CHECKSUM
+        position += length + _CHECKSUM_BYTES
 
 
 def _properties(octets: bytes) -> Iterator[_MapiProperty]:
-    """MAPI properties, up to the first that makes no sense."""
+    """Yield MAPI properties, up to the first that is damaged or of an unknown type."""
     position = _UINT32.size
     while position + 4 <= len(octets):
         kind, identifier = _UINT16.unpack_from(octets, position)[0], _UINT16.unpack_from(octets, position + 2)[0]
@@ -157,20 +159,22 @@ def _properties(octets: bytes) -> Iterator[_MapiProperty]:
 
 
 def _skip_name(octets: bytes, position: int) -> int:
-    """Past the GUID and the number or name of a named property."""
+    """Return the position after the GUID and the number or name of a named property."""
     is_text = _UINT32.unpack_from(octets, position + 16)[0] != 0
     length = _UINT32.unpack_from(octets, position + 20)[0]
     return position + 24 + (_padded(length) if is_text else 0)
 
 
 def _value(octets: bytes, position: int, kind: int) -> tuple[bytes, int]:
-    """The first value of a property and the place after it; a negative place where the type is unknown."""
+    """Return the first value of a property and the position after all its values, negative if the type is unknown."""
     count, base = 1, kind & ~_MULTIPLE
     if kind & _MULTIPLE or base in _VARIABLE:
         count = _UINT32.unpack_from(octets, position)[0]
         position += 4
-    if base in _FIXED:
-        return octets[position : position + _FIXED[base]], position + _FIXED[base] * min(count, len(octets))
+    if base in _FIXED_SIZE_BYTES:
+        return octets[position : position + _FIXED_SIZE_BYTES[base]], position + _FIXED_SIZE_BYTES[base] * min(
+            count, len(octets)
+        )
     if base not in _VARIABLE or count > _MAX_VALUES:
         return b"", -1
     first = b""
@@ -201,7 +205,7 @@ def _decode(octets: bytes, codepage: int) -> str:
 
 
 def _bodies(message: _TnefMessage) -> Iterator[TnefContent]:
-    """HTML and text; the RTF only where there is nothing else."""
+    """Yield the HTML and the text; the RTF only if there is nothing else."""
     found = message.properties
     html, plain = found.get(_PR_BODY_HTML), found.get(_PR_BODY)
     if html is not None and html.octets.strip(b"\0 \r\n"):

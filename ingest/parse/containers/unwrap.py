@@ -1,7 +1,7 @@
-"""Containers in which mail programs hide a body or files: TNEF, opaque S/MIME, uuencoded text.
+"""Unwraps the containers in which mail programs put a body or files: TNEF, opaque S/MIME, uuencoded text.
 
-Each thing inside comes out as a MIME entity of its own, so that the walk goes on with it as with any part. Archives
-that a person packed (zip and the like) are never opened.
+Each thing inside becomes a MIME entity of its own, so that the walk treats it like any part. Archives that a person
+packed (zip and the like) are never opened.
 """
 
 from urllib.parse import quote
@@ -14,6 +14,10 @@ from ingest.parse.mime.part import MimePart
 
 TNEF_TYPES = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 SMIME_TYPES = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
+_MAX_NAME_CHARACTERS = 1000
+"""Length of a name from a container that is kept; it is shortened further where the attachment is described."""
+_MAX_CONTENT_ID_CHARACTERS = 500
+"""Length of a Content-ID from a container that is kept; half of a line of a header (RFC 5322 section 2.1.1)."""
 _UNTYPED = frozenset({"application/octet-stream", "application/binary", "application/x-unknown"})
 
 
@@ -32,17 +36,17 @@ def is_smime(part: MimePart) -> bool:
 
 
 def contained_entities(part: MimePart, defects: DefectLog) -> tuple[bytes, ...]:
-    """The MIME entities inside a part; none where it is no container or stays closed."""
+    """Return the MIME entities inside a part; none if it is no container or cannot be opened."""
     if is_tnef(part):
         return _from_tnef(part, defects)
     if is_smime(part):
         return _from_smime(part, defects)
     if part.content_type == "text/plain" and part.source.find(b"begin ", part.start, part.end) >= 0:
-        return tuple(_from_file(file) for file in uuencode.extract_files(part.decoded().octets).files)
+        return tuple(_entity_of_file(file) for file in uuencode.extract_files(part.decoded().octets).files)
     return ()
 
 
-def _from_file(file: uuencode.UuencodedFile) -> bytes:
+def _entity_of_file(file: uuencode.UuencodedFile) -> bytes:
     return _entity("application/octet-stream", file.octets, filename=file.name.decode("utf-8", "replace").strip())
 
 
@@ -86,11 +90,11 @@ def _entity(
     content_id: str = "",
     is_attachment: bool = True,
 ) -> bytes:
-    """A MIME entity around ``octets``. Names are percent-encoded (RFC 2231), so none can break out of its field."""
+    """Build a MIME entity around ``octets``. Names are percent-encoded (RFC 2231), so that none can end its field."""
     lines = [f"Content-Type: {quote(content_type, safe='/+-.')}" + (f"; charset={quote(charset)}" if charset else "")]
     if is_attachment:
-        name = quote(filename[:1000], safe="", errors="replace")
+        name = quote(filename[:_MAX_NAME_CHARACTERS], safe="", errors="replace")
         lines.append(f"Content-Disposition: attachment; filename*=utf-8''{name}")
     if content_id:
-        lines.append(f"Content-ID: <{quote(content_id[:500], safe='@.$+-_')}>")
+        lines.append(f"Content-ID: <{quote(content_id[:_MAX_CONTENT_ID_CHARACTERS], safe='@.$+-_')}>")
     return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + octets

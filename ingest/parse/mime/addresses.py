@@ -1,8 +1,8 @@
-"""Addresses and the date: read by mail-parser, from a message made of just these fields.
+"""Parses the address fields and the date, with mail-parser, from a message made of just these fields.
 
-mail-parser takes the structure of an address list apart with care, and it is safe on what it is given here: values that
-are cut to the limits, decoded from their octets, and whose encoded words are sound. Where it finds no address in a
-field that has text in it, a lenient reading of our own follows.
+mail-parser parses the structure of an address list with care, and it is safe on what it is given here: values that are
+cut to the limits, decoded, and whose encoded words are well-formed. If it finds no address in a field that has text in
+it, a lenient search of our own follows.
 """
 
 import logging
@@ -23,7 +23,9 @@ from ingest.parse.mime import encoded_words
 
 FIELDS = ("from", "reply-to", "to", "cc")
 _MAX_DATE_CHARACTERS = 200
+"""Length of a date that is parsed: several times what RFC 5322 needs, so that comments fit."""
 _MAX_JOINED_CHARACTERS = 64 * 1024
+"""Length of all fields of one name together, enough for over a thousand addresses."""
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.?)*(?:"|$)', re.DOTALL)
 _QUOTED_OR_SEMICOLON = re.compile(f"({_QUOTED.pattern})|;", re.DOTALL)
 _ANGLE = re.compile(r"<\s*(?:mailto:|<)?([^<>\s@:;,]+@[^<>\s@:;,]+)\s*(?:>|$)")
@@ -31,14 +33,14 @@ _SEPARATORS = re.compile(r"[\s<>()\[\]:;,\"']+")
 
 
 class Originators(NamedTuple):
-    """What mail-parser reads for us."""
+    """The addresses by field name in lower case, and the date in ISO 8601 (``None`` if there is none)."""
 
     addresses: Mapping[str, tuple[Address, ...]]
     date: str | None
 
 
 def parse_originators(values: Mapping[str, Sequence[str]], defects: DefectLog) -> Originators:
-    """Read the address fields and the date.
+    """Parse the address fields and the date.
 
     Args:
         values: the values of each field by name in lower case, unfolded, encoded words still in them.
@@ -52,7 +54,7 @@ def parse_originators(values: Mapping[str, Sequence[str]], defects: DefectLog) -
 
 
 def _joined(values: Sequence[str]) -> str:
-    """One list of all fields of a name. Outlook's users and scripts part addresses with semicolons."""
+    """Join all fields of one name to one list. Outlook's users and scripts separate addresses with semicolons."""
     text = encoded_words.normalise_encoded_words(", ".join(values)[:_MAX_JOINED_CHARACTERS])
     is_group = ":" in text  # there a semicolon has a meaning of its own
     return text if is_group or ";" not in text else _QUOTED_OR_SEMICOLON.sub(lambda found: found[1] or ",", text)
@@ -90,8 +92,8 @@ def _addresses(name: str, text: str, parser: MailParser | None, defects: DefectL
 
 
 def find_addresses(text: str) -> tuple[Address, ...]:
-    """Addresses in a text by their looks: those in angle brackets, else the words with an ``@``; within quotes (which
-    may lack an end) only where there are no others."""
+    """Find what looks like an address in a text: what is in angle brackets, or else words with an ``@``. Those within
+    quotes (which may lack an end) count only if there are no others."""
     bare = _QUOTED.sub(lambda quoted: " " * len(quoted[0]), text)
     return _by_looks(text, bare) or _by_looks(text, text.replace('"', " "))
 

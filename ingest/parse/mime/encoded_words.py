@@ -1,7 +1,7 @@
-"""Header text: unfolding, encoded words (RFC 2047), raw 8-bit octets, control characters.
+"""Decodes header text: folded lines, encoded words (RFC 2047), raw 8-bit octets, control characters.
 
-Encoded words are read as widely as they are written: with spaces in them, without space between them, inside quoted
-strings, a character split over two of them, broken base64. Everything is linear in the length of the field.
+Encoded words are accepted in every form in which they are sent: with spaces in them, without space between them, inside
+quoted strings, a character split over two of them, broken base64. Everything is linear in the length of the field.
 """
 
 import binascii
@@ -13,17 +13,17 @@ from typing import NamedTuple
 from ingest.parse.charsets.decode import decode_text
 
 _PREFIX = re.compile(r"=\?([^?]*)\?([bBqQ])\?")
-"""As wide as the standard library's, which fails on a word that we would leave to it."""
+"""It accepts all that the standard library accepts, which would fail on an encoded word that was left to it."""
 _FOLD = re.compile(r"(?:\r\n|\r|\n)[ \t]*")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _SPACES = re.compile(r"[ \t\r\n]*")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
 _CUT_OFF = re.compile(r"[^\s<>@\"]+\Z")
-"""What is left of an encoded word where its field was cut to some length."""
+"""The text of an encoded word whose end is missing, because a program cut the field to some length."""
 
 
 class _EncodedRun(NamedTuple):
-    """Encoded words that belong together, or (``charset`` empty) the text between them."""
+    """Encoded words that belong together, or (if ``charset`` is empty) the text between them."""
 
     text: str
     charset: str = ""
@@ -31,14 +31,14 @@ class _EncodedRun(NamedTuple):
 
 
 def raw_text(octets: bytes, hints: Iterable[str] = ()) -> str:
-    """A field's value as text, encoded words as they are. 8-bit octets are UTF-8 (RFC 6532) or of ``hints``."""
+    """Decode a field's value, but not its encoded words. 8-bit octets are UTF-8 (RFC 6532) or of one of ``hints``."""
     if octets.isascii() and b"\x1b" not in octets:
         return octets.decode("ascii")
     return decode_text(octets, "", hints).text
 
 
 def unfold(text: str) -> str:
-    """One line: each fold becomes one space (RFC 5322 section 2.2.3), control characters go."""
+    """Put folded text on one line: each fold becomes a space (RFC 5322 section 2.2.3), control characters go."""
     if text.isprintable():
         return text.strip()
     return _CONTROLS.sub(_visible, _FOLD.sub(" ", text)).strip()
@@ -49,14 +49,14 @@ def _visible(controls: re.Match[str]) -> str:
 
 
 def decode_header_text(text: str) -> str:
-    """Header text with its encoded words decoded, on one line, without control characters."""
+    """Decode the encoded words of header text. The result is on one line and has no control characters."""
     if "=?" not in text:
         return unfold(text)
     return unfold("".join(_decode_run(run) if run.charset else run.text for run in _runs(text)))
 
 
 def normalise_encoded_words(text: str) -> str:
-    """Header text with each encoded word written anew as base64 of UTF-8, so that any reader can read it."""
+    """Write each encoded word of header text anew as base64 of UTF-8, so that any program can decode it."""
     if "=?" not in text:
         return text
     return "".join(_encode(unfold(_decode_run(run))) if run.charset else run.text for run in _runs(text))
@@ -71,8 +71,8 @@ def _decode_run(run: _EncodedRun) -> str:
 
 
 def _runs(text: str) -> Iterator[_EncodedRun]:
-    """Split into plain text and encoded words; neighbours of one charset are joined before they are decoded, since
-    senders split characters between them. White space between neighbours is no text (RFC 2047 section 6.2)."""
+    """Split header text into plain text and encoded words. Neighbours of one charset are joined before decoding,
+    because senders split characters between them. White space between neighbours is dropped (RFC 2047 section 6.2)."""
     pending: _EncodedRun | None = None
     for run in _words(text):
         if pending is None or (pending.charset and not run.charset and run.text.isspace()):
@@ -105,7 +105,7 @@ def _words(text: str) -> Iterator[_EncodedRun]:
 
 
 def _end_of_word(text: str, start: int) -> int:
-    """Where an encoded word's text ends: at its mark, or with the field; -1 where it is no word."""
+    """Return where an encoded word's text ends: at ``?=``, or with a field that was cut; -1 if it is no such word."""
     end = text.find("?=", start)
     return len(text) if end < 0 and _CUT_OFF.match(text, start) else end
 
@@ -118,7 +118,7 @@ def _octets(encoding: str, encoded: str) -> bytes:
 
 
 def _from_base64(data: bytes) -> bytes:
-    """One block, its padding taken off; some programs write several into a word."""
+    """Decode one block of base64 without its padding; some programs write several blocks into one word."""
     data = data[:-1] if len(data) % 4 == 1 else data
     return binascii.a2b_base64(data + b"=" * (-len(data) % 4))
 

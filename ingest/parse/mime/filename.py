@@ -1,4 +1,4 @@
-"""Names of attachments: safe to show, to store and to send on, and still the sender's."""
+"""Makes the names of attachments safe to show, to store and to send on."""
 
 import re
 
@@ -54,14 +54,17 @@ _EXTENSIONS = {
     "video/mp4": ".mp4",
     "video/quicktime": ".mov",
 }
-"""A table of our own: the system's tables differ from machine to machine, and a name must not."""
+"""Extension for each type. It is a table of our own because those of the system differ from machine to machine, and a
+name must not."""
+_MAX_EXTENSION_CHARACTERS = 20
+"""Longest extension that is kept when a name is shortened; a longer one is no extension."""
 
 
 def safe_filename(name: str, content_type: str, number: int) -> str:
-    """The last step of any path in ``name``, without characters that cannot be seen or that turn the text around.
+    """Return the last component of any path in ``name``, without invisible and text-reversing characters.
 
-    Double extensions stay as they are: they are the sender's, and a person should see them. Where no name is left, one
-    is made from the part's ``number`` and type; it is the same each time.
+    Double extensions stay as they are: the sender chose them, and a person should see them. If no name is left, one is
+    made from the part's ``number`` and type, so that it is the same each time.
     """
     bare = _UNSAFE.sub("", name)
     bare = _DRIVE.split(bare)[-1].replace("\\", "/").rsplit("/", 1)[-1].strip(" .\t")
@@ -71,10 +74,10 @@ def safe_filename(name: str, content_type: str, number: int) -> str:
 
 
 def _shortened(name: str) -> str:
-    """At most the limit, the extension kept."""
+    """Shorten a name to the limit and keep its extension."""
     if len(name) <= MAX_FILENAME_CHARACTERS:
         return name
     stem, dot, extension = name.rpartition(".")
-    if not dot or len(extension) > 20:
+    if not dot or len(extension) > _MAX_EXTENSION_CHARACTERS:
         return name[:MAX_FILENAME_CHARACTERS]
     return f"{stem[: MAX_FILENAME_CHARACTERS - len(extension) - 1]}.{extension}"

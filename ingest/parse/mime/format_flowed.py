@@ -1,4 +1,4 @@
-"""``format=flowed`` (RFC 3676): lines that end with a space go on in the next line."""
+"""Undoes ``format=flowed`` (RFC 3676), in which a line that ends with a space continues in the next line."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,7 +13,12 @@ class _FlowedLine(NamedTuple):
 
 
 def unflow(text: str, *, delete_space: bool) -> str:
-    """Put paragraphs together again. Quoted lines keep their ``>`` marks; ``delete_space`` is the parameter DelSp."""
+    """Join the lines of each paragraph. Quoted lines keep their ``>`` marks.
+
+    Args:
+        text: the text with line feeds as line ends.
+        delete_space: the parameter DelSp: the space at the end of a flowed line is no text.
+    """
     paragraphs: list[str] = []
     depth, words = 0, list[str]()
     for line in _lines(text, delete_space):

@@ -1,6 +1,6 @@
-"""The header block of a message or part: octets to fields, with the repairs that real mail needs.
+"""Parses the header block of a message or part into fields, with the repairs that real mail needs.
 
-A fault in one line must not cost the fields below it, as it does in the standard library: a byte order mark or an mbox
+A fault in one line must not lose the fields below it, as it does in the standard library: a byte order mark or an mbox
 ``From `` line on top, a line without a colon, a space before the colon, a missing blank line before the body.
 """
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ingest.model.defects import DefectKind
 from ingest.parse.defect_log import DefectLog
-from ingest.parse.limits import MAX_FIELD_OCTETS, MAX_FIELDS, MAX_HEADER_OCTETS
+from ingest.parse.limits import MAX_FIELD_BYTES, MAX_FIELDS, MAX_HEADER_BYTES
 
 _END = re.compile(rb"\n\r?\n")
 _NAME = re.compile(rb"[!-9;-~]{1,200}")
@@ -17,20 +17,22 @@ _BOM = b"\xef\xbb\xbf"
 _BLANK_TOP = re.compile(rb"[ \t\r\n]*")
 _FIRST_FIELD = re.compile(rb"(?:\xef\xbb\xbf)?(?:From |>From )?[^\n]{0,200}?[!-9;-~]{1,76}[ \t]*:")
 _TRACE_FIELDS = re.compile(rb"(?:(?:Received|Return-Path|Delivered-To):[^\n]*\n(?:[ \t][^\n]*\n)*)*", re.IGNORECASE)
-_LINE_END_WINDOW = 4096
-_LOOK_AHEAD = 3
+_LINE_END_WINDOW_BYTES = 4096
+"""How much of a message is searched for its line ends, and for fields below a blank line among trace fields."""
+_LOOK_AHEAD_LINES = 3
+"""Lines below a stray line in which a known field shows that the header goes on: one stray line may be wrapped."""
 
 _ON_THE_WAY = """
     received return-path delivered-to x-original-to envelope-to x-delivered-to received-spf authentication-results
     x-received arc-seal arc-message-signature arc-authentication-results dkim-signature
 """
 TRACE = frozenset(_ON_THE_WAY.split())
-"""Fields that servers put on top of a mail on its way."""
+"""Names of the fields that servers put on top of a mail on its way."""
 _BY_PROGRAMS = """
     from sender reply-to to cc subject date message-id in-reply-to references mime-version content-type
 """
 WRITTEN = frozenset(_BY_PROGRAMS.split())
-"""Fields that a mail program writes: a mail has at least one of them."""
+"""Names of the fields that a mail program writes; a mail has at least one of them."""
 _OTHERS = """
     bcc comments keywords resent-from resent-to resent-date resent-message-id content-transfer-encoding
     content-disposition content-id content-description content-language content-length content-location content-class
@@ -48,20 +50,20 @@ class HeaderField(NamedTuple):
 
 
 class HeaderBlock(NamedTuple):
-    """The fields of a block, and where what follows it begins."""
+    """The fields of a header block, and the position where the body begins."""
 
     fields: tuple[HeaderField, ...]
     body_start: int
 
     def get(self, name: str) -> bytes:
-        """The value of the first field with this name; ``b""`` where there is none."""
+        """Return the value of the first field of this name; ``b""`` if there is none."""
         return next((field.value for field in self.fields if field.name == name), b"")
 
 
 def with_line_feeds(content: bytes) -> bytes:
-    """Lines that end with CR alone (old Macintosh) get LF instead; trace fields may stand above. Lines that end with
-    CR CR LF, as a program leaves them that adds a CR to each line end blindly, get CR LF."""
-    top = content[:_LINE_END_WINDOW]
+    """Repair line ends. A CR alone (old Macintosh) becomes LF; trace fields with LF may stand above. CR CR LF, which a
+    program writes that adds a CR to each LF blindly, becomes CR LF."""
+    top = content[:_LINE_END_WINDOW_BYTES]
     if top.count(b"\r\r\n") * 2 > top.count(b"\n"):
         content = content.replace(b"\r\r\n", b"\r\n")
     last_feed = content.rfind(b"\n") + 1
@@ -71,12 +73,12 @@ def with_line_feeds(content: bytes) -> bytes:
 
 
 def parse_message_header(content: bytes, defects: DefectLog) -> HeaderBlock:
-    """The header block of a whole message, past whatever stands before its first field, with any line ends."""
+    """Parse the header of a whole message with any line ends. What stands before its first field is skipped."""
     content = with_line_feeds(content)
     start = _skip_top(content, defects)
     header = parse_header(content, start, len(content), defects)
     if header.fields and all(field.name in TRACE for field in header.fields):
-        again = _skip_top(content[header.body_start : header.body_start + 4096], DefectLog())
+        again = _skip_top(content[header.body_start : header.body_start + _LINE_END_WINDOW_BYTES], DefectLog())
         start = header.body_start + again
         below = parse_header(content, start, len(content), DefectLog())
         if sum(field.name in WRITTEN for field in below.fields) > 1:
@@ -88,7 +90,7 @@ def parse_message_header(content: bytes, defects: DefectLog) -> HeaderBlock:
 
 
 def _skip_top(content: bytes, defects: DefectLog) -> int:
-    """Past blank lines and a byte order mark, where a field follows them."""
+    """Return the position after blank lines and a byte order mark if a field follows them; else 0."""
     blank = _BLANK_TOP.match(content)
     start = blank.end() if blank else 0
     if start and not _FIRST_FIELD.match(content, start):
@@ -99,15 +101,16 @@ def _skip_top(content: bytes, defects: DefectLog) -> int:
 
 
 def parse_header(content: bytes, start: int, end: int, defects: DefectLog) -> HeaderBlock:
-    """The header block that begins at ``start`` and ends at a blank line, at ``end``, or where no field can be."""
+    """Parse the header block that begins at ``start``. It ends at a blank line, at ``end``, or at a line that can be no
+    field."""
     if content[start : start + 1] == b"\n" or content[start : start + 2] == b"\r\n":
         return HeaderBlock((), min(end, content.index(b"\n", start) + 1))
     blank = _END.search(content, start, end)
     body_start = blank.end() if blank else end
     block_end = blank.start() if blank else end
-    if block_end - start > MAX_HEADER_OCTETS:
-        defects.note(DefectKind.CUT, f"the header block has {block_end - start} octets; {MAX_HEADER_OCTETS} were read")
-        limit = start + MAX_HEADER_OCTETS
+    if block_end - start > MAX_HEADER_BYTES:
+        defects.note(DefectKind.CUT, f"the header block has {block_end - start} octets; {MAX_HEADER_BYTES} were read")
+        limit = start + MAX_HEADER_BYTES
         block_end = max(content.rfind(b"\n", start, limit), start) or limit
     lines = content[start:block_end].split(b"\n")
     fields, used = _parse_lines(lines, defects)
@@ -118,7 +121,7 @@ def parse_header(content: bytes, start: int, end: int, defects: DefectLog) -> He
 
 
 def _parse_lines(lines: list[bytes], defects: DefectLog) -> tuple[list[HeaderField], int]:
-    """Fields, and how many lines they took: fewer than all where the body begins without a blank line."""
+    """Return the fields and the number of their lines: fewer than all if the body begins without a blank line."""
     fields: list[HeaderField] = []
     folded: list[bytes] = []
     name = ""
@@ -144,7 +147,7 @@ def _without_mark(line: bytes, defects: DefectLog) -> bytes:
 
 
 def _parse_field(line: bytes) -> HeaderField | None:
-    """A line as name and value; ``None`` where it is no field."""
+    """Split a line into name and value; ``None`` if it is no field."""
     name, colon, value = line.partition(b":")
     name = name.rstrip(b" \t")
     if not colon or not _NAME.fullmatch(name):
@@ -153,11 +156,11 @@ def _parse_field(line: bytes) -> HeaderField | None:
 
 
 def _is_stray(line: bytes, lines: list[bytes], index: int, defects: DefectLog) -> bool:
-    """Whether a line that is no field stands among fields, to be passed over, rather than at the start of the body."""
+    """Whether a line that is no field stands among fields and is to be skipped, and is not the start of the body."""
     if line.startswith((b"From ", b">From ")):
         defects.note(DefectKind.HEADER, "an mbox From line stands in the header")
         return True
-    ahead = (_parse_field(later) for later in lines[index + 1 : index + 1 + _LOOK_AHEAD])
+    ahead = (_parse_field(later) for later in lines[index + 1 : index + 1 + _LOOK_AHEAD_LINES])
     if any(field is not None and (field.name in _KNOWN or field.name.startswith("x-")) for field in ahead):
         defects.note(DefectKind.HEADER, "a line that is no field stands in the header")
         return True
@@ -172,8 +175,8 @@ def _add_field(fields: list[HeaderField], name: str, folded: list[bytes], defect
         defects.note(DefectKind.CUT, f"the header has more than {MAX_FIELDS} fields")
         return fields
     value = folded[0] if len(folded) == 1 else b"\n".join(folded)
-    if len(value) > MAX_FIELD_OCTETS:
-        defects.note(DefectKind.CUT, f"the field {name[:40]} has {len(value)} octets; {MAX_FIELD_OCTETS} were read")
-        value = value[-MAX_FIELD_OCTETS:] if name == "references" else value[:MAX_FIELD_OCTETS]
+    if len(value) > MAX_FIELD_BYTES:
+        defects.note(DefectKind.CUT, f"the field {name[:40]} has {len(value)} octets; {MAX_FIELD_BYTES} were read")
+        value = value[-MAX_FIELD_BYTES:] if name == "references" else value[:MAX_FIELD_BYTES]
     fields.append(HeaderField(name, value.strip()))
     return fields

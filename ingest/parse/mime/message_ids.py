@@ -1,18 +1,19 @@
-"""Message identifiers (RFC 5322 section 3.6.4), as they are found in Message-ID, In-Reply-To and References."""
+"""Parses message identifiers (RFC 5322 section 3.6.4) in Message-ID, In-Reply-To and References."""
 
 import re
 
 _BRACKETED = re.compile(r"<([^<>]{1,998})>|\([^()]*(?:\([^()]*\)[^()]*)*\)")
-"""An identifier, or a comment, which may have one in it that does not count."""
+"""An identifier, or a comment: an identifier in a comment does not count."""
 _COMMENT = re.compile(r"\([^()<>]*\)")
 _MAX_ID_CHARACTERS = 998
+"""Length of an identifier that is kept: the longest line of a header (RFC 5322 section 2.1.1)."""
 
 
 def parse_message_ids(text: str) -> tuple[str, ...]:
-    """Every identifier in a field's value, in order, each once, normalised.
+    """Return every identifier in a field's value, in order, each once, normalised.
 
-    Those in angle brackets, whatever stands between them (``Message from Bob of Monday <1@a>``); where there are no
-    brackets, every word with an ``@`` in it.
+    Identifiers are what stands in angle brackets, whatever stands between them (``Message from Bob of Monday <1@a>``).
+    If there are no brackets, every word with an ``@`` in it is one.
     """
     found = [match[1] for match in _BRACKETED.finditer(text) if match[1]]
     if not found:
@@ -22,7 +23,7 @@ def parse_message_ids(text: str) -> tuple[str, ...]:
 
 
 def normalise_message_id(identifier: str) -> str:
-    """No brackets, quotes around it or white space; the domain in lower case. ``""`` where nothing is left."""
+    """Remove brackets, surrounding quotes and white space, and put the domain into lower case. May return ``""``."""
     bare = "".join(identifier.split()).strip("<>\"',;")
     local, at, domain = bare.rpartition("@")
     domain = _COMMENT.sub("", domain) if "(" in domain else domain

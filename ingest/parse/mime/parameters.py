@@ -1,6 +1,7 @@
-"""Content-Type and Content-Disposition: a value and its parameters (RFC 2045, 2231; RFC 2047 where it does not belong).
+"""Parses Content-Type and Content-Disposition: a value and its parameters (RFC 2045, RFC 2231). Encoded words, which
+RFC 2047 does not allow there, are decoded as well.
 
-The standard library's readers of these take time with the square of the length; this one goes through the text once.
+The standard library's parser takes time with the square of the length; this one goes through the text once.
 """
 
 import re
@@ -11,7 +12,8 @@ from urllib.parse import unquote_to_bytes
 from ingest.parse.charsets.decode import decode_text
 from ingest.parse.mime import encoded_words
 
-MAX_PARAMETERS = 100
+_MAX_PARAMETERS = 100
+"""Parameters of one field, or sections of parameters, into which RFC 2231 splits long names."""
 _PARAMETER = re.compile(
     r"""[;\s]*                                  # separators, also doubled or missing
         ([^\s=;"]+)\s*=\s*                      # name =
@@ -22,13 +24,13 @@ _PARAMETER = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _QUOTED_PAIR = re.compile(r"\\([\"\\])")
-"""Only what needs it: programs of Windows write their paths without."""
+"""Only a quote or a backslash can be quoted: programs on Windows write paths with single backslashes."""
 _SECTION = re.compile(r"(.+?)(?:\*(\d{1,3}))?(\*)?", re.DOTALL)
 _COMMENT = re.compile(r"\([^()]*\)")
 
 
 class StructuredField(NamedTuple):
-    """A structured field: the value in lower case, and its parameters by name in lower case."""
+    """The value of a structured field in lower case, and its parameters by name in lower case."""
 
     value: str
     parameters: Mapping[str, str]
@@ -41,7 +43,7 @@ class _ParameterSection(NamedTuple):
 
 
 def parse_structured_field(octets: bytes, hints: Iterable[str] = ()) -> StructuredField:
-    """Read a field such as ``text/plain; charset=utf-8``. Never fails; what cannot be read is left out."""
+    """Parse a field such as ``text/plain; charset=utf-8``. Never fails; what cannot be parsed is left out."""
     text = encoded_words.unfold(encoded_words.raw_text(octets, hints))
     value, semicolon, rest = text.partition(";")
     if "(" in value:
@@ -58,7 +60,7 @@ def _parameters(text: str) -> dict[str, str]:
     simple: dict[str, str] = {}
     sections: dict[str, list[_ParameterSection]] = {}
     for count, match in enumerate(_PARAMETER.finditer(text)):
-        if count >= MAX_PARAMETERS:
+        if count >= _MAX_PARAMETERS:
             break
         if match[1]:
             _collect(match[1].lower(), _unquoted(match), simple, sections)
@@ -81,7 +83,7 @@ def _collect(name: str, text: str, simple: dict[str, str], sections: dict[str, l
 
 
 def _joined(sections: list[_ParameterSection]) -> str:
-    """RFC 2231 sections in the order of their numbers; the first encoded one names the charset."""
+    """Join the sections of a parameter by number (RFC 2231); the first encoded one names the charset."""
     charset, octets = "", []
     for section in sorted(sections, key=lambda section: section.number):
         text = section.text

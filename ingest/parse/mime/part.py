@@ -1,4 +1,4 @@
-"""One part of a message: what its own header says about it, and its octets."""
+"""One MIME part of a message: what its header says, and its content."""
 
 import re
 from dataclasses import dataclass, field
@@ -13,19 +13,19 @@ _KINDS_OF_TEXT = {"text": "text/plain", "text/": "text/plain", "plain": "text/pl
 
 @dataclass(frozen=True, kw_only=True)
 class MimePart:
-    """A node of the tree of parts."""
+    """A node of the tree of MIME parts."""
 
     number: int
-    """Its place in the walk, depth first, from 0."""
+    """Number of the part, counted depth first from 0."""
     header: HeaderBlock
     source: bytes
-    """The octets that hold the part, with ``start`` and ``end`` of its body in them."""
+    """The bytes that hold the part; its body is from ``start`` to ``end``."""
     start: int
     end: int
     default_type: str = "text/plain"
     children: list["MimePart"] = field(default_factory=list)
     is_cut: bool = False
-    """A multipart that a limit kept from being looked into."""
+    """A limit kept this multipart from being taken apart."""
 
     @cached_property
     def _type(self) -> parameters.StructuredField:
@@ -37,13 +37,13 @@ class MimePart:
 
     @cached_property
     def content_type(self) -> str:
-        """``type/subtype`` in lower case; the default where the field is missing or no type (RFC 2045 section 5.2)."""
+        """``type/subtype`` in lower case; the default if the field is missing or no type (RFC 2045 section 5.2)."""
         declared = _KINDS_OF_TEXT.get(self._type.value, self._type.value)
         return declared if _TYPE.fullmatch(declared) else self.default_type
 
     @property
     def main_type(self) -> str:
-        """The type before the slash."""
+        """The part of ``content_type`` before the slash."""
         return self.content_type.partition("/")[0]
 
     @property
@@ -52,17 +52,17 @@ class MimePart:
         return self._disposition.value
 
     def parameter(self, name: str) -> str:
-        """A parameter of Content-Type; ``""`` where it is missing."""
+        """Return a parameter of Content-Type; ``""`` if it is missing."""
         return self._type.parameters.get(name, "")
 
     @property
     def charset(self) -> str:
-        """The declared charset's label; ``""`` where none is declared."""
+        """The label of the declared charset; ``""`` if none is declared."""
         return (self.parameter("charset").split() or [""])[0]
 
     @property
     def filename(self) -> str:
-        """The name that the sender gave the file, as written; ``""`` where there is none."""
+        """The name that the sender gave the file, unchanged; ``""`` if there is none."""
         return self._disposition.parameters.get("filename", "") or self.parameter("name")
 
     @property
@@ -72,28 +72,28 @@ class MimePart:
 
     @property
     def html_reference(self) -> str:
-        """What HTML calls the part by: its Content-ID, or a name of ours where the sender gave none."""
+        """What a ``cid:`` reference in HTML calls the part: its Content-ID, or a name of ours if it has none."""
         return self.content_id or f"part{self.number}"
 
     @property
     def content_location(self) -> str:
-        """Content-Location: another way in which HTML refers to its pictures (RFC 2557)."""
+        """Content-Location, by which HTML may refer to a picture as well (RFC 2557)."""
         return encoded_words.decode_header_text(encoded_words.raw_text(self.header.get("content-location"))).replace(
             " ", ""
         )
 
     @property
     def encoding(self) -> str:
-        """The transfer encoding's name as written: of several fields, the first that means something."""
+        """The name of the transfer encoding as written; of several fields, the first one that has to be undone."""
         fields = (field.value for field in self.header.fields if field.name == "content-transfer-encoding")
         names = [value.decode("ascii", "replace") for value in fields]
         return next((name for name in names if transfer_encoding.transforms(name)), names[0] if names else "")
 
     @property
     def raw(self) -> bytes:
-        """The body as sent."""
+        """The body as sent, its transfer encoding not undone."""
         return self.source[self.start : self.end]
 
     def decoded(self) -> transfer_encoding.DecodedBytes:
-        """The body with its transfer encoding undone. Not kept: it may be large."""
+        """Undo the transfer encoding of the body. It is decoded at each call and not kept, because it may be large."""
         return transfer_encoding.decode_transfer_encoding(self.raw, self.encoding)

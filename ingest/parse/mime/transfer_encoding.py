@@ -1,4 +1,4 @@
-"""Content-Transfer-Encoding undone (RFC 2045 section 6), under all the names and with all the faults that mail has."""
+"""Undoes Content-Transfer-Encoding (RFC 2045 section 6), with the misspelt names and the faults that mail has."""
 
 import binascii
 import re
@@ -32,16 +32,17 @@ _BASE64_LINES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 _SIGN = re.compile(rb"[^A-Za-z0-9+/=\s]")
 _GAP = re.compile(rb"(?<=\S)[ \t]+\S")
 _NO_DATA = re.compile(_SIGN.pattern + b"|" + _GAP.pattern)
-"""What no line of base64 has: another character, or a space in its middle."""
+"""What no line of base64 has: a character outside its alphabet, or a space in its middle."""
 _TEXT_AFTER = "text after the end of the base64 data"
 _AFTER_PADDING = re.compile(rb"=[=\s]*")
 _SOFT_SPACE = re.compile(rb"=[ \t]+(?=\r?\n)")
 _AROUND = " \t\r\n\"';,:."
-_SAMPLE = 4096
+_SAMPLE_BYTES = 4096
+"""How much is looked at to tell words from base64; some dozens of lines are enough."""
 
 
 class DecodedBytes(NamedTuple):
-    """Octets, what was wrong with their encoding (``""``: nothing), and the text that a server set below them."""
+    """Decoded bytes, what was wrong with their encoding (``""`` if nothing), and text that a server added below."""
 
     octets: bytes
     repair: str = ""
@@ -49,12 +50,12 @@ class DecodedBytes(NamedTuple):
 
     @property
     def text(self) -> bytes:
-        """The octets of a text, with the footer; a file is without it."""
+        """The bytes with the footer, as a text has it; a file is without it."""
         return self.octets + b"\n" + self.footer if self.footer else self.octets
 
 
 def decode_transfer_encoding(octets: bytes, name: str) -> DecodedBytes:
-    """Undo the encoding that the field names. Never fails: what cannot be undone is given as it is, or in part."""
+    """Undo the encoding ``name``. Never fails: what cannot be decoded is returned unchanged or in part."""
     label = _label(name)
     encoding = _NAMES.get(label)
     if encoding == "base64":
@@ -68,20 +69,20 @@ def decode_transfer_encoding(octets: bytes, name: str) -> DecodedBytes:
 
 
 def _label(name: str) -> str:
-    """The name without what senders put around it: quotes, punctuation, a comment, a parameter."""
+    """Normalise the name, and drop what senders put around it: quotes, punctuation, a comment, a parameter."""
     bare = name.strip(_AROUND).partition(";")[0].partition("(")[0]
     return bare.strip(_AROUND).lower().replace(" ", "-").replace("_", "-")
 
 
 def transforms(name: str) -> bool:
-    """Whether the encoding of that name is one that has to be undone."""
+    """Whether the encoding of that name has to be undone."""
     return _label(name) in _NAMES
 
 
 def _decode_base64(octets: bytes) -> DecodedBytes:
     start = _start_of_words(octets)
     data = _decode_block(octets[:start]).octets
-    if _is_prose(octets[:_SAMPLE]) and not _is_text(data):
+    if _is_prose(octets[:_SAMPLE_BYTES]) and not _is_text(data):
         return DecodedBytes(octets, "declared base64 and is not; read as it stands")
     if start:
         return DecodedBytes(data, _TEXT_AFTER, octets[start:])
@@ -92,13 +93,13 @@ def _decode_base64(octets: bytes) -> DecodedBytes:
 
 
 def _is_prose(sample: bytes) -> bool:
-    """Whether it reads as words rather than as base64: spaces between them, or many characters that base64 lacks."""
+    """Whether a sample is words and not base64: it has spaces in lines, or many characters that base64 lacks."""
     data = b"".join(sample.split())
     return sample.count(b" ") * 12 > len(sample) or len(_NOT_BASE64.sub(b"", data)) < 0.8 * len(data)
 
 
 def _is_text(data: bytes) -> bool:
-    """Whether what a few lines of base64 gave is text, as words that were taken for base64 never give."""
+    """Whether decoded bytes are text, which words that were mistaken for base64 never give."""
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -107,22 +108,22 @@ def _is_text(data: bytes) -> bool:
 
 
 def _start_of_words(octets: bytes) -> int:
-    """Where a footer that a list appended begins, below whole lines of base64; 0 where there is none."""
+    """Return where a footer begins that a mailing list appended below whole lines of base64; 0 if there is none."""
     if not octets.translate(None, _BASE64_LINES):
         return 0
     found = _NO_DATA.search(octets)
     start = octets.rfind(b"\n", 0, found.start()) + 1 if found else 0
     is_whole = len(octets[:start].translate(None, b" \t\r\n")) % 4 == 0
-    return start if is_whole and _has_words(octets[start : start + _SAMPLE]) else 0
+    return start if is_whole and _has_words(octets[start : start + _SAMPLE_BYTES]) else 0
 
 
 def _has_words(sample: bytes) -> bool:
-    """Whether it is no damaged base64: spaces between words, and signs beside them."""
+    """Whether a sample is words and not damaged base64: it has spaces between words, and punctuation."""
     return _is_prose(sample) or (_SIGN.search(sample) is not None and _GAP.search(sample) is not None)
 
 
 def _decode_blocks(octets: bytes, padding: re.Match[bytes]) -> DecodedBytes:
-    """Text after the padding: further blocks of base64 (each has its own padding), or a footer without a space."""
+    """Decode base64 that goes on after its padding: with further blocks, or with a footer without a space."""
     rest = octets[padding.end() :]
     first = _decode_block(octets[: padding.end()]).octets
     data = rest.translate(None, _WHITE_SPACE_AND_PADDING)

@@ -1,17 +1,17 @@
-"""Uuencoded data: the way to send files before MIME, and still what some programs put into the text."""
+"""Decodes uuencoded data, the way to send files before MIME; some programs still put it into the text."""
 
 import binascii
 import re
 from typing import NamedTuple
 
-from ingest.parse.limits import MAX_UUENCODED
+from ingest.parse.limits import MAX_UUENCODED_FILES
 
 _BEGIN = re.compile(rb"^begin [0-7]{3,4} ([^\r\n]{1,200})\r?\n(?=[!-`][ -`]*\r?\n)", re.MULTILINE)
 _END = re.compile(rb"^end[ \t]*\r?$", re.MULTILINE)
 
 
 class UuencodedFile(NamedTuple):
-    """A file found in a text."""
+    """A file that was found in a text."""
 
     name: bytes
     octets: bytes
@@ -25,13 +25,13 @@ class SplitText(NamedTuple):
 
 
 def extract_files(text: bytes) -> SplitText:
-    """Take complete ``begin`` to ``end`` blocks out of a text, up to a limit."""
+    """Take complete ``begin`` to ``end`` blocks out of a text, at most ``MAX_UUENCODED_FILES``."""
     if b"begin " not in text:
         return SplitText(text, ())
     kept: list[bytes] = []
     files: list[UuencodedFile] = []
     start = 0
-    while len(files) < MAX_UUENCODED and (begin := _BEGIN.search(text, start)):
+    while len(files) < MAX_UUENCODED_FILES and (begin := _BEGIN.search(text, start)):
         end = _END.search(text, begin.end())
         if end is None:
             break
@@ -42,7 +42,7 @@ def extract_files(text: bytes) -> SplitText:
 
 
 def decode_lines(octets: bytes) -> bytes:
-    """The data of uuencoded lines, with or without ``begin`` and ``end`` around them. Other lines are passed over."""
+    """Decode uuencoded lines, with or without ``begin`` and ``end`` around them. Lines that are no data are skipped."""
     lines = (line for line in octets.splitlines() if line and not line.startswith((b"begin ", b"end")))
     return b"".join(_decode_line(line) for line in lines)
 
@@ -55,7 +55,7 @@ def _decode_line(line: bytes) -> bytes:
 
 
 def _decode_loosely(line: bytes) -> bytes:
-    """Workaround for encoders that pad the last line with the wrong number of characters."""
+    """Decode a line of an encoder that pads the last line with the wrong number of characters."""
     length = (((line[0] - 32) & 63) * 4 + 5) // 3
     try:
         return binascii.a2b_uu(line[:length])

@@ -1,8 +1,9 @@
-"""Delivery reports that are written for people alone: qmail, Exim, old sendmail, and the many who never read RFC 3464.
+"""Parses delivery reports that are written for people alone: by qmail, Exim, old sendmail and the many other programs
+that do not follow RFC 3464.
 
-Such a report is known by its sender (a mail system), by what it says, and by the copy of the mail that it returns. All
-three are needed, since the words alone are also those of a customer who complains that a mail came back. Where nothing
-is returned, more is asked of the first two: see ``_is_stock``.
+Such a report is recognised by its sender (a mail system), by what it says, and by the copy of the mail that it returns.
+All three are needed, because a customer who complains that a mail came back uses the same words. If nothing is
+returned, the first two must meet stricter conditions: see ``_is_stock``.
 """
 
 import re
@@ -28,38 +29,43 @@ _ADDRESS = re.compile(r"[\w.+=-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,9}")
 _STATUS = re.compile(r"(?<![\d.])([45]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _REPLY_CODE = re.compile(r"(?<![\d.-])([45])[0-5]\d(?![\d.])")
 _MAX_NOTICE_CHARACTERS = 8000
+"""How much of a mail system's own words is searched; notices are short, and the copied mail follows."""
 _MAX_DIAGNOSTIC_CHARACTERS = 300
+"""Length of a diagnostic that is kept: a few lines of a server's answer."""
 _MAX_RECIPIENTS = 50
+"""Recipients taken from free text, where more are probably no recipients."""
 _MAX_STATUS_CHARACTERS = 256 * 1024
+"""How much of a text is parsed as a status part that a broken multipart left in it."""
 
 
 @cache
 def _failure() -> re.Pattern[str]:
-    """What says that a mail was not delivered, or not yet."""
+    """Return a pattern of words that say that a mail was not delivered, or not yet."""
     return re.compile(any_of(all_words(lambda language: language.bounce_failures)), re.IGNORECASE)
 
 
 @cache
 def _delay() -> re.Pattern[str]:
-    """What says that delivery is still being tried."""
+    """Return a pattern of words that say that delivery is still being tried."""
     return re.compile(any_of(all_words(lambda language: language.bounce_delays)), re.IGNORECASE)
 
 
 @cache
 def _stock_subject() -> re.Pattern[str]:
-    """What a mail system puts first into a subject; an answer or a forward to it begins with other words."""
+    """Return a pattern of the words with which a mail system begins a subject. An answer or a forward to such a report
+    begins with other words."""
     return re.compile(any_of(all_words(lambda language: language.bounce_subjects)), re.IGNORECASE)
 
 
 @cache
 def _stock_phrase() -> re.Pattern[str]:
-    """What no person writes who has the address postmaster."""
+    """Return a pattern of phrases that no person writes who has the address postmaster."""
     return re.compile(any_of(all_words(lambda language: language.bounce_phrases)), re.IGNORECASE)
 
 
 @cache
 def _copy_below() -> re.Pattern[str]:
-    """The line that announces a copy of the mail, with the blank lines below it."""
+    """Return a pattern of the line that announces a copy of the mail, with the blank lines below it."""
     phrases = any_of(all_words(lambda language: language.bounce_copies))
     return re.compile(rf"^[^\w\n]{{0,80}}{phrases}[^\n]{{0,80}}\n\s*", re.IGNORECASE | re.MULTILINE)
 
@@ -70,7 +76,7 @@ def is_from_system(fields: Mapping[str, Sequence[str]]) -> bool:
 
 
 def parse_bounce(fields: Mapping[str, Sequence[str]], text: str, parts: Sequence[MimePart]) -> DeliveryReport | None:
-    """The report in a message that ``is_from_system``, or ``None`` where it is none.
+    """Return the report in a message for which ``is_from_system`` is true; ``None`` if it is no report.
 
     Args:
         fields: the values of the header's fields by name in lower case.
@@ -90,8 +96,8 @@ def parse_bounce(fields: Mapping[str, Sequence[str]], text: str, parts: Sequence
 
 
 def _is_stock(fields: Mapping[str, Sequence[str]], subject: str, notice: str) -> bool:
-    """Whether a notice that returns nothing is a report all the same: it begins a conversation, its subject is one of a
-    mail system, and its sender is a program, or writes like one."""
+    """Whether a notice that returns no mail is a report all the same: it begins a conversation, has a subject of a mail
+    system, and its sender is a program or writes like one."""
     if "in-reply-to" in fields or "references" in fields or not _stock_subject().match(subject):
         return False
     sender = " ".join((*fields.get("from", ()), *fields.get("return-path", ())))
@@ -104,26 +110,26 @@ def _has_null_path(fields: Mapping[str, Sequence[str]]) -> bool:
 
 
 def _reported(text: str) -> list[ReportedRecipient]:
-    """The recipients of a status part that a broken multipart left in the text."""
+    """Return the recipients in a status part that a broken multipart left in the text."""
     if not _REPORTED.search(text):
         return []
     return list(islice(dsn.parse_recipients(text[:_MAX_STATUS_CHARACTERS].encode()), _MAX_RECIPIENTS))
 
 
 def _named(fields: Mapping[str, Sequence[str]], notice: str) -> list[str]:
-    """The recipients that a field names (Exim, Google), or that the notice does, our own addresses aside."""
+    """Return the recipients that a field names (Exim, Google), or else those that the notice names, without ours."""
     own = " ".join((*fields.get("from", ())[:1], *fields.get("to", ()), *fields.get("message-id", ()))).lower()
     return list(_known_recipients(fields)) or _addresses(notice, own)
 
 
 def _copied(text: str) -> Mapping[str, str]:
-    """The header of a copy that has no Message-ID, below the line that announces it."""
+    """Return the header of a copied mail without Message-ID, below the line that announces it."""
     line = _copy_below().search(text)
     return dsn.parse_fields(text[line.end() :][:_MAX_NOTICE_CHARACTERS].encode()) if line else {}
 
 
 def _split(text: str) -> tuple[str, Mapping[str, str]]:
-    """What the mail system says, and the header of the mail that it copied below, or into its own words."""
+    """Split a text into the words of the mail system and the header of the mail that it copied into them."""
     line = _MESSAGE_ID_LINE.search(text)
     if line is None:
         copy = _copy_below().search(text)
@@ -137,7 +143,7 @@ def _split(text: str) -> tuple[str, Mapping[str, str]]:
 
 
 def _block_start(text: str, position: int) -> int:
-    """Where the header fields begin that stand above ``position`` without a line between them that is none."""
+    """Return where the unbroken block of header fields begins that reaches down to ``position``."""
     blank = text.rfind("\n\n", 0, position) + 1
     start = position
     for line in reversed(text[blank:position].splitlines(keepends=True)):
@@ -148,7 +154,7 @@ def _block_start(text: str, position: int) -> int:
 
 
 def _returned(parts: Sequence[MimePart]) -> Mapping[str, str]:
-    """The header of the mail that came back as a part."""
+    """Return the header of the mail that came back as a part."""
     returned = (part for part in parts if part.content_type in dsn.RETURNED_TYPES)
     headers = (part for part in parts if part.content_type == "text/plain" and "header" in part.filename.lower())
     part = next(returned, None) or next(headers, None)
@@ -159,14 +165,14 @@ def _returned(parts: Sequence[MimePart]) -> Mapping[str, str]:
 
 
 def _addresses(notice: str, own: str = "") -> list[str]:
-    """Those in angle brackets; where there are none, the words that look like addresses; never our ``own``."""
+    """Return the addresses in angle brackets, or else the words that look like addresses, without those in ``own``."""
     words = (word.strip(".,;:()[]'\"") for word in notice.split())
     angled = [each for each in _ANGLED.findall(notice) if each.lower() not in own]
     return angled or [word for word in words if _ADDRESS.fullmatch(word) and word.lower() not in own]
 
 
 def _known_recipients(fields: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Exim and Google say it in a field."""
+    """Yield the recipients in X-Failed-Recipients, a field of Exim and Google."""
     for value in fields.get("x-failed-recipients", ()):
         yield from (each.strip(" <>") for each in value.split(",") if "@" in each)
 
@@ -185,6 +191,6 @@ def _recipients(addresses: Sequence[str], subject: str, notice: str) -> Iterator
 
 
 def _line_at(text: str, position: int) -> str:
-    """The line that ``position`` is in."""
+    """Return the line at ``position``."""
     start = text.rfind("\n", 0, position) + 1
     return text[start:].split("\n", 1)[0].strip()[:_MAX_DIAGNOSTIC_CHARACTERS]

@@ -1,4 +1,4 @@
-"""Delivery status notifications (RFC 3464): who did not get which mail, and why."""
+"""Parses delivery status notifications (RFC 3464): who did not get which mail, and why."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,7 @@ from itertools import islice
 
 from ingest.model.message import DeliveryReport, ReportedRecipient
 from ingest.parse.defect_log import DefectLog
-from ingest.parse.limits import MAX_RECIPIENTS
+from ingest.parse.limits import MAX_REPORTED_RECIPIENTS
 from ingest.parse.mime import encoded_words, header, message_ids
 from ingest.parse.mime.part import MimePart
 
@@ -16,11 +16,12 @@ RETURNED_TYPES = frozenset(
 )
 _BLANK_LINES = re.compile(rb"(?:\r?\n){2,}")
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
-_MAX_STATUS_OCTETS = 1024 * 1024
+_MAX_STATUS_BYTES = 1024 * 1024
+"""How much of a status part is parsed: 1,000 bytes for each of the recipients that are kept."""
 
 
 def parse_dsn(parts: list[MimePart]) -> DeliveryReport | None:
-    """The report that the parts of a message hold; ``None`` where there is no status part."""
+    """Return the report in the parts of a message; ``None`` if there is no status part."""
     status = next((part for part in parts if part.content_type in STATUS_TYPES), None)
     if status is None:
         return None
@@ -28,7 +29,7 @@ def parse_dsn(parts: list[MimePart]) -> DeliveryReport | None:
         (part for part in parts if part.content_type in RETURNED_TYPES and part.number > status.number), None
     )
     original = parse_fields(returned.decoded().octets) if returned is not None else {}
-    reported = islice(parse_recipients(status.decoded().octets[:_MAX_STATUS_OCTETS]), MAX_RECIPIENTS)
+    reported = islice(parse_recipients(status.decoded().octets[:_MAX_STATUS_BYTES]), MAX_REPORTED_RECIPIENTS)
     return build_report(tuple(reported), original)
 
 
@@ -48,13 +49,13 @@ def build_report(recipients: tuple[ReportedRecipient, ...], original: Mapping[st
 
 
 def parse_fields(octets: bytes) -> dict[str, str]:
-    """The header fields at the start of ``octets`` by name, the first of each."""
+    """Parse the header fields at the start of ``octets``. Returns the first field of each name, decoded."""
     top = octets.lstrip(b"\r\n")
     return first_by_name(header.parse_header(top, 0, len(top), DefectLog()))
 
 
 def first_by_name(fields: header.HeaderBlock) -> dict[str, str]:
-    """The fields of a header by name, the first of each."""
+    """Return the first field of each name in a header, decoded."""
     found: dict[str, str] = {}
     for field in fields.fields:
         found.setdefault(field.name, encoded_words.decode_header_text(encoded_words.raw_text(field.value)))
@@ -62,7 +63,8 @@ def first_by_name(fields: header.HeaderBlock) -> dict[str, str]:
 
 
 def parse_recipients(octets: bytes) -> Iterator[ReportedRecipient]:
-    """Of a status part: one for each group of fields that names one; the first is about the mail (section 2.1)."""
+    """Yield the recipients of a status part: one for each group of fields that names one. The first group is about the
+    mail and names none (RFC 3464 section 2.1)."""
     for block in _BLANK_LINES.split(octets.strip()):
         fields = parse_fields(block)
         recipient = (
@@ -83,6 +85,6 @@ def _recipient(recipient: str, fields: dict[str, str]) -> ReportedRecipient:
 
 
 def _without_type(value: str) -> str:
-    """``rfc822; alice@example`` without the word that names the kind of address or code."""
+    """Remove the type of an address or code: ``alice@example`` from ``rfc822; alice@example``."""
     kind, semicolon, rest = value.partition(";")
     return rest.strip() if semicolon and " " not in kind.strip() else value.strip()

@@ -1,4 +1,4 @@
-"""Blocks of header lines above a quoted mail (``From: … Sent: … To: … Subject: …``) and lines such as
+"""Finds header lines above a quoted or forwarded mail (``From: … Sent: … To: … Subject: …``) and separators such as
 ``-----Original Message-----``, in any language."""
 
 import re
@@ -11,26 +11,54 @@ from itertools import chain
 from ingest.languages import Language, Words, all_languages, languages_by_word
 from ingest.reply.lines import BodyLine
 
-_LINES = 40
-_CONTINUED = 3
-_INDENTS = ("    ", "\t")
-"""A header that somebody shows, as code."""
-_LABEL = 30
+_MAX_HEADER_LINES = 40
+"""A header block has at most this many lines, with wrapped lists of recipients. It bounds the cost."""
+_MAX_WRAPPED_LINES = 3
+"""A list of addresses may be wrapped over this many lines without a label."""
+_MAX_WRAPPED_LINES_WITHOUT_ADDRESS = 2
+"""The same for a value without addresses, such as a subject; more lines are text."""
+_BLOCK_SEARCH_LINES = 3
+"""Below a separator or a rule, a header block begins within this many lines: blank ones stand between."""
+_MAX_RULE_CHARACTERS = 300
+"""A line of dashes is no longer than this many characters; it bounds the cost."""
+_MAX_SEPARATOR_CHARACTERS = 100
+"""A separator is no longer than this many characters; a longer line is text."""
+_MAX_LABEL_CHARACTERS = 30
+"""A header label is no longer than this many characters in any language; a longer beginning of a line is text."""
+_MAX_LABELLED_LINE_CHARACTERS = 300
+"""Of a header line this many characters are read; it bounds the cost."""
+_MAX_VALUE_CHARACTERS = 200
+"""Of a header value this many characters are searched for an address and a date."""
+_MAX_SUBJECT_CHARACTERS = 300
+"""Of a subject this many characters are read; it bounds the cost."""
+_MAX_PREFIX_CHARACTERS = 200
+"""The prefix of a forward is looked for in this many characters of the subject, after the tags of gateways."""
+_COMPARED_SUBJECT_CHARACTERS = 30
+"""Two subjects are the same if they agree in this many characters: programs wrap long ones, and cut them off."""
+_MIN_LABELS = 4
+"""Different labels that a header block without a full date has at least, the subject among them."""
+_MIN_LABELS_WITH_DATE = 3
+"""The same with a full date, and an address or a subject."""
+_MIN_LABELS_BELOW_RULE = 3
+"""The same below a rule or a separator, or with as many labels in bold type: people hardly ever type those."""
+_MIN_LABELS_BELOW_RULE_WITH_ADDRESS = 2
+"""The same below a rule with an address or a full date."""
+_CODE_INDENTS = ("    ", "\t")
+"""A header block that is indented like code is shown by the writer, not put there by a program."""
 _ADDRESS = re.compile(r"[\w.+=-]{1,64}@[\w-]{1,63}")
 _YEAR = re.compile(r"(?:19|20|25)\d{2}|\d{1,2}[./-]\d{1,2}[./-]\d{2}|[١٢]\d{3}")
-_CLOCK = re.compile(r"\d{1,2} ?[:：.h時时시] ?\d{2}")
-_TAGS = re.compile(r"^(?:\s*\[[^\[\]]*\])+")
-_PREFIXES = re.compile(r"^(?:\[[^\[\]]{0,40}\] ?|[^\s:：]{1,14} ?[:：] ?)+")
-_SUBJECT = 30
-_TICKET = re.compile(r"\[[^\[\]]{0,20}\d[^\[\]]{0,20}\]")
+_TIME = re.compile(r"\d{1,2} ?[:：.h時时시] ?\d{2}")
+_SUBJECT_TAGS = re.compile(r"^(?:\s*\[[^\[\]]*\])+")
+_SUBJECT_PREFIXES = re.compile(r"^(?:\[[^\[\]]{0,40}\] ?|[^\s:：]{1,14} ?[:：] ?)+")
+_TICKET_TAG = re.compile(r"\[[^\[\]]{0,20}\d[^\[\]]{0,20}\]")
 _RULE = re.compile(r"[\s>]*(?:[-_=*—–─━‐]\s?){3,}$")
-_JOINED = re.compile(r"-{4,80} ?([^-:]{3,60}?) ?-{4,80}([^-:]{1,20}?) ?:")
-"""Samsung's header in plain text, all on one line."""
-_DASHED = re.compile(r"[-_=*—–─‐]{2,}\s*(.{3,60}?)\s*[-_=*—–─‐]{2,}:?$")
+_SAMSUNG_HEADER = re.compile(r"-{4,80} ?([^-:]{3,60}?) ?-{4,80}([^-:]{1,20}?) ?:")
+"""The header that Samsung's program writes into plain text, all on one line."""
+_DASHED_WORDS = re.compile(r"[-_=*—–─‐]{2,}\s*(.{3,60}?)\s*[-_=*—–─‐]{2,}:?$")
 
 
-class Role(Enum):
-    """What a header label says."""
+class HeaderRole(Enum):
+    """What the value behind a header label is."""
 
     FROM = "from"
     SENT = "sent"
@@ -40,20 +68,20 @@ class Role(Enum):
     OTHER = "other"
 
 
-def _labels_by_role(language: Language) -> dict[Role, Words]:
+def _labels_by_role(language: Language) -> dict[HeaderRole, Words]:
     return {
-        Role.FROM: language.header_from,
-        Role.SENT: language.header_sent,
-        Role.TO: language.header_to,
-        Role.CC: language.header_cc,
-        Role.SUBJECT: language.header_subject,
-        Role.OTHER: language.header_other,
+        HeaderRole.FROM: language.header_from,
+        HeaderRole.SENT: language.header_sent,
+        HeaderRole.TO: language.header_to,
+        HeaderRole.CC: language.header_cc,
+        HeaderRole.SUBJECT: language.header_subject,
+        HeaderRole.OTHER: language.header_other,
     }
 
 
 @cache
-def _roles_by_label() -> dict[str, frozenset[Role]]:
-    roles: dict[str, frozenset[Role]] = {}
+def _roles_by_label() -> dict[str, frozenset[HeaderRole]]:
+    roles: dict[str, frozenset[HeaderRole]] = {}
     for language in all_languages():
         for role, labels in _labels_by_role(language).items():
             for label in labels:
@@ -80,103 +108,117 @@ def _forwarded() -> dict[str, tuple[str, ...]]:
 
 
 @dataclass(slots=True)
-class _Block:
+class _HeaderLines:
     """Header lines that were collected so far."""
 
     depth: int = 0
-    """Of its first line, in quote marks."""
+    """The number of quote marks before the first line."""
     fields: list[tuple[str, str]] = field(default_factory=list)
-    """Labels and the first lines of their values."""
+    """The labels, each with the first line of its value."""
     labels: list[str] = field(default_factory=list)
     values: list[str] = field(default_factory=list)
-    bold: int = 0
+    """All lines of all values."""
+    bold_labels: int = 0
+    """The number of labels in bold type, as Outlook has them."""
     stop: int = 0
+    """The index of the line after the last one."""
 
-    def roles(self) -> set[Role]:
+    def roles(self) -> set[HeaderRole]:
         return {role for label in self.labels for role in _roles_by_label()[label]}
 
-    def convincing(self, *, ruled: bool) -> bool:
-        """Whether a mail program wrote this: enough labels, and what only a mail has: a subject, an address, a full
-        date. ``From: Berlin / To: Paris / Date: 5 May`` is a journey. Below a rule or a separator, less will do."""
+    def is_convincing(self, *, ruled: bool) -> bool:
+        """Return whether a mail program wrote this: there are enough labels, and what only a mail has, which is a
+        subject, an address or a full date. ``From: Berlin / To: Paris / Date: 5 May`` is a journey. Below a rule or a
+        separator (``ruled``), less is needed."""
         roles = self.roles()
-        if Role.FROM not in roles and not {Role.SENT, Role.TO, Role.SUBJECT} <= roles:
+        if HeaderRole.FROM not in roles and not {HeaderRole.SENT, HeaderRole.TO, HeaderRole.SUBJECT} <= roles:
             return False
         joined = " ".join(self.values)
         address = _ADDRESS.search(joined) is not None
-        dated = _YEAR.search(joined) is not None and _CLOCK.search(joined) is not None
-        labels = len(set(self.labels))
-        if ruled or self.bold >= 3:
-            return labels >= 3 or (labels == 2 and (address or dated))
-        return (labels >= 4 and Role.SUBJECT in roles) or (labels >= 3 and dated and (address or Role.SUBJECT in roles))
+        dated = _YEAR.search(joined) is not None and _TIME.search(joined) is not None
+        has_subject = HeaderRole.SUBJECT in roles
+        count = len(set(self.labels))
+        if ruled or self.bold_labels >= _MIN_LABELS_BELOW_RULE:
+            enough = _MIN_LABELS_BELOW_RULE_WITH_ADDRESS if address or dated else _MIN_LABELS_BELOW_RULE
+            return count >= enough
+        if dated and (address or has_subject):
+            return count >= _MIN_LABELS_WITH_DATE
+        return count >= _MIN_LABELS and has_subject
 
     def subject(self) -> str:
-        """The first line of the subject."""
-        return next((value for label, value in self.fields if Role.SUBJECT in _roles_by_label()[label]), "")
+        """Return the first line of the subject, or ``""``."""
+        return next((value for label, value in self.fields if HeaderRole.SUBJECT in _roles_by_label()[label]), "")
 
     def languages(self) -> tuple[str, ...]:
-        """The languages that have all labels of this block."""
+        """Return the names of the languages that have all labels of this block."""
         return tuple(name for name, labels in _labels_by_language().items() if labels.issuperset(self.labels))
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A block or a line that starts a quoted or forwarded mail."""
+    """Header lines or a separator above a quoted or forwarded mail."""
 
     stop: int
-    """The line after it."""
+    """The index of the line after its last one."""
     languages: tuple[str, ...]
+    """The names of the languages that it may be in; empty if none of the table."""
     forwarded: bool
+    """True if it says that the mail was passed on, and is no quote."""
     reason: str
     subject: str = ""
-    """Of a block that nothing but its labels sets off; ``""`` where it has none."""
+    """The subject of a header block that no rule or separator is above; else ``""``."""
 
 
-class Reader:
-    """Finds headers in one body. What was read in vain is not read again, so that all reading is linear."""
+class HeaderFinder:
+    """Finds the quoted headers of one body. Lines that were searched in vain are not searched again, so that the cost
+    is linear in the number of lines."""
 
     def __init__(self, lines: Sequence[BodyLine]) -> None:
         self._lines = lines
-        self._barren = 0
+        self._searched_until = 0
 
     def find(self, start: int) -> Header | None:
-        """The header block or separator that begins at this line, if one does."""
+        """Return the header block or separator that begins at line ``start``, or ``None``."""
         text = self._lines[start].plain
         if not text:
             return None
         return (
             _separator(self._lines, start, text)
             or _ruled_block(self._lines, start)
-            or (self._block_at(start) if start >= self._barren else None)
+            or (self._block_at(start) if start >= self._searched_until else None)
         )
 
     def _block_at(self, start: int) -> Header | None:
-        block = _collect(self._lines, start)
-        if block is None or self._lines[start].text.startswith(_INDENTS):
+        block = _collect_header(self._lines, start)
+        if block is None or self._lines[start].text.startswith(_CODE_INDENTS):
             return None
-        if not block.convincing(ruled=False):
-            self._barren = max(self._barren, block.stop)
+        if not block.is_convincing(ruled=False):
+            self._searched_until = max(self._searched_until, block.stop)
             return None
         languages = block.languages()
         return Header(block.stop, languages, False, _named("header block", languages), block.subject())
 
 
 def is_rule(text: str) -> bool:
-    """A line of dashes, underscores or the like, and nothing else."""
-    return len(text) <= 300 and _RULE.match(text) is not None
+    """Return whether a line is dashes, underscores or the like, and nothing else."""
+    return len(text) <= _MAX_RULE_CHARACTERS and _RULE.match(text) is not None
 
 
 def _separator(lines: Sequence[BodyLine], start: int, text: str) -> Header | None:
-    """``-----Original Message-----``, ``---------- Forwarded message ---------``, ``Begin forwarded message:``."""
-    joined = _JOINED.match(text)
+    """Find a separator: ``-----Original Message-----``, ``---------- Forwarded message ---------`` or ``Begin forwarded
+    message:``."""
+    joined = _SAMSUNG_HEADER.match(text)
     if (
         joined is not None
         and joined.group(1).lower() in _original()
-        and Role.FROM in _roles_by_label().get(joined.group(2).lower(), ())
+        and HeaderRole.FROM in _roles_by_label().get(joined.group(2).lower(), ())
     ):
         return Header(start + 1, _original()[joined.group(1).lower()], False, "original message")
-    if len(text) > 100 or not (text[:1] in "-_=*—–─‐" or text.endswith((":", "：")) or text.lower() in _original()):
+    if len(text) > _MAX_SEPARATOR_CHARACTERS or not (
+        text[:1] in "-_=*—–─‐" or text.endswith((":", "：")) or text.lower() in _original()
+    ):
         return None
-    dashed = _DASHED.match(text)
+    dashed = _DASHED_WORDS.match(text)
     words = (dashed.group(1) if dashed else text).strip(" -_=*—–─‐:：").lower()
     for table, forwarded in ((_forwarded(), True), (_original(), False)):
         if words in table and (dashed or _block_below(lines, start + 1)):
@@ -188,7 +230,7 @@ def _separator(lines: Sequence[BodyLine], start: int, text: str) -> Header | Non
 
 
 def _ruled_block(lines: Sequence[BodyLine], start: int) -> Header | None:
-    """A line of underscores or dashes, and a header block below it."""
+    """Find a line of underscores or dashes with a header block below it."""
     if not is_rule(lines[start].text):
         return None
     block = _block_below(lines, start + 1)
@@ -197,38 +239,39 @@ def _ruled_block(lines: Sequence[BodyLine], start: int) -> Header | None:
     return Header(start + 1, (), False, "header block") if _is_unlisted(lines, start + 1) else None
 
 
-def _block_below(lines: Sequence[BodyLine], start: int) -> _Block | None:
-    for at in range(start, min(start + 3, len(lines))):
+def _block_below(lines: Sequence[BodyLine], start: int) -> _HeaderLines | None:
+    for at in range(start, min(start + _BLOCK_SEARCH_LINES, len(lines))):
         if not lines[at].blank:
-            block = _collect(lines, at)
-            return block if block is not None and block.convincing(ruled=True) else None
+            block = _collect_header(lines, at)
+            return block if block is not None and block.is_convincing(ruled=True) else None
     return None
 
 
 def _is_unlisted(lines: Sequence[BodyLine], start: int) -> bool:
-    """A header block in a language that no table has: below a rule, labelled lines with an address and a full date."""
+    """Return whether a header block in a language that the table lacks begins below a rule: labelled lines with an
+    address and a full date."""
     labelled: list[str] = []
-    for line in lines[start : start + _LINES]:
+    for line in lines[start : start + _MAX_HEADER_LINES]:
         if line.blank and labelled:
             break
         if not line.blank:
-            label, colon, value = line.plain[:300].partition(":")
-            if not colon or len(label) > _LABEL:
+            label, colon, value = line.plain[:_MAX_LABELLED_LINE_CHARACTERS].partition(":")
+            if not colon or len(label) > _MAX_LABEL_CHARACTERS:
                 break
             labelled.append(value)
     joined = " ".join(labelled)
-    found = _ADDRESS.search(joined) and _YEAR.search(joined) and _CLOCK.search(joined)
-    return len(labelled) >= 3 and found is not None
+    found = _ADDRESS.search(joined) and _YEAR.search(joined) and _TIME.search(joined)
+    return len(labelled) >= _MIN_LABELS_BELOW_RULE and found is not None
 
 
-def _collect(lines: Sequence[BodyLine], start: int) -> _Block | None:
-    """Header lines from here on; a value may be wrapped, and one blank line may stand between two of them. What follows
-    the last of them says nothing about them."""
+def _collect_header(lines: Sequence[BodyLine], start: int) -> _HeaderLines | None:
+    """Collect the header lines that begin at ``start``. A value may be wrapped, and a blank line may be between two of
+    them. What follows the last of them is no part of the block."""
     if label_of(lines[start]) is None:
         return None
-    block = _Block(lines[start].depth)
+    block = _HeaderLines(lines[start].depth)
     unlabelled: list[str] = []
-    for at in range(start, min(start + _LINES, len(lines))):
+    for at in range(start, min(start + _MAX_HEADER_LINES, len(lines))):
         label = label_of(lines[at])
         if block.fields and _begins_another(block, lines, at, label):
             break
@@ -237,33 +280,35 @@ def _collect(lines: Sequence[BodyLine], start: int) -> _Block | None:
         if label is not None:
             block.fields.append(label)
             block.labels.append(label[0])
-            block.values += [*unlabelled, label[1][:200]]
-            block.bold += lines[at].text.lstrip("> ").startswith("**")
+            block.values += [*unlabelled, label[1][:_MAX_VALUE_CHARACTERS]]
+            block.bold_labels += lines[at].text.lstrip("> ").startswith("**")
             block.stop, unlabelled = at + 1, []
             continue
-        unlabelled.append(lines[at].plain[:200])
-        if len(unlabelled) > (_CONTINUED if _ADDRESS.search(unlabelled[-1]) else 2):
+        unlabelled.append(lines[at].plain[:_MAX_VALUE_CHARACTERS])
+        wrapped = _MAX_WRAPPED_LINES if _ADDRESS.search(unlabelled[-1]) else _MAX_WRAPPED_LINES_WITHOUT_ADDRESS
+        if len(unlabelled) > wrapped:
             break
     return block
 
 
-def _is_second_sender(block: _Block, label: tuple[str, str]) -> bool:
-    return _roles_by_label()[label[0]] == {Role.FROM} and Role.FROM in block.roles()
+def _is_second_sender(block: _HeaderLines, label: tuple[str, str]) -> bool:
+    return _roles_by_label()[label[0]] == {HeaderRole.FROM} and HeaderRole.FROM in block.roles()
 
 
-def _begins_another(block: _Block, lines: Sequence[BodyLine], at: int, label: tuple[str, str] | None) -> bool:
-    """Whether another block begins here: below dashes, in a quote, or below a blank line with its sender or date."""
+def _begins_another(block: _HeaderLines, lines: Sequence[BodyLine], at: int, label: tuple[str, str] | None) -> bool:
+    """Return whether another block begins here: below dashes, in a quote, or below a blank line with its sender or
+    date."""
     if label is None:
-        return is_rule(lines[at].text) or _DASHED.match(lines[at].plain[:100]) is not None
-    heads = {Role.FROM} if Role.FROM in block.roles() else {Role.FROM, Role.SENT}
+        return is_rule(lines[at].text) or _DASHED_WORDS.match(lines[at].plain[:_MAX_SEPARATOR_CHARACTERS]) is not None
+    heads = {HeaderRole.FROM} if HeaderRole.FROM in block.roles() else {HeaderRole.FROM, HeaderRole.SENT}
     return lines[at].depth > block.depth or (lines[at - 1].blank and not heads.isdisjoint(_roles_by_label()[label[0]]))
 
 
 def label_of(line: BodyLine) -> tuple[str, str] | None:
-    """A header line's label, in lower case, and its value."""
-    head = line.plain[:300]
+    """Return the label of a header line, in lower case, and its value; ``None`` if the line has no known label."""
+    head = line.plain[:_MAX_LABELLED_LINE_CHARACTERS]
     at = min((found for found in (head.find(":"), head.find("：")) if found > 0), default=-1)
-    if not 0 < at <= _LABEL:
+    if not 0 < at <= _MAX_LABEL_CHARACTERS:
         return None
     label = head[:at].strip(" _[]・").lower()
     return (label, head[at + 1 :].strip()) if label in _roles_by_label() else None
@@ -274,26 +319,29 @@ def _named(reason: str, languages: tuple[str, ...]) -> str:
 
 
 def is_other_mail(header: Header, subject: str) -> bool:
-    """Whether a block is the header of another mail than the one that is answered, pasted to be looked at: its subject
-    is another. Who cannot tell says no."""
-    theirs, ours = _base(header.subject), _base(subject)
-    if not theirs or not ours or theirs.startswith(ours) or ours.startswith(theirs):
+    """Return whether a header block is that of another mail than the one that is answered: the sender pasted it to be
+    looked at. Its subject differs. False if there is no subject to compare."""
+    quoted, own = _bare_subject(header.subject), _bare_subject(subject)
+    if not quoted or not own or quoted.startswith(own) or own.startswith(quoted):
         return False
-    return _TICKET.search(header.subject) is None  # a help desk's mail, answered under a subject of their own
+    return _TICKET_TAG.search(header.subject) is None  # a help desk's mail, answered under a subject of their own
 
 
-def _base(subject: str) -> str:
-    """A subject without what mail programs and gateways put before it, and without what they wrap or cut off."""
-    words = _PREFIXES.sub("", " ".join(subject[:300].split())).casefold()
-    return words[:_SUBJECT]
+def _bare_subject(subject: str) -> str:
+    """Return the beginning of a subject without what mail programs and gateways put before it, in one letter case. The
+    end is left out, which they wrap or cut off."""
+    words = _SUBJECT_PREFIXES.sub("", " ".join(subject[:_MAX_SUBJECT_CHARACTERS].split())).casefold()
+    return words[:_COMPARED_SUBJECT_CHARACTERS]
 
 
 def is_forward(subject: str, languages: Sequence[str]) -> bool:
-    """Whether a subject says that the mail was passed on; prefixes count in the language of the header block below,
-    because ``VS:`` is a forward in Danish and a reply in Finnish."""
-    prefix = _TAGS.sub("", subject[:200]).replace("：", ":").partition(":")[0].strip().lower()
-    return any(prefix in language.forward_prefixes for language in all_languages() if _counts(language, languages))
+    """Return whether a subject says that the mail was passed on. Its prefix is looked up in the languages of the header
+    block below, because ``VS:`` is a forward in Danish and a reply in Finnish."""
+    prefix = (
+        _SUBJECT_TAGS.sub("", subject[:_MAX_PREFIX_CHARACTERS]).replace("：", ":").partition(":")[0].strip().lower()
+    )
+    return any(prefix in language.forward_prefixes for language in all_languages() if _applies_to(language, languages))
 
 
-def _counts(language: Language, languages: Sequence[str]) -> bool:
+def _applies_to(language: Language, languages: Sequence[str]) -> bool:
     return language.name == "English" or not languages or language.name in languages

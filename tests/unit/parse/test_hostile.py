@@ -12,7 +12,7 @@ from mailparser import MailParser
 from ingest.model.defects import DefectKind
 from ingest.model.message import ParsedMessage
 from ingest.parse import parse
-from ingest.parse.limits import MAX_ATTRIBUTES, MAX_FIELDS, MAX_PARTS, MAX_UUENCODED
+from ingest.parse.limits import MAX_FIELDS, MAX_PARTS, MAX_TNEF_ATTRIBUTES, MAX_UUENCODED_FILES
 from ingest.parse.mime import addresses
 from tests.support.fixture_mails import load
 from tests.support.mime import attachment, defect_kinds, entity, html, in_base64, mail, multipart, plain
@@ -151,15 +151,17 @@ def test_what_lies_too_deep_is_told_and_kept_as_a_file() -> None:
 
 
 def test_uuencoded_files_beyond_the_limit_stay_in_the_text() -> None:
-    files = "".join(f"begin 644 f{number}\n%=&]N97(\n`\nend\n" for number in range(MAX_UUENCODED + 2))
+    files = "".join(f"begin 644 f{number}\n%=&]N97(\n`\nend\n" for number in range(MAX_UUENCODED_FILES + 2))
     message = parse(mail(plain(files)))
-    assert len(message.attachments) == MAX_UUENCODED
-    assert f"begin 644 f{MAX_UUENCODED}\n" in (message.text or "")
-    assert f"begin 644 f{MAX_UUENCODED + 1}\n" in (message.text or "")
+    assert len(message.attachments) == MAX_UUENCODED_FILES
+    assert f"begin 644 f{MAX_UUENCODED_FILES}\n" in (message.text or "")
+    assert f"begin 644 f{MAX_UUENCODED_FILES + 1}\n" in (message.text or "")
 
 
 def test_a_tnef_of_more_than_is_read_stays_as_a_file_beside_what_was_taken_out() -> None:
-    container = b"\x78\x9f\x3e\x22\x01\x00" + b"\x02\x02\x90\x06\x00\x00\x00\x00\x00\x00\x00" * (MAX_ATTRIBUTES + 1)
+    container = b"\x78\x9f\x3e\x22\x01\x00" + b"\x02\x02\x90\x06\x00\x00\x00\x00\x00\x00\x00" * (
+        MAX_TNEF_ATTRIBUTES + 1
+    )
     message = parse(mail(multipart("mixed", plain("hi"), in_base64("application/ms-tnef", container))))
     assert any(found.size == len(container) for found in message.attachments)
 

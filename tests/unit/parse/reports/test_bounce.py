@@ -1,69 +1,9 @@
-"""Delivery reports and calendar invitations."""
+"""Delivery reports that are written for people, and mail that only looks like them."""
 
 import pytest
 
-from ingest.model.message import Calendar, ReportedRecipient
 from ingest.parse import parse
-from tests.support.mime import entity, mail, multipart, only, plain
-
-ORIGINAL = (
-    "Message-ID: <tai-42-1@Mail.example>\r\nReferences: <tai-42-0@mail.example>\r\nSubject: [TAI-42]\r\n\r\nHello\r\n"
-)
-STATUS = (
-    "Reporting-MTA: dns; mx.example\r\n\r\n"
-    "Original-Recipient: rfc822;alice@customer.example\r\nFinal-Recipient: rfc822; alice@customer.example\r\n"
-    "Action: failed\r\nStatus: 5.1.1\r\n"
-    "Diagnostic-Code: smtp; 550 5.1.1 <alice@customer.example>:\r\n no such user\r\n\r\n"
-    "Final-Recipient: rfc822; bob@customer.example\r\nAction: Delayed (slow)\r\nStatus: 4.4.1 (no answer)\r\n"
-)
-ALICE = ReportedRecipient(
-    recipient="alice@customer.example",
-    action="failed",
-    status="5.1.1",
-    diagnostic="550 5.1.1 <alice@customer.example>: no such user",
-)
-BOB = ReportedRecipient(recipient="bob@customer.example", action="delayed", status="4.4.1")
-
-
-def report(*returned: bytes, status: str = STATUS) -> bytes:
-    parts = (plain("It did not work.\r\n"), entity("message/delivery-status", status), *returned)
-    return mail(multipart("report; report-type=delivery-status", *parts))
-
-
-@pytest.mark.parametrize("kind", ["message/rfc822", "text/rfc822-headers", "message/rfc822-headers", "message/global"])
-def test_a_report_tells_the_recipients_and_the_mail_it_is_about(kind: str) -> None:
-    found = parse(report(entity(kind, ORIGINAL))).delivery_report
-    assert found is not None
-    assert found.recipients == (ALICE, BOB)
-    assert (found.original_message_id, found.original_references) == (
-        "tai-42-1@mail.example",
-        ("tai-42-0@mail.example",),
-    )
-
-
-def test_a_report_without_the_mail_it_is_about_still_tells_the_recipients() -> None:
-    message = parse(report())
-    assert message.delivery_report is not None
-    assert (message.delivery_report.recipients, message.delivery_report.original_message_id) == ((ALICE, BOB), None)
-    assert message.text == "It did not work.\n"
-    assert only(message).content_type == "message/delivery-status"
-
-
-def test_a_status_that_is_only_in_the_diagnostic_is_found() -> None:
-    found = parse(
-        report(status="Final-Recipient: rfc822; a@b.example\r\nDiagnostic-Code: smtp; 550 5.2.2 full")
-    ).delivery_report
-    assert found is not None
-    assert [each.status for each in found.recipients] == ["5.2.2"]
-
-
-def test_a_report_of_many_recipients_is_bounded() -> None:
-    found = parse(
-        report(status="Final-Recipient: rfc822; a@b.example\r\nAction: failed\r\n\r\n" * 3000)
-    ).delivery_report
-    assert found is not None
-    assert len(found.recipients) == 1000
-
+from tests.support.mime import entity, mail, multipart, plain
 
 QMAIL = """Hi. This is the qmail-send program at mx.example.
 I'm afraid I wasn't able to deliver your message to the following addresses.
@@ -249,61 +189,3 @@ def test_a_customer_who_complains_that_a_mail_came_back_is_no_report() -> None:
 
 def test_an_automatic_reply_with_the_null_path_is_no_report() -> None:
     assert parse(mail(plain("I am away until Monday."), "Return-Path: <>", "Subject: Away")).delivery_report is None
-
-
-INVITATION = """BEGIN:VCALENDAR
-METHOD:REQUEST
-BEGIN:VTIMEZONE
-TZID:Europe/Berlin
-BEGIN:STANDARD
-DTSTART:19701025T030000
-END:STANDARD
-END:VTIMEZONE
-BEGIN:VEVENT
-SUMMARY;LANGUAGE=de:Drucker\\, zweiter Stock\\nund Gr
- öße
-DTSTART;TZID="Europe/Berlin":20261103T100000
-DTEND:20261103T100000Z
-LOCATION:Raum 2\\;14
-ORGANIZER;CN="Sam: Okafor":mailto:sam@support.example
-BEGIN:VALARM
-SUMMARY:alarm
-END:VALARM
-END:VEVENT
-BEGIN:VEVENT
-SUMMARY:All day
-DTSTART;VALUE=DATE:20261104
-END:VEVENT
-END:VCALENDAR
-"""
-EVENTS = (
-    Calendar(
-        method="REQUEST",
-        summary="Drucker, zweiter Stock und Größe",
-        start="2026-11-03 10:00 (Europe/Berlin)",
-        end="2026-11-03 10:00 (UTC)",
-        location="Raum 2;14",
-        organizer="Sam: Okafor <sam@support.example>",
-    ),
-    Calendar(method="REQUEST", summary="All day", start="2026-11-04", end="", location="", organizer=""),
-)
-
-
-def test_an_invitation_alone_is_read_and_kept_as_a_file() -> None:
-    message = parse(mail(entity("text/calendar; charset=utf-8; method=REQUEST", INVITATION)))
-    assert (message.calendar, message.text) == (EVENTS, None)
-    assert only(message).filename == "attachment-0.ics"
-
-
-def test_an_invitation_sent_twice_in_one_mail_is_told_once() -> None:
-    calendar = entity("text/calendar; charset=utf-8", INVITATION)
-    file = entity('application/ics; name="invite.ics"', INVITATION, "Content-Disposition: attachment")
-    message = parse(mail(multipart("mixed", multipart("alternative", plain("Come"), calendar), file)))
-    assert (message.calendar, message.text) == (EVENTS, "Come")
-
-
-@pytest.mark.parametrize(
-    "damage", ["", "no calendar", "BEGIN:VEVENT\nEND:VEVENT", "BEGIN:VEVENT\nDTSTART:2026-99\nEND:VEVENT"]
-)
-def test_a_calendar_that_says_nothing_breaks_nothing(damage: str) -> None:
-    assert len(parse(mail(entity("text/calendar", damage))).calendar) <= 1

@@ -1,125 +1,13 @@
-"""Bodies and files inside TNEF and opaque S/MIME."""
+"""TNEF containers: their bodies, their files, their damage."""
 
 import struct
-import zlib
 
 import pytest
 
 from ingest.model.defects import DefectKind
 from ingest.parse import parse
-from tests.support.mime import attachment, defect_kinds, entity, html, in_base64, mail, multipart, only, plain
-
-SIGNED, ENVELOPED = "2a864886f70d010702", "2a864886f70d010703"
-COMPRESSED, DATA = "2a864886f70d0109100109", "2a864886f70d010701"
-TEXT = b"Content-Type: text/plain; charset=utf-8\r\n\r\nSigned and readable.\r\n"
-
-
-def der(tag: int, *contents: bytes) -> bytes:
-    """An element of ASN.1 with a definite length."""
-    body = b"".join(contents)
-    if len(body) < 128:
-        return bytes((tag, len(body))) + body
-    length = len(body).to_bytes(4, "big").lstrip(b"\0")
-    return bytes((tag, 0x80 | len(length))) + length + body
-
-
-def ber(tag: int, *contents: bytes) -> bytes:
-    """An element with an indefinite length, as streaming writers make it."""
-    return bytes((tag, 0x80)) + b"".join(contents) + b"\0\0"
-
-
-def oid(identifier: str) -> bytes:
-    return der(6, bytes.fromhex(identifier))
-
-
-def signed_data(content: bytes) -> bytes:
-    info = der(0x30, oid(DATA), der(0xA0, der(4, content)))
-    return der(0x30, oid(SIGNED), der(0xA0, der(0x30, der(2, b"\1"), der(0x31), info, der(0x31))))
-
-
-def signed_data_in_chunks(content: bytes) -> bytes:
-    chunks = (der(4, content[i : i + 10]) for i in range(0, len(content), 10))
-    info = ber(0x30, oid(DATA), ber(0xA0, ber(0x24, *chunks)))
-    return ber(0x30, oid(SIGNED), ber(0xA0, ber(0x30, der(2, b"\1"), der(0x31), info, der(0x31))))
-
-
-def compressed_data(content: bytes) -> bytes:
-    info = der(0x30, oid(DATA), der(0xA0, der(4, zlib.compress(content))))
-    return der(0x30, oid(COMPRESSED), der(0xA0, der(0x30, der(2, b"\0"), der(0x30, oid(COMPRESSED)), info)))
-
-
-def smime(octets: bytes, content_type: str = "application/pkcs7-mime; smime-type=signed-data") -> bytes:
-    return mail(in_base64(content_type, octets, 'Content-Disposition: attachment; filename="smime.p7m"'))
-
-
-@pytest.mark.parametrize(
-    "wrap", [signed_data, signed_data_in_chunks, compressed_data], ids=["DER", "BER", "compressed"]
-)
-@pytest.mark.parametrize(
-    "content_type", ["application/pkcs7-mime", "application/x-pkcs7-mime", "application/octet-stream"]
-)
-def test_opaque_smime_is_opened_without_checking_it(wrap: object, content_type: str) -> None:
-    assert callable(wrap)
-    message = parse(smime(wrap(TEXT), content_type))
-    assert (message.text, message.attachments, message.defects) == ("Signed and readable.\n", (), ())
-
-
-def test_files_inside_opaque_smime_have_numbers_of_their_own() -> None:
-    inner = multipart("mixed", plain("Hello"), in_base64('application/pdf; name="a.pdf"', b"%PDF"))
-    content = smime(signed_data(inner))
-    message = parse(content)
-    assert message.text == "Hello"
-    assert attachment(content, only(message).part_number) == b"%PDF"
-
-
-def test_smime_inside_smime_is_opened() -> None:
-    inner = in_base64("application/pkcs7-mime", signed_data(TEXT))
-    assert parse(smime(signed_data(inner))).text == "Signed and readable.\n"
-
-
-def test_encrypted_smime_is_called_so_and_stays_a_file() -> None:
-    message = parse(smime(der(0x30, oid(ENVELOPED), der(0xA0, der(0x30, b"secret")))))
-    assert (message.text, only(message).filename) == (None, "smime.p7m")
-    assert DefectKind.ENCRYPTED in defect_kinds(message)
-
-
-def test_smime_that_says_it_is_encrypted_is_believed() -> None:
-    message = parse(smime(b"not even ASN.1", "application/pkcs7-mime; smime-type=enveloped-data"))
-    assert DefectKind.ENCRYPTED in defect_kinds(message)
-
-
-@pytest.mark.parametrize(
-    "damage", [b"", b"\x30", b"\x30\x80", b"\x30\x84\xff\xff\xff\xff", b"text", b"\x30\x80" * 5000]
-)
-def test_smime_that_cannot_be_followed_stays_a_file(damage: bytes) -> None:
-    message = parse(smime(damage))
-    assert only(message).size == len(damage)
-    assert DefectKind.ATTACHMENT in defect_kinds(message)
-
-
-@pytest.mark.parametrize("cut", range(0, 160, 7))
-def test_smime_that_was_cut_off_is_read_or_kept(cut: int) -> None:
-    octets = signed_data(TEXT)
-    message = parse(smime(octets[:-cut] if cut else octets))
-    assert message.text or only(message)
-
-
-def attribute(level: int, identifier: int, data: bytes) -> bytes:
-    return struct.pack("<BHHI", level, identifier, 6, len(data)) + data + struct.pack("<H", sum(data) & 0xFFFF)
-
-
-def prop(kind: int, identifier: int, value: bytes) -> bytes:
-    if kind in (0x1E, 0x1F, 0x102, 0x0D):
-        return struct.pack("<HHII", kind, identifier, 1, len(value)) + value + b"\0" * (-len(value) % 4)
-    return struct.pack("<HH", kind, identifier) + value
-
-
-def props(*properties: bytes) -> bytes:
-    return struct.pack("<I", len(properties)) + b"".join(properties)
-
-
-def tnef(*attributes: bytes) -> bytes:
-    return struct.pack("<IH", 0x223E9F78, 1) + b"".join(attributes)
+from tests.support.mime import attachment, defect_kinds, html, in_base64, mail, multipart, only, plain
+from tests.support.tnef import attribute, prop, props, tnef, winmail
 
 
 def file(name: str, data: bytes) -> tuple[bytes, ...]:
@@ -131,10 +19,6 @@ def file(name: str, data: bytes) -> tuple[bytes, ...]:
         attribute(2, 0x800F, data),
         attribute(2, 0x9005, props(prop(3, 0x3705, b"\1\0\0\0"), named, typed)),
     )
-
-
-def winmail(octets: bytes) -> bytes:
-    return in_base64("application/ms-tnef", octets, 'Content-Disposition: attachment; filename="winmail.dat"')
 
 
 def test_the_files_in_a_winmail_dat_are_files_of_the_mail() -> None:
@@ -184,34 +68,6 @@ def test_the_body_in_a_winmail_dat_is_read_where_there_is_no_other(
     assert (alone.text, alone.html, alone.attachments) == (text, markup, ())
     beside = parse(mail(multipart("mixed", plain("Größe, Привет"), winmail(tnef(*attributes)))))
     assert (beside.text, beside.html) == ("Größe, Привет", None)
-
-
-RTF_FROM_HTML = (
-    rb"{\rtf1\ansi\ansicpg1252\fromhtml1 \deff0{\fonttbl{\f0 Arial;}}"
-    rb"{\*\htmltag19 <html>}{\*\htmltag64 <p>}\htmlrtf {\htmlrtf0 Gr\'f6\'dfe \u8364? & more"
-    rb"\htmlrtf\par}\htmlrtf0 {\*\htmltag72 </p>}}"
-)
-RTF = rb"{\rtf1\ansi\ansicpg1251{\fonttbl{\f0 Arial;}}\f0 \'cf\'f0\'e8\'e2\'e5\'f2\par \{one\}\tab two\~three\par}"
-
-
-@pytest.mark.parametrize(
-    ("rich", "text", "markup"),
-    [(RTF_FROM_HTML, None, "<html><p>Größe € & more</p>\n"), (RTF, "Привет\n{one}\ttwo\xa0three\n", None)],
-    ids=["made from HTML", "plain"],
-)
-def test_a_body_that_exists_only_as_rich_text_is_read(rich: bytes, text: str | None, markup: str | None) -> None:
-    stored = struct.pack("<IIII", len(rich) + 12, len(rich), 0x414C454D, 0) + rich
-    message = parse(mail(winmail(tnef(attribute(1, 0x9003, props(prop(0x102, 0x1009, stored)))))))
-    assert (message.text, message.html) == (text, markup)
-
-
-def test_compressed_rich_text_is_read() -> None:
-    """The example of MS-OXRTFCP section 4.1.1."""
-    stored = bytes.fromhex(
-        "2d0000002b0000004c5a4675f1c5c7a703000a007263706731323542320af32068656c090020627705b06c647d0a800fa0"
-    )
-    message = parse(mail(winmail(tnef(attribute(1, 0x9003, props(prop(0x102, 0x1009, stored)))))))
-    assert message.text == "hello world\n"
 
 
 def test_a_file_without_a_name_in_a_winmail_dat_gets_one() -> None:
@@ -272,10 +128,6 @@ def test_an_html_body_counts_more_than_a_winmail_dat_beside_it() -> None:
 def test_a_winmail_dat_is_known_by_its_name_too() -> None:
     part = in_base64('application/octet-stream; name="WinMail.dat"', tnef(*file("a.pdf", b"%PDF")))
     assert only(parse(mail(multipart("mixed", plain("Hello"), part)))).filename == "a.pdf"
-
-
-def test_text_that_mentions_a_container_is_no_container() -> None:
-    assert parse(mail(entity("text/plain", "see winmail.dat"))).text == "see winmail.dat"
 
 
 @pytest.mark.parametrize(

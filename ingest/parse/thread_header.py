@@ -1,0 +1,54 @@
+"""The few header fields that tell which thread a message belongs to, read fast.
+
+``receive`` needs them before the message is stored, for every message, so this must be cheap (0.1 ms): only these
+fields are decoded, and no more than ``MAX_HEAD_BYTES`` of the message are looked at. ``parse`` reads it all later.
+"""
+
+from collections.abc import Sequence
+
+from ingest.model.message import ParsedMessage
+from ingest.parse.defect_log import DefectLog
+from ingest.parse.mime import encoded_words
+from ingest.parse.mime.addresses import find_addresses
+from ingest.parse.mime.header import HeaderBlock, parse_message_header
+from ingest.parse.mime.message_ids import parse_message_ids
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Far more than the header of an honest mail has. What stands below it is not seen here, only by ``parse``."""
+
+_DELIVERED = frozenset({"delivered-to", "x-original-to", "envelope-to", "x-delivered-to"})
+_WANTED = _DELIVERED | {"message-id", "in-reply-to", "references", "subject", "to", "cc"}
+
+
+def parse_thread_header(content: bytes) -> ParsedMessage:
+    """A message with nothing but its Message-ID, In-Reply-To, References, Subject, To, Cc and Delivered-To fields.
+
+    Never raises: a header that cannot be read gives a message without any of them.
+    """
+    try:
+        return _thread_fields(parse_message_header(content[:MAX_HEAD_BYTES], DefectLog()))
+    except Exception:  # an order of posting that is only approximate must not keep a mail from being stored
+        return ParsedMessage(message_id=None)
+
+
+def _thread_fields(header: HeaderBlock) -> ParsedMessage:
+    fields = [(field.name, _text(field.value)) for field in header.fields if field.name in _WANTED]
+    own_ids = parse_message_ids(_all(fields, "message-id"))
+    delivered = (address.addr_spec for name, text in fields if name in _DELIVERED for address in find_addresses(text))
+    return ParsedMessage(
+        message_id=own_ids[0] if own_ids else None,
+        in_reply_to=parse_message_ids(_all(fields, "in-reply-to")),
+        references=parse_message_ids(_all(fields, "references")),
+        subject=next((text for name, text in fields if name == "subject"), ""),
+        to=find_addresses(_all(fields, "to")),
+        cc=find_addresses(_all(fields, "cc")),
+        delivered_to=tuple(dict.fromkeys(delivered)),
+    )
+
+
+def _text(value: bytes) -> str:
+    return encoded_words.decode_header_text(encoded_words.raw_text(value))
+
+
+def _all(fields: Sequence[tuple[str, str]], name: str) -> str:
+    return " ".join(text for found, text in fields if found == name)
