@@ -61,3 +61,18 @@ async def test_purging_goes_on_until_all_is_done(store: Store) -> None:
         for queued in claimed:
             await settle(store, queued.queue_id, queued.lease_token, DELIVERED)
     assert await store.purge(now=NOW + 1, older_than=0) == 120
+
+
+async def test_content_of_a_discarded_message_that_is_retried_is_kept(store: Store) -> None:
+    queue_id = await receive(store)
+    await store.discard(queue_id, by="olga", reason="spam", now=NOW)
+    await store.retry(queue_id, by="olga", now=NOW + 1)
+    assert await store.purge(now=NOW + 10**6, older_than=0) == 0
+    assert await store.content(queue_id)
+
+
+async def test_content_of_a_message_that_an_operator_discarded_goes_after_the_retention_time(store: Store) -> None:
+    queue_id = await receive(store)
+    await store.discard(queue_id, by="olga", reason="spam", now=NOW)
+    assert await store.purge(now=NOW + 100, older_than=101) == 0
+    assert await store.purge(now=NOW + 100, older_than=99) == 1

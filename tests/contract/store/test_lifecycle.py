@@ -261,6 +261,12 @@ async def test_a_younger_message_of_a_ticket_is_behind_the_older_one(store: Stor
     assert (await identify(store, third, ticket_id="T1")).blocked_by == "Q1"
 
 
+async def test_a_message_is_blocked_by_the_nearest_older_one_of_its_ticket(store: Store) -> None:
+    await receive_all(store, 1, 2, 3)
+    blocked_by = [(await identify(store, queued, ticket_id="T1")).blocked_by for queued in await claim(store)]
+    assert blocked_by == [None, "Q1", "Q2"]
+
+
 async def test_messages_without_a_ticket_are_behind_nobody(store: Store) -> None:
     await receive_all(store, 1, 2)
     first, second = await claim(store)

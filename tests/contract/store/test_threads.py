@@ -158,3 +158,10 @@ async def test_many_waiting_mails_resume_together(store: Store) -> None:
         await store.settle(queued.queue_id, queued.lease_token, Waiting(missing=("parent@x",)), now=NOW)
     await learn(store, "parent@x", "T1")
     assert len(await claim(store, now=NOW + 5)) == 60
+
+
+async def test_an_alias_stays_one_when_an_operator_corrects_its_ticket(store: Store) -> None:
+    await learn(store, "rewritten@provider", "T1", alias_of="sent@x")
+    await store.learn("rewritten@provider", "T2", learned_from="operator", now=NOW, force=True)
+    [thread] = await store.list_threads(message_id="rewritten@provider")
+    assert (thread.ticket_id, thread.alias_of) == ("T2", "sent@x")

@@ -91,3 +91,37 @@ async def test_an_operator_who_names_another_ticket_has_the_message_posted_there
     await store.discard(queue_id, by="sam", reason="wrong ticket", now=NOW)
     await store.release(queue_id, by="sam", ticket="T2", now=NOW)
     assert (await claim_one(store, now=NOW)).ticket_message_id is None
+
+
+async def test_the_ids_of_a_posted_message_stay_when_a_later_attempt_has_none(store: Store) -> None:
+    await receive(store)
+    await settle(store, Deferred(reason="connecting failed", posted=POSTED), now=NOW)
+    await settle(store, API_DOWN, now=NOW)
+    queued = await claim_one(store, now=NOW)
+    assert (queued.ticket_message_id, queued.email_message_id) == ("M1", "m1@api.example")
+
+
+async def test_a_retry_gives_optional_steps_their_full_time_again(store: Store) -> None:
+    queue_id = await receive(store)
+    await settle(store, WITHOUT_ATTACHMENTS, now=NOW)
+    await store.discard(queue_id, by="sam", reason="spam", now=NOW)
+    await store.retry(queue_id, by="sam", now=NOW)
+    assert (await claim_one(store, now=NOW)).optional_failing_since is None
+
+
+async def test_an_upload_to_another_ticket_replaces_the_one_before_it(store: Store, uploads: Uploads) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    moved = Upload(part_number=2, ticket_id="T2", attachment_id="A2")
+    for upload in (uploaded(), moved):
+        assert await uploads.record(queued.queue_id, queued.lease_token, upload, **PICTURE)
+    assert await uploads.for_message(queued.queue_id) == (moved,)
+
+
+async def test_a_picture_that_was_not_uploaded_is_not_on_the_ticket(store: Store, uploads: Uploads) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    skipped = Upload(part_number=2, ticket_id="T1", attachment_id=None, reason="larger than 26.2 MB")
+    await uploads.record(queued.queue_id, queued.lease_token, skipped, **PICTURE)
+    await store.settle(queued.queue_id, queued.lease_token, POSTED, now=NOW)
+    assert not await uploads.is_on_ticket(ticket_id="T1", **PICTURE)
