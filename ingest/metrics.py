@@ -14,7 +14,7 @@ API_REQUESTS = Counter(
     "ingest_api_requests_total", "Requests to the ticket API, by method and status (or error).", ["method", "status"]
 )
 API_SECONDS = Histogram("ingest_api_request_seconds", "Time that a request to the ticket API took.", ["method"])
-PARSE_SECONDS = Histogram("ingest_parse_seconds", "Time that a mail spent with a parsing process.")
+PARSE_SECONDS = Histogram("ingest_parse_seconds", "Time that a parsing process took for a mail.")
 PARSE_KILLED = Counter("ingest_parse_children_killed_total", "Parsing processes ended by a mail, by cause.", ["cause"])
 DELIVERY_SECONDS = Histogram(
     "ingest_delivery_seconds",
