@@ -11,8 +11,7 @@ from ingest.cli import output
 from ingest.cli.exit_codes import CommandError, ExitCode
 from ingest.config.settings import SANDBOX_TOKEN, load
 from ingest.config.types import split_host_port
-
-START_DATA = Path("fixtures/sandbox.json")
+from ingest.sandbox import START_DATA
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +23,10 @@ def sandbox(
     listen: Annotated[
         str | None, typer.Option(help="host:port to listen on.", show_default="INGEST_SANDBOX_LISTEN")
     ] = None,
-    data: Annotated[Path, typer.Option(help="The tickets, users and messages that it starts with.")] = START_DATA,
+    data: Annotated[
+        Path,
+        typer.Option(help="File with the tickets, users and messages that it starts with.", show_default="its own"),
+    ] = START_DATA,
     journal: Annotated[
         Path | None, typer.Option(help="File that keeps what was posted; without one it is forgotten at the end.")
     ] = None,
@@ -65,5 +67,5 @@ def check_start_data(data: Path) -> None:
     """
     if not data.is_file():
         raise CommandError(
-            f"there is no {data}: run it in the project's folder, or name a file with --data", ExitCode.NOT_FOUND
+            f"there is no {data}: name a file that exists with --data, or leave --data out", ExitCode.NOT_FOUND
         )

@@ -13,9 +13,9 @@ from ingest import log
 from ingest.app import App, ComponentStopped
 from ingest.app import serve as run_worker
 from ingest.cli.exit_codes import CommandError, ExitCode
-from ingest.cli.sandbox import START_DATA, check_start_data, parse_listener
+from ingest.cli.sandbox import check_start_data, parse_listener
 from ingest.config.settings import REQUIRED_TO_SERVE, SANDBOX_TOKEN, Settings, load, unknown_names
-from ingest.sandbox import Sandbox
+from ingest.sandbox import START_DATA, Sandbox
 from ingest.store.opening import file_of
 
 SANDBOX_DEFAULTS = {"INGEST_DOMAINS": "mail.ravenna.example", "INGEST_SYNC_INTERVAL": 5.0}
@@ -33,7 +33,10 @@ def serve(
         bool, typer.Option("--sandbox", help="Try it out: with a stand-in for the ticket API, and no settings at all.")
     ] = False,
     data: Annotated[
-        Path, typer.Option(help="The tickets, users and messages that the stand-in starts with.")
+        Path,
+        typer.Option(
+            help="File with the tickets, users and messages that the stand-in starts with.", show_default="its own"
+        ),
     ] = START_DATA,
 ) -> None:
     """Run the worker.

@@ -7,6 +7,6 @@ It answers what the API's documentation says and no more, keeps what was posted 
 from ingest.sandbox.app import create_app
 from ingest.sandbox.schema import Fault
 from ingest.sandbox.server import Sandbox, run
-from ingest.sandbox.state import SandboxState
+from ingest.sandbox.state import START_DATA, SandboxState
 
-__all__ = ["Fault", "Sandbox", "SandboxState", "create_app", "run"]
+__all__ = ["START_DATA", "Fault", "Sandbox", "SandboxState", "create_app", "run"]

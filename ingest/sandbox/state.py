@@ -14,8 +14,10 @@ from ingest.sandbox import records
 from ingest.sandbox.records import Record
 
 Clock = Callable[[], float]
+START_DATA = Path(__file__).with_name("start.json")
+"""The tickets, users and messages to start with if no other file is named: a copy of `fixtures/sandbox.json`."""
 UPLOAD_SECONDS = 900.0
-"""For how long octets can be put to an upload address."""
+"""How long an upload URL is valid: as long as those of common object stores are by default."""
 
 
 class ApiError(Exception):

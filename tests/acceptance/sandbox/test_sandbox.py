@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from ingest.config.settings import SANDBOX_TOKEN
-from ingest.sandbox import Sandbox, SandboxState, run
+from ingest.sandbox import START_DATA, Sandbox, SandboxState, run
 from ingest.sandbox.state import UPLOAD_SECONDS, ApiError
 
 DATA = Path(__file__).parents[3] / "fixtures" / "sandbox.json"
@@ -63,6 +63,10 @@ def test_the_start_data_is_enough_to_try_everything_out() -> None:
     assert state.users[ticket["requesterId"]]["email"] == "alice@customer.example"
     assert [message["emailMessageId"] for message in state.messages_of(TAI_42)] == ["<tai-42-1@mail.ravenna.example>"]
     assert state.domain == "mail.ravenna.example"
+
+
+def test_the_packaged_start_data_is_the_fixture() -> None:
+    assert START_DATA.read_bytes() == DATA.read_bytes()
 
 
 def test_no_two_outbound_messages_of_the_start_data_share_an_id() -> None:
