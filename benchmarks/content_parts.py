@@ -1,9 +1,9 @@
-"""Whether anything of a mail is lost: each leaf, as the standard library reads it, is looked for in what was parsed.
+"""Checks whether parsing loses anything of a mail: looks for each leaf that the standard library finds in the result.
 
-A leaf is found where its octets are an attachment, or stand in one as they were sent (the parts of an attached mail),
-or where each of its lines is in one form of the body, in order. White space of texts does not count, nor do the marks
-of quotes, which flowed text moves. No leaf is passed over: what the standard library doubts is looked for as well, and
-a text that its charset does not fit by its ASCII letters.
+A leaf is a part that holds no others. It is found if its bytes are an attachment or occur in one as they were sent (the
+parts of an attached mail), or if each of its lines is in one form of the body, in order. White space of texts does not
+count, nor do the marks of quotes, which flowed text moves. No leaf is skipped: one that the standard library doubts is
+looked for as well, and a text that does not fit its charset is looked for by its ASCII letters.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,8 @@ from pathlib import Path
 from ingest.model.message import ParsedMessage
 from ingest.parse import attachment_bytes, parse
 
-_SHOWN = 40
+_SHOWN_LEAVES = 40
+"""Missing leaves that are printed one by one."""
 _REPAIRED = "UTF-8 that says it is another charset: repaired"
 _NO_HEADER = "the standard library gives the header up at a line that is no field; there ours has parts"
 REASONS = {
@@ -37,8 +38,8 @@ REASONS = {
 
 
 @dataclass(frozen=True)
-class _Read:
-    """What was parsed: the attachments, and without white space all there is."""
+class _Parsed:
+    """A parsed mail: the bytes of its attachments, the same without white space, and its body without white space."""
 
     octets: frozenset[bytes]
     files: tuple[bytes, ...]
@@ -51,24 +52,24 @@ def check_parts(paths: Sequence[Path]) -> None:
     missing: list[str] = []
     for path in paths:
         content = path.read_bytes()
-        read = _squeezed(content, parse(content))
+        parsed = _squeezed(content, parse(content))
         for number, leaf in enumerate(_leaves(message_from_bytes(content))):
             leaves += 1
-            if not _is_found(leaf, read):
+            if not _is_found(leaf, parsed):
                 kind = leaf.get_content_type()
                 reason = REASONS.get(kind) or REASONS.get(path.stem, "no reason: ours is wrong")
                 missing.append(f"{path.parent.name}/{path.name}, leaf {number} ({kind}): {reason}")
     print(f"\nleaves with something in them, of {len(paths)} mails as the standard library reads them: {leaves}")
     print(f"found again: {leaves - len(missing)}; not found: {len(missing)}")
-    for line in missing[:_SHOWN]:
+    for line in missing[:_SHOWN_LEAVES]:
         print(f"  {line}")
 
 
-def _squeezed(content: bytes, message: ParsedMessage) -> _Read:
+def _squeezed(content: bytes, message: ParsedMessage) -> _Parsed:
     octets = attachment_bytes(content, [file.part_number for file in message.attachments])
     files = tuple(b"".join(file.split()) for file in octets)
     forms = (message.text, message.html, "\n".join(map(str, message.calendar)))
-    return _Read(frozenset(octets), files, tuple(_bare(form or "") for form in forms))
+    return _Parsed(frozenset(octets), files, tuple(_bare(form or "") for form in forms))
 
 
 def _leaves(message: Message) -> Iterator[Message]:
@@ -85,14 +86,14 @@ def _decoded(leaf: Message) -> bytes:
     return payload if isinstance(payload, bytes) else b""
 
 
-def _is_found(leaf: Message, read: _Read) -> bool:
+def _is_found(leaf: Message, parsed: _Parsed) -> bool:
     as_sent = b"".join(str(leaf.get_payload()).encode("utf-8", "surrogateescape").split())
-    if _decoded(leaf) in read.octets or any(as_sent in file for file in read.files):
+    if _decoded(leaf) in parsed.octets or any(as_sent in file for file in parsed.files):
         return True
-    if leaf.get_content_maintype() == "text" and b"".join(_decoded(leaf).split()) in read.files:
+    if leaf.get_content_maintype() == "text" and b"".join(_decoded(leaf).split()) in parsed.files:
         return True
     text = _text(leaf)
-    forms = read.forms if text is not None else tuple(_ascii(form) for form in read.forms)
+    forms = parsed.forms if text is not None else tuple(_ascii(form) for form in parsed.forms)
     wanted = text if text is not None else _ascii(_decoded(leaf).decode("latin-1"))
     return any(_holds(form, wanted) for form in forms)
 

@@ -1,9 +1,10 @@
-"""How long it takes to read a mail, beside mail-parser alone on the same octets in the same minute.
+"""Measures how long parsing a mail takes, beside mail-parser alone on the same bytes in the same minute.
 
     python -m benchmarks.parse [--rounds N]
 
 For each kind of mail: microseconds for mail-parser (``parse_from_bytes``), for ``ingest.parse.parse``, and the ratio
-(below 1: ours is faster). Then the same through the pool of child processes, one at a time and all at once.
+(below 1: ours is faster). Then parsing and extracting through the pool of parser processes, one
+mail at a time and all at once.
 """
 
 import argparse
@@ -100,7 +101,7 @@ def _microseconds(work: Callable[[], object], rounds: int) -> float:
 
 
 def _compare(mails: Mapping[str, bytes], rounds: int) -> None:
-    print(f"{'mail':<20}{'octets':>10}{'mail-parser us':>16}{'parse us':>10}{'ratio':>8}")
+    print(f"{'mail':<20}{'bytes':>10}{'mail-parser us':>16}{'parse us':>10}{'ratio':>8}")
     for name, content in mails.items():
         count = max(3, min(rounds, rounds * 50_000 // len(content)))
         theirs = _microseconds(lambda content=content: mailparser.parse_from_bytes(content), count)  # type: ignore[misc] # a default binds the loop's variable
@@ -129,7 +130,7 @@ async def _through_the_pool(mails: Mapping[str, bytes], rounds: int) -> None:
 
 
 def main() -> None:
-    """Run and print."""
+    """Run the measurement and print its figures."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--rounds", type=int, default=400, help="how often each small mail is read")
     rounds = arguments.parse_args().rounds

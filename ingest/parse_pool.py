@@ -332,6 +332,7 @@ class _ResultUnpickler(pickle.Unpickler):
     """Loads classes that are defined in ``ingest.model`` and plain values. Anything else raises ``UnpicklingError``."""
 
     def find_class(self, module: str, name: str) -> Any:
+        """Return the class ``name`` of ``module``; ``pickle`` calls it for each name in a result."""
         if module.startswith("ingest.model."):
             found = super().find_class(module, name)
             if isinstance(found, type) and found.__module__ == module:

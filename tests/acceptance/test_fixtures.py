@@ -20,7 +20,7 @@ from ingest.sources.smtp.trace import received_field
 from ingest.store import MessageRecord
 from tests.support.engine import environment, started, told_by
 from tests.support.factories import queued
-from tests.support.fixture_mails import SANDBOX, FixtureMail, Told, differences, load
+from tests.support.fixture_mails import SANDBOX, FixtureMail, Result, differences, load
 from tests.support.work import work_until_idle
 
 pytestmark = pytest.mark.xdist_group("fixtures")
@@ -42,25 +42,27 @@ IN_ORDER = [mail for mail in ALL if mail.after]
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Told]:
+def told(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Result]:
     """What became of each mail, by its name."""
     return asyncio.run(_tell_all(tmp_path_factory.mktemp("fixtures")))
 
 
 @pytest.fixture(scope="module")
-def told_below_trace(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Told]:
+def told_below_trace(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Result]:
     """What becomes of each mail when it comes by SMTP, which puts our Received field on top of its octets."""
     return asyncio.run(_tell(ALONE, tmp_path_factory.mktemp("below-trace"), on_top=TRACE_FIELD))
 
 
 @pytest.mark.parametrize("mail", ALL, ids=lambda mail: mail.name)
-def test_the_mail_ends_as_expected(mail: FixtureMail, told: Mapping[str, Told]) -> None:
+def test_the_mail_ends_as_expected(mail: FixtureMail, told: Mapping[str, Result]) -> None:
     found = differences(mail.expected, told[mail.name])
     assert not found, "\n".join([str(mail.expected["why"]), *found])
 
 
 @pytest.mark.parametrize("mail", ALONE, ids=lambda mail: mail.name)
-def test_the_mail_ends_the_same_below_our_trace_field(mail: FixtureMail, told_below_trace: Mapping[str, Told]) -> None:
+def test_the_mail_ends_the_same_below_our_trace_field(
+    mail: FixtureMail, told_below_trace: Mapping[str, Result]
+) -> None:
     found = differences(mail.expected, told_below_trace[mail.name])
     assert not found, "\n".join([str(mail.expected["why"]), *found])
 
@@ -72,39 +74,39 @@ def test_the_mail_says_why_it_is_here(mail: FixtureMail) -> None:
 
 
 @pytest.mark.parametrize("mail", ALONE, ids=lambda mail: mail.name)
-def test_extraction_loses_nothing_of_the_body(mail: FixtureMail, told: Mapping[str, Told]) -> None:
+def test_extraction_loses_nothing_of_the_body(mail: FixtureMail, told: Mapping[str, Result]) -> None:
     body = told[mail.name]["message"]["body"]
     assert body == "".join(told[mail.name]["segments"])
     assert bool(told[mail.name]["reply"]["content"]) == bool(body.strip())
 
 
 @pytest.mark.parametrize("mail", ALL, ids=lambda mail: mail.name)
-def test_nothing_out_of_a_header_can_write_on_a_terminal(mail: FixtureMail, told: Mapping[str, Told]) -> None:
+def test_nothing_out_of_a_header_can_write_on_a_terminal(mail: FixtureMail, told: Mapping[str, Result]) -> None:
     message = told[mail.name]["message"]
     shown = [message.get("subject", ""), *message.get("from", ()), *message.get("to", ())]
     shown += [attachment["filename"] for attachment in message.get("attachments", ())]
     assert all(word.isprintable() for word in shown), shown
 
 
-def test_the_command_explains_the_same(told: Mapping[str, Told], explained: Mapping[str, Told]) -> None:
+def test_the_command_explains_the_same(told: Mapping[str, Result], explained: Mapping[str, Result]) -> None:
     for name, printed in explained.items():
         assert {part: printed[part] for part in EXPLAINED} == {part: told[name][part] for part in EXPLAINED}
 
 
 @pytest.fixture(scope="module")
-def explained(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Told]:
+def explained(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Result]:
     """What `ingest explain` prints of the mails that need no more than their file."""
     return asyncio.run(_run_explain(tmp_path_factory.mktemp("explained") / "none.db"))
 
 
-async def _run_explain(database: Path) -> dict[str, Told]:
+async def _run_explain(database: Path) -> dict[str, Result]:
     mails = [mail for mail in ALONE if not mail.expected.keys() & {"envelope", "settings"}]
     async with Sandbox(data=SANDBOX) as sandbox:
         printed = await told_by(environment(sandbox, database), "explain", *(str(mail.path) for mail in mails))
     return {mail.name: told for mail, told in zip(mails, printed, strict=True)}
 
 
-async def _tell_all(folder: Path) -> dict[str, Told]:
+async def _tell_all(folder: Path) -> dict[str, Result]:
     told = await _tell(ALONE, folder)
     async with started(folder / "in-order.db") as (engine, sandbox):
         await _take_in(engine, _predecessors(IN_ORDER))
@@ -114,9 +116,9 @@ async def _tell_all(folder: Path) -> dict[str, Told]:
     return told
 
 
-async def _tell(mails: Sequence[FixtureMail], folder: Path, on_top: bytes = b"") -> dict[str, Told]:
+async def _tell(mails: Sequence[FixtureMail], folder: Path, on_top: bytes = b"") -> dict[str, Result]:
     """What would become of these mails, each alone."""
-    told: dict[str, Told] = {}
+    told: dict[str, Result] = {}
     for number, author in enumerate({mail.fallback_author for mail in mails}):
         async with started(folder / f"{number}.db", INGEST_FALLBACK_AUTHOR_ID=author) as (engine, _sandbox):
             for mail in (mail for mail in mails if mail.fallback_author == author):
@@ -147,7 +149,7 @@ async def _take_in(engine: Engine, mails: Iterable[FixtureMail]) -> list[Message
     return records
 
 
-def _explain(mail: FixtureMail, decision: Decision) -> Told:
+def _explain(mail: FixtureMail, decision: Decision) -> Result:
     """The decision as `ingest explain --json` prints it, with what would be posted beside it."""
     reply = decision.reply or NO_REPLY
     explained = facts(Explanation(place=mail.name, size=len(mail.content), decision=decision, reply=reply))
@@ -157,7 +159,7 @@ def _explain(mail: FixtureMail, decision: Decision) -> Told:
     return told
 
 
-def _recorded(record: MessageRecord, sandbox: Sandbox) -> Told:
+def _recorded(record: MessageRecord, sandbox: Sandbox) -> Result:
     """What the store and the API know of a mail that went all the way."""
     posted = sandbox.state.messages.get(record.ticket_message_id or "", {})
     return {

@@ -108,6 +108,7 @@ class _RtfDecoder:
         self._star = False
 
     def decode(self) -> RtfText:
+        """Return the HTML or the text of the document. Call it once."""
         for token in _TOKEN.finditer(self._octets):
             self._handle(token)
         self._flush()

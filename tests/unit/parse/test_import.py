@@ -1,7 +1,10 @@
 """The parser as a library: what importing it loads and what it leaves alone."""
 
+import doctest
 import subprocess
 import sys
+
+import ingest.parse
 
 WORKER_ONLY = "aiosmtpd apsw httpx pydantic prometheus_client rich starlette structlog typer uvicorn ingest.log".split()  # noqa: SIM905 a list of words reads better
 
@@ -30,6 +33,12 @@ assert logging.getLogger("mailparser").level == logging.NOTSET
 def _run(program: str) -> None:
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_the_example_in_the_package_gives_what_it_says() -> None:
+    result = doctest.testmod(ingest.parse)
+    assert result.attempted > 5
+    assert result.failed == 0
 
 
 def test_parsing_loads_nothing_that_only_the_worker_needs() -> None:
