@@ -264,7 +264,7 @@ import asyncio, resource, sys
 from types import SimpleNamespace
 from ingest import log
 from ingest.sources.imap import ImapSource
-from tests.mailboxes import account
+from tests.support.mailboxes import account
 
 async def main(port, user):
     got = asyncio.Event()
@@ -278,7 +278,7 @@ async def main(port, user):
         folder_ = None
         async def folder(self, source): return self.folder_
         async def save_folder(self, folder): self.folder_ = folder
-        async def taken(self, source, uid_validity): return SimpleNamespace(whole=frozenset(), partial=frozenset())
+        async def stored_uids(self, source, uid): return SimpleNamespace(whole=frozenset(), partial=frozenset())
         async def take_lease(self, *a, **k): return True
         async def release_lease(self, *a): pass
         async def release_all_leases(self): pass
