@@ -174,9 +174,7 @@ class TreeBuilder:
 def _parse_part_header(source: bytes, start: int, end: int, defects: DefectLog) -> HeaderBlock:
     header = headers.parse_header(source, start, end, defects)
     if header.body_start >= end and not any(field.name.startswith("content-") for field in header.fields):
-        return HeaderBlock(
-            (), start
-        )  # text alone, without the blank line: no header of a part lacks all Content fields
+        return HeaderBlock((), start)  # a text without a header: no header of a part lacks all Content fields
     return header
 
 

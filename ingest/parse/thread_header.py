@@ -1,4 +1,4 @@
-"""The few header fields that tell which thread a message belongs to, read fast.
+"""Parses, fast, the few header fields that tell which thread a message belongs to.
 
 ``receive`` needs them before the message is stored, for every message, so this must be cheap (0.1 ms): only these
 fields are decoded, and no more than ``MAX_HEAD_BYTES`` of the message are looked at. ``parse`` reads it all later.
@@ -14,16 +14,16 @@ from ingest.parse.mime.header import HeaderBlock, parse_message_header
 from ingest.parse.mime.message_ids import parse_message_ids
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Far more than the header of an honest mail has. What stands below it is not seen here, only by ``parse``."""
+"""How much of a message is searched; far more than the header of an honest mail has. Only ``parse`` sees the rest."""
 
 _DELIVERED = frozenset({"delivered-to", "x-original-to", "envelope-to", "x-delivered-to"})
 _WANTED = _DELIVERED | {"message-id", "in-reply-to", "references", "subject", "to", "cc"}
 
 
 def parse_thread_header(content: bytes) -> ParsedMessage:
-    """A message with nothing but its Message-ID, In-Reply-To, References, Subject, To, Cc and Delivered-To fields.
+    """Return a message that has only its Message-ID, In-Reply-To, References, Subject, To, Cc and Delivered-To fields.
 
-    Never raises: a header that cannot be read gives a message without any of them.
+    Never raises: a header that cannot be parsed gives a message without any of them.
     """
     try:
         return _thread_fields(parse_message_header(content[:MAX_HEAD_BYTES], DefectLog()))
