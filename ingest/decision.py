@@ -8,7 +8,7 @@ from ingest.model.outcome import Outcome, Resolution
 from ingest.policy import LocalAddresses
 
 UNRESOLVED = Resolution(ticket_id=None)
-NOTHING_READ = Reply(content="", elided="", confidence=0.0, method="nothing could be read")
+NOTHING_READ = Reply(content="", elided="", method="nothing could be read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

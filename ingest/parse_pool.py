@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Sequence
+from enum import Enum, EnumType
 from typing import Any, Literal, cast
 
 from ingest import metrics
@@ -333,11 +334,20 @@ class _ResultUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Return the class ``name`` of ``module``; ``pickle`` calls it for each name in a result."""
+        if (module, name) == ("builtins", "getattr"):
+            return _enum_member
         if module.startswith("ingest.model."):
             found = super().find_class(module, name)
             if isinstance(found, type) and found.__module__ == module:
                 return found
         raise pickle.UnpicklingError(f"a parser process sent {module}.{name}")
+
+
+def _enum_member(owner: object, name: str) -> Enum:
+    """Stand in for ``getattr``, by which Python before 3.11.4 pickles the members of an enum."""
+    if not isinstance(owner, EnumType):
+        raise pickle.UnpicklingError(f"a parser process sent the attribute {name} of something that is no enum")
+    return cast(Enum, owner[name])
 
 
 def _unpickle(content: bytes) -> object:

@@ -94,7 +94,7 @@ def facts(item: Explanation) -> dict[str, Any]:
         "reply": {
             "content": item.reply.content,
             "elided": item.reply.elided,
-            "confidence": item.reply.confidence,
+            "confidence": item.reply.confidence.label,
             "how": item.reply.method,
         },
         "resolution": {
@@ -171,7 +171,7 @@ def _verdict(told: dict[str, Any]) -> Iterator[str]:
 
 def _text(told: dict[str, Any]) -> Iterator[str]:
     reply = told["reply"]
-    yield f"content ({reply['how']}, confidence {reply['confidence']:g}):"
+    yield f"content ({reply['how']}, confidence {reply['confidence']}):"
     yield from (f"  | {line.expandtabs()}" for line in reply["content"].splitlines())
     if reply["elided"]:
         yield "cut:"

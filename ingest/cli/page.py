@@ -67,4 +67,4 @@ def _rows(told: dict[str, Any]) -> Iterable[tuple[str, str]]:
         yield "attachment", f"{item['filename']} ({item['content_type']}, {item['size']} octets)"
     for defect in message["defects"]:
         yield "defect", defect
-    yield "reply", f"{reply['how']}, confidence {reply['confidence']:g}"
+    yield "reply", f"{reply['how']}, confidence {reply['confidence']}"

@@ -2,9 +2,10 @@
 other packages decide what follows from them."""
 
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
 from ingest.model.defects import Defect
+from ingest.model.reasons import Confidence, Recognised
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,22 +112,42 @@ class ParsedMessage:
     """What was wrong and was repaired or given up, in the order in which it was found."""
 
 
-SegmentKind = Literal[
-    "new", "answered-quote", "forwarded", "quote", "attribution", "signature", "device-line", "footer", "marker"
-]
+class SegmentKind(StrEnum):
+    """What a stretch of the body was taken for."""
+
+    NEW = "new"
+    """The sender wrote it in this mail."""
+    ANSWERED_QUOTE = "answered-quote"
+    """Quoted text that stays, because what follows answers it."""
+    FORWARDED = "forwarded"
+    """A mail that the sender passed on; it stays."""
+    QUOTE = "quote"
+    ATTRIBUTION = "attribution"
+    """A line or a header block above a quote that says who wrote it."""
+    SIGNATURE = "signature"
+    DEVICE_LINE = "device-line"
+    """A line that a telephone or a mail program adds, such as ``Sent from my iPhone``."""
+    FOOTER = "footer"
+    """A legal notice, the data of a company, or the footer of a mailing list or a virus scanner."""
+    MARKER = "marker"
+    """``Reply above this line``, or a rule above a quote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A stretch of the body, kept or cut, and what it was taken for."""
+    """Consecutive lines of the body, what they were taken for, and whether they are kept."""
 
     text: str
     kind: SegmentKind
     kept: bool
-    confidence: float = 1.0
-    """0 to 1: how sure the cut is; 1 where nothing was cut."""
-    reason: str = ""
-    """What it was recognised by, in a few words: ``attribution (German)``, ``gmail_quote``."""
+    reason: Recognised | None = None
+    """What the lines were recognised by; ``None`` for text that nothing was recognised in. ``str()`` gives the text for
+    people: ``attribution (German)``, ``gmail_quote``."""
+
+    @property
+    def confidence(self) -> Confidence:
+        """How sure the cut is; ``CERTAIN`` where nothing was cut."""
+        return Confidence.CERTAIN if self.kept or self.reason is None else self.reason.confidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,20 +155,25 @@ class Reply:
     """What the sender newly wrote, and everything that was cut."""
 
     content: str
-    """Markdown, never empty unless the body itself is; trimmed of blank lines at both ends."""
+    """The new text: Markdown if ``markdown`` is true, else the text as it was written. It is never empty unless the
+    body itself is, and has no blank lines at its ends."""
     elided: str
-    """What was cut, in order."""
-    confidence: float
-    """0 to 1: the lowest confidence of any cut; 1 where nothing was cut."""
+    """The text that was cut, in its order."""
     method: str
-    """Which reading gave this, in a few words, such as ``html: gmail_quote`` or ``text: attribution (German)``."""
+    """How the content was found, in a few words for people: the body that was read, and the reasons of all cuts, such
+    as ``html: gmail_quote`` or ``text: attribution (German)``. ``ingest explain --json`` calls it ``how``."""
     markdown: bool = False
-    """``content`` was made of HTML, and is Markdown; else it is text as it was written."""
+    """True if ``content`` was made of HTML and is Markdown."""
     ambiguous: bool = False
-    """Answers may have been typed into a quote that was cut as a whole, or a quote without any mark may have been kept:
-    reading it once more beside the texts of the ticket would tell."""
+    """True if a comparison with the ticket's earlier messages could improve the result (``extract(sent=...)``): answers
+    may have been typed into a quote that was cut as a whole, or a quote without any mark may have been kept."""
     segments: tuple[Segment, ...] = ()
-    """The whole body in order. Joined, their texts are the chosen body: nothing is lost by extraction."""
+    """The whole body in its order. Joined, their texts are the chosen body: nothing is lost by extraction."""
+
+    @property
+    def confidence(self) -> Confidence:
+        """The level of the least sure cut; ``CERTAIN`` where nothing was cut."""
+        return min((segment.confidence for segment in self.segments), default=Confidence.CERTAIN)
 
     @property
     def body(self) -> str:

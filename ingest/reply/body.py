@@ -1,56 +1,95 @@
-"""Which of a message's bodies is read: HTML where its markup is known or where the text says less."""
+"""Chooses which of a message's bodies is read: the HTML where its markup is known or the text says less, else the text,
+else the invitation. The chosen body is handed on as lines."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from html import unescape
 
 from ingest.model.message import Calendar, ParsedMessage
 from ingest.reply.html.escape import plain_markdown
 from ingest.reply.html.page import Page
-from ingest.reply.html.tree import CONTROL, HtmlOverLimit
+from ingest.reply.html.sentinels import CONTROL
+from ingest.reply.html.tree import HtmlOverLimit
 from ingest.reply.lines import BodyLine, split_lines
 
-TEXT_LIMIT = 4_000_000
-"""Characters of text that are read line by line. A longer body is kept whole."""
-LINES_LIMIT = 100_000
-"""The same for lines."""
+MAX_TEXT_CHARACTERS = 4_000_000
+"""A body with more characters is kept whole instead of being read line by line. No mail that a person wrote comes near;
+reading this much takes seconds, and the parsing process has a limit of time."""
+MAX_TEXT_LINES = 100_000
+"""A body with more lines is kept whole, for the same reason: each line costs more than its characters."""
 
 _UNSEEN = re.compile(r"<(?:script|style)\b[^<>]*>[^<]*", re.IGNORECASE)
 _BREAK = re.compile(r"<(?:br|p|div|li|tr|h[1-6])\b[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
 
 
+class BodySource(StrEnum):
+    """Which body of the message was read."""
+
+    TEXT = "text"
+    HTML = "html"
+    CALENDAR = "calendar"
+
+
+@dataclass(frozen=True, slots=True)
+class BodyOrigin:
+    """Where a body is from. ``str()`` gives the text for people: ``html``, ``html, HTML over the size limit``."""
+
+    source: BodySource
+    limit: str = ""
+    """The limit that the HTML passed, so that only its bare text was read; ``""`` where it passed none."""
+
+    @property
+    def is_markdown(self) -> bool:
+        """True if the lines are Markdown, made of HTML."""
+        return self.source is BodySource.HTML
+
+    def __str__(self) -> str:
+        return f"{self.source}, {self.limit}" if self.limit else self.source.value
+
+
+TEXT = BodyOrigin(BodySource.TEXT)
+HTML = BodyOrigin(BodySource.HTML)
+CALENDAR = BodyOrigin(BodySource.CALENDAR)
+
+
 @dataclass(frozen=True, slots=True)
 class ChosenBody:
-    """The chosen body."""
+    """The body that was chosen, as one text and as lines."""
 
     text: str
-    source: str
+    origin: BodyOrigin
     lines: Sequence[BodyLine] = ()
-    """Empty where the body is beyond a limit, and is kept whole."""
+    """Empty if the body is beyond a limit; it is then kept whole."""
 
 
 def choose_body(message: ParsedMessage, *, text_only_quotes: bool) -> ChosenBody:
-    """The body of a message, in lines; ``briefly`` gives what markup says is quoted as bare text."""
+    """Return the body of ``message`` to read, in lines.
+
+    With ``text_only_quotes``, the HTML that a mail program marked as quoted is read as bare text, which is fast. A
+    message without any body gives an empty one.
+    """
     text = message.text if message.text and not message.text.isspace() else ""
-    page = _read_page(message, text, text_only_quotes=text_only_quotes)
+    page = _read_html(message, text, text_only_quotes=text_only_quotes)
     if page is not None:
         return page
     if text:
-        return _in_lines(text, "text")
+        return _in_lines(text, TEXT)
     if message.calendar:
-        return _in_lines("\n".join(map(_in_words, message.calendar)), "calendar")
-    return ChosenBody(message.text or "", "text")
+        return _in_lines("\n".join(map(_invitation_line, message.calendar)), CALENDAR)
+    return ChosenBody(message.text or "", TEXT)
 
 
-def _in_lines(text: str, source: str) -> ChosenBody:
-    within = len(text) <= TEXT_LIMIT and text.count("\n") <= LINES_LIMIT
-    return ChosenBody(text, source, split_lines(text) if within else ())
+def _in_lines(text: str, origin: BodyOrigin) -> ChosenBody:
+    within = len(text) <= MAX_TEXT_CHARACTERS and text.count("\n") <= MAX_TEXT_LINES
+    return ChosenBody(text, origin, split_lines(text) if within else ())
 
 
-def _read_page(message: ParsedMessage, text: str, *, text_only_quotes: bool) -> ChosenBody | None:
-    """The HTML as Markdown, where it says more than the text. Beyond a bound, the text has to do, or its bare words."""
+def _read_html(message: ParsedMessage, text: str, *, text_only_quotes: bool) -> ChosenBody | None:
+    """Return the HTML as Markdown if it says more than ``text``, else ``None``. If the HTML is beyond a limit, the text
+    is used instead, or the bare text of the HTML where there is no other."""
     if not message.html or message.html.isspace():
         return None
     try:
@@ -60,21 +99,21 @@ def _read_page(message: ParsedMessage, text: str, *, text_only_quotes: bool) -> 
         pictures = {attachment.content_id: attachment.filename for attachment in message.attachments}
         lines = page.lines(pictures, text_only_quotes=text_only_quotes)
     except HtmlOverLimit as error:
-        return None if text else _in_lines(bare_text(message.html), f"html, {error}")
+        return None if text else _in_lines(bare_text(message.html), BodyOrigin(BodySource.HTML, str(error)))
     if all(line.blank for line in lines):
         return None
-    return ChosenBody("".join(line.text for line in lines), "html", lines)
+    return ChosenBody("".join(line.text for line in lines), HTML, lines)
 
 
 def bare_text(html: str) -> str:
-    """The text of HTML that is too large or too deep to be read as a tree: tags out, line breaks kept, and nothing
-    left that a renderer could take for a tag."""
+    """Return the text of HTML without reading it as a tree, as Markdown that shows it as it is: tags are removed, line
+    breaks kept, and nothing is left that a renderer could take for a tag. Linear in the size of ``html``."""
     text = _TAG.sub(" ", _BREAK.sub("\n", _UNSEEN.sub("", CONTROL.sub("", html))))
     return "\n".join(map(plain_markdown, unescape(text).split("\n")))
 
 
-def _in_words(calendar: Calendar) -> str:
-    """An invitation without a body, in one line."""
+def _invitation_line(calendar: Calendar) -> str:
+    """Return a calendar invitation as one readable line."""
     facts = (calendar.summary, " to ".join(filter(None, (calendar.start, calendar.end))), calendar.location)
     said = ", ".join(filter(None, facts))
     by = f", organised by {calendar.organizer}" if calendar.organizer else ""

@@ -1,25 +1,31 @@
-"""Reads a body from top to bottom and says what each stretch of it is."""
+"""Reads the lines of a body from top to bottom and says what each block of them is."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ingest.model.message import SegmentKind
+from ingest.model.reasons import CutReason, Recognised
 from ingest.reply.lines import BodyLine, ClassifiedBlock, LineMark, MarkKind
 from ingest.reply.recognise import attribution, markers, quoted_headers
 
-_MARKED: dict[MarkKind, SegmentKind] = {
-    MarkKind.ATTRIBUTION: "attribution",
-    MarkKind.SIGNATURE: "signature",
-    MarkKind.DEVICE: "device-line",
+_KIND_OF_MARK = {
+    MarkKind.ATTRIBUTION: SegmentKind.ATTRIBUTION,
+    MarkKind.SIGNATURE: SegmentKind.SIGNATURE,
+    MarkKind.DEVICE: SegmentKind.DEVICE_LINE,
 }
 _FENCES = ("```", "~~~")
 _QUESTION_MARKS = ("?", "？", "؟", ";", ":", "：")
-SCANNED_LINES = 20_000
-"""Lines in which anything is looked for; what comes after them stays with what was last read as new."""
+_HEADER_SEARCH_LINES = 6
+"""Below a mark that says "all that follows is quoted", the header of the quoted mail is looked for in this many lines;
+mail programs put no more than a rule and blank lines before it."""
+MAX_SCANNED_LINES = 20_000
+"""Nothing is looked for below this many lines: what comes after them stays with the last block. It bounds the time of a
+hostile body; what a sender newly wrote stands above."""
 
 
-def fenced(lines: Sequence[BodyLine]) -> frozenset[int]:
-    """The lines of fenced code, fences included: nothing in there is a marker. A fence that is never closed is none."""
+def find_fenced(lines: Sequence[BodyLine]) -> frozenset[int]:
+    """Return the indexes of the lines of fenced code, with their fences. Nothing in there is a quote, a header or the
+    like. A fence that is never closed is none."""
     inside: set[int] = set()
     opened: int | None = None
     for at, line in enumerate(lines):
@@ -34,106 +40,114 @@ def fenced(lines: Sequence[BodyLine]) -> frozenset[int]:
 
 
 class Classifier:
-    """One pass over the lines of one body."""
+    """Classifies the lines of one body in one pass. ``subject`` is that of the mail: it says whether it is a
+    forward."""
 
     def __init__(self, lines: Sequence[BodyLine], subject: str) -> None:
         self.lines = lines
         self.subject = subject
-        self.protected = fenced(lines)
-        self.headers = quoted_headers.HeaderFinder(lines)
-        self._written = False
-        self._attributed = False
+        self.fenced = find_fenced(lines)
+        self._headers = quoted_headers.HeaderFinder(lines)
+        self._has_new_text = False
+        """A line of new text was seen."""
+        self._is_below_attribution = False
+        """The last block was an attribution, with nothing but blank lines since."""
 
     def blocks(self) -> Iterator[ClassifiedBlock]:
-        """All stretches in order; together they are all lines."""
+        """Yield the blocks in order. Together they cover every line exactly once."""
         at = begin = 0
-        while at < min(len(self.lines), SCANNED_LINES):
+        while at < min(len(self.lines), MAX_SCANNED_LINES):
             found = self._recognise(at)
             if not found:
                 if not self.lines[at].blank:
-                    self._written, self._attributed = True, False
+                    self._has_new_text, self._is_below_attribution = True, False
                 at += 1
                 continue
             if at > begin:
-                yield ClassifiedBlock("new", begin, at)
+                yield ClassifiedBlock(SegmentKind.NEW, begin, at)
             yield from found
             at = begin = found[-1].stop
-            self._attributed = found[-1].kind == "attribution"
+            self._is_below_attribution = found[-1].kind is SegmentKind.ATTRIBUTION
         if begin < len(self.lines):
-            yield ClassifiedBlock("new", begin, len(self.lines))
+            yield ClassifiedBlock(SegmentKind.NEW, begin, len(self.lines))
 
     def _recognise(self, at: int) -> tuple[ClassifiedBlock, ...]:
+        """Return the blocks that begin at a line, or none if it is new text so far."""
         line = self.lines[at]
         if line.mark is not None and line.mark.kind is not MarkKind.QUOTE:
             return self._marked(at, line.mark)
-        if at in self.protected:
+        if at in self.fenced:
             return ()
         if line.quoted:
-            return self._quote(at)
+            return self._quoted(at)
         if line.blank:
             return ()
-        return self._above(at) or self._header(at) or self._attribution(at)
+        return self._reply_above_marker(at) or self._header(at) or self._attribution(at)
 
     def _marked(self, at: int, mark: LineMark) -> tuple[ClassifiedBlock, ...]:
-        """What the markup of the mail program says."""
+        """Classify lines as the markup of the mail program says."""
         if mark.kind is MarkKind.REST:
-            return self._rest(at, mark.reason, mark.confidence)
+            return self._quote_to_end(at, mark.reason)
         stop = at + 1
         while stop < len(self.lines) and self.lines[stop].mark is mark:
             stop += 1
         if mark.kind is MarkKind.FORWARD:
-            return (ClassifiedBlock("forwarded", at, len(self.lines), mark.reason),)
-        return (ClassifiedBlock(_MARKED[mark.kind], at, stop, mark.reason, mark.confidence),)
+            return (ClassifiedBlock(SegmentKind.FORWARDED, at, len(self.lines), mark.reason),)
+        return (ClassifiedBlock(_KIND_OF_MARK[mark.kind], at, stop, mark.reason),)
 
-    def _rest(self, at: int, reason: str, confidence: float) -> tuple[ClassifiedBlock, ...]:
-        """From here on all is quoted; where the mail is a forward, all is passed on."""
+    def _quote_to_end(self, at: int, reason: Recognised) -> tuple[ClassifiedBlock, ...]:
+        """Everything from this line on is quoted; if the mail is a forward, it is passed on, and stays."""
         header = self._first_header(at)
         if header is not None and (header.forwarded or quoted_headers.is_forward(self.subject, header.languages)):
-            return (ClassifiedBlock("forwarded", at, len(self.lines), "forwarded message"),)
-        return self._answers(ClassifiedBlock("quote", at, len(self.lines), reason, confidence, client_quoted=True))
+            forwarded = Recognised(CutReason.FORWARDED_MESSAGE)
+            return (ClassifiedBlock(SegmentKind.FORWARDED, at, len(self.lines), forwarded),)
+        rest = ClassifiedBlock(SegmentKind.QUOTE, at, len(self.lines), reason, client_quoted=True)
+        return self._split_out_answers(rest)
 
-    def _answers(self, rest: ClassifiedBlock) -> tuple[ClassifiedBlock, ...]:
-        """A quote, and the answers that were typed into it: what stands between two copies of texts of the ticket.
+    def _split_out_answers(self, quote: ClassifiedBlock) -> tuple[ClassifiedBlock, ...]:
+        """Split a quote at the answers that were typed into it: the lines between two copies of texts of the ticket.
 
-        Only the newest of the quoted mails is looked at, down to the header of the one before it."""
-        first = self._first_copy(rest.start, rest.stop)
+        Only the newest of the quoted mails is searched, down to the header of the one before it."""
+        first = self._first_copy(quote.start, quote.stop)
         if first is None:
-            return (replace(rest, answers_possible=True),)
+            return (replace(quote, answers_possible=True),)
         depth = self.lines[first].depth
-        stop = self._history(first, rest.stop, depth)
+        stop = self._older_mail(first, quote.stop, depth)
         answers = list(self._between_copies(first, stop))
-        answers += self._below_copies(first, stop, answered=bool(answers) or not (self._written or depth))
+        expected = bool(answers) or not (self._has_new_text or depth)
+        answers += self._below_copies(first, stop, answers_expected=expected)
         if not answers:
-            return (rest,)
-        above = any(not line.blank for line in self.lines[rest.start : first])
-        parts = [replace(rest, kind="attribution", stop=first)] if above else []
-        at = first if above else rest.start
+            return (quote,)
+        above = any(not line.blank for line in self.lines[quote.start : first])
+        parts = [replace(quote, kind=SegmentKind.ATTRIBUTION, stop=first)] if above else []
+        at = first if above else quote.start
         for begin, end in answers:
-            parts += [replace(rest, start=at, stop=begin), replace(rest, kind="new", start=begin, stop=end)]
+            answer = replace(quote, kind=SegmentKind.NEW, start=begin, stop=end)
+            parts += [replace(quote, start=at, stop=begin), answer]
             at = end
-        return (*parts, replace(rest, start=at)) if at < rest.stop else tuple(parts)
+        return (*parts, replace(quote, start=at)) if at < quote.stop else tuple(parts)
 
     def _first_copy(self, at: int, stop: int) -> int | None:
-        """A copy, or one with an answer on its line."""
-        below = range(at, min(stop, SCANNED_LINES))
-        return next(
-            (at for at in below if self.lines[at].repeats_ticket or self.lines[at].starts_with_ticket_text), None
-        )
+        """Return the first line that repeats a text of the ticket, or begins with one and goes on with an answer."""
+        for line_at in range(at, min(stop, MAX_SCANNED_LINES)):
+            if self.lines[line_at].repeats_ticket or self.lines[line_at].starts_with_ticket_text:
+                return line_at
+        return None
 
     def _next_copy(self, at: int, stop: int) -> int | None:
-        return next((at for at in range(at, min(stop, SCANNED_LINES)) if self.lines[at].repeats_ticket), None)
+        return next((at for at in range(at, min(stop, MAX_SCANNED_LINES)) if self.lines[at].repeats_ticket), None)
 
-    def _history(self, at: int, stop: int, depth: int) -> int:
-        """Where an older mail begins: its header, or deeper quote marks."""
-        below = range(at, min(stop, SCANNED_LINES))
-        return next(
-            (at for at in below if not self.lines[at].repeats_ticket and self._is_history(at, depth)), below.stop
-        )
+    def _older_mail(self, at: int, stop: int, depth: int) -> int:
+        """Return where an older mail begins, with its header or with deeper quote marks; else ``stop``."""
+        below = range(at, min(stop, MAX_SCANNED_LINES))
+        begins = (at for at in below if not self.lines[at].repeats_ticket and self._begins_older_mail(at, depth))
+        return next(begins, below.stop)
 
-    def _is_history(self, at: int, depth: int) -> bool:
-        return bool(self.lines[at].depth > depth or self.headers.find(at) or attribution.find(self.lines, at))
+    def _begins_older_mail(self, at: int, depth: int) -> bool:
+        return bool(self.lines[at].depth > depth or self._headers.find(at) or attribution.find(self.lines, at))
 
     def _between_copies(self, first: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Yield the answers between two copies, without the blank lines around them, as (first line, line after)."""
         copy = first if self.lines[first].repeats_ticket else first - 1
         while (found := self._next_copy(copy + 1, stop)) is not None:
             written = [at for at in range(copy + 1, found) if not self.lines[at].blank]
@@ -141,41 +155,44 @@ class Classifier:
                 yield written[0], written[-1] + 1
             copy = found
 
-    def _below_copies(self, first: int, stop: int, *, answered: bool) -> Iterator[tuple[int, int]]:
-        """Below the last copy stands the last answer, or the foot of a notification: an answer, where it follows a
-        question and there are others above, where nothing was written but this, and where no blank line parts it from
-        the copy."""
+    def _below_copies(self, first: int, stop: int, *, answers_expected: bool) -> Iterator[tuple[int, int]]:
+        """Yield the last answer, if there is one below the last copy; else the foot of a notification stands there.
+
+        It is an answer where answers are expected and it follows a question or is all that was written, and where no
+        blank line parts it from the copy."""
         last = max((at for at in range(first, stop) if self.lines[at].repeats_ticket), default=first - 1)
         written = [at for at in range(last + 1, stop) if not self.lines[at].blank]
         asked = self.lines[last].plain.endswith(_QUESTION_MARKS)
-        if written and answered and (asked or not self._written):
+        if written and answers_expected and (asked or not self._has_new_text):
             yield written[0], written[-1] + 1
         elif written and written[0] == last + 1:
             yield last + 1, next(at for at in range(last + 1, stop + 1) if at == stop or self.lines[at].blank)
 
     def _first_header(self, at: int) -> quoted_headers.Header | None:
-        for start in range(at, min(at + 6, len(self.lines))):
-            header = self.headers.find(start)
+        for start in range(at, min(at + _HEADER_SEARCH_LINES, len(self.lines))):
+            header = self._headers.find(start)
             if header:
                 return header
         return None
 
-    def _quote(self, at: int) -> tuple[ClassifiedBlock, ...]:
-        """A run of quoted lines, with the blank lines inside it."""
+    def _quoted(self, at: int) -> tuple[ClassifiedBlock, ...]:
+        """Classify a run of quoted lines, with the blank lines inside it."""
         if attribution.is_groupwise_header(self.lines[at]):
-            return self._rest(at, "attribution (GroupWise)", 0.95)
+            return self._quote_to_end(at, Recognised(CutReason.ATTRIBUTION, "GroupWise"))
         stop = self._quote_end(at)
         if self._is_mbox_from(at, stop):
             return ()
-        header = self.headers.find(self._below_quoted(at, stop))
-        if header is not None and header.forwarded and not self._attributed:
-            return (ClassifiedBlock("forwarded", at, stop, header.reason),)
-        reason, confidence = self._quote_reason(at)
+        header = self._headers.find(self._first_written(at, stop))
+        if header is not None and header.forwarded and not self._is_below_attribution:
+            return (ClassifiedBlock(SegmentKind.FORWARDED, at, stop, header.reason),)
         client_quoted = any(line.in_ticket_passage or line.mark is not None for line in self.lines[at:stop])
-        return self._answers(ClassifiedBlock("quote", at, stop, reason, confidence, client_quoted=client_quoted))
+        reason = self._quote_reason(at)
+        return self._split_out_answers(
+            ClassifiedBlock(SegmentKind.QUOTE, at, stop, reason, client_quoted=client_quoted)
+        )
 
     def _quote_end(self, at: int) -> int:
-        """What the writer marked, and what a mail program did, are two quotes."""
+        """Return the line after a quote. What the writer marked and what a mail program marked are two quotes."""
         last, typed = at + 1, self.lines[at].mark is None
         for stop in range(at + 1, len(self.lines)):
             line = self.lines[stop]
@@ -187,64 +204,68 @@ class Classifier:
                 last = stop + 1
         return last
 
-    def _quote_reason(self, at: int) -> tuple[str, float]:
-        mark = self.lines[at].mark
-        if mark is not None:
-            return mark.reason, mark.confidence
-        if self.lines[at].in_ticket_passage:
-            return "text that was sent", 0.97
+    def _quote_reason(self, at: int) -> Recognised:
+        line = self.lines[at]
+        if line.mark is not None:
+            return line.mark.reason
+        if line.in_ticket_passage:
+            return Recognised(CutReason.TICKET_TEXT)
         inside = attribution.find(self.lines, at)
-        return (inside.reason, 0.97) if inside else ("quote marks", 0.9)
+        return inside.reason if inside else Recognised(CutReason.QUOTE_MARKS)
 
     def _is_mbox_from(self, at: int, stop: int) -> bool:
-        """``>From`` at the start of a line that a mail store escaped, not a quote."""
+        """Return whether this is ``>From`` at the start of a line, which a mail store escaped: it is no quote."""
         return stop == at + 1 and self.lines[at].text.startswith(">From ")
 
-    def _above(self, at: int) -> tuple[ClassifiedBlock, ...]:
-        """``Reply above this line``, maybe below a rule; who wrote nothing above it wrote below it."""
+    def _reply_above_marker(self, at: int) -> tuple[ClassifiedBlock, ...]:
+        """Find ``Reply above this line``, possibly below a rule. It cuts everything below it, unless nothing was
+        written above it: then the reply is below."""
         ruled = at + 1 < len(self.lines) and quoted_headers.is_rule(self.lines[at].text)
         alone = ruled or at == 0 or self.lines[at - 1].blank or self.lines[at - 1].quoted
         if not markers.is_marker(self.lines[at + ruled], alone=alone):
             return ()
-        stop = len(self.lines) if self._written else at + ruled + 1
-        return (ClassifiedBlock("marker", at, stop, "reply-above marker", 0.95),)
+        stop = len(self.lines) if self._has_new_text else at + ruled + 1
+        return (ClassifiedBlock(SegmentKind.MARKER, at, stop, Recognised(CutReason.REPLY_ABOVE)),)
 
     def _header(self, at: int) -> tuple[ClassifiedBlock, ...]:
-        header = self.headers.find(at)
+        """Find a header block or a separator: what follows is another mail, a forward or a quote."""
+        header = self._headers.find(at)
         if header is None:
             return ()
         if quoted_headers.is_other_mail(header, self.subject):
-            return (ClassifiedBlock("forwarded", at, header.stop, "header of another mail"),)
+            pasted = Recognised(CutReason.OTHER_MAIL)
+            return (ClassifiedBlock(SegmentKind.FORWARDED, at, header.stop, pasted),)
         if header.forwarded or quoted_headers.is_forward(self.subject, header.languages):
-            return (ClassifiedBlock("forwarded", at, len(self.lines), header.reason),)
-        below = self._below(header.stop)
+            return (ClassifiedBlock(SegmentKind.FORWARDED, at, len(self.lines), header.reason),)
+        below = self._next_written(header.stop)
         if below < len(self.lines) and (self.lines[below].marked_quote or attribution.find(self.lines, below)):
-            return (ClassifiedBlock("attribution", at, below, header.reason, 0.95),)
-        return self._answers(ClassifiedBlock("quote", at, len(self.lines), header.reason, 0.93, client_quoted=True))
+            return (ClassifiedBlock(SegmentKind.ATTRIBUTION, at, below, header.reason),)
+        quote = ClassifiedBlock(SegmentKind.QUOTE, at, len(self.lines), header.reason, client_quoted=True)
+        return self._split_out_answers(quote)
 
     def _attribution(self, at: int) -> tuple[ClassifiedBlock, ...]:
+        """Find an attribution. Without quote marks below it, everything below is quoted, if there is text above."""
         found = attribution.find(self.lines, at)
         if found is None:
             return ()
         if quoted_headers.is_forward(self.subject, found.languages):
-            return (ClassifiedBlock("forwarded", at, len(self.lines), "forwarded message"),)
-        below = self._below(found.stop)
-        if below < len(self.lines) and self.lines[below].marked_quote:
-            return (ClassifiedBlock("attribution", at, below, found.reason, 0.97),)
-        head = ClassifiedBlock("attribution", at, below, found.reason, 0.88)
-        if below == len(self.lines) or not (self._written or self.lines[below].text.startswith("| ")):
+            forwarded = Recognised(CutReason.FORWARDED_MESSAGE)
+            return (ClassifiedBlock(SegmentKind.FORWARDED, at, len(self.lines), forwarded),)
+        below = self._next_written(found.stop)
+        head = ClassifiedBlock(SegmentKind.ATTRIBUTION, at, below, found.reason)
+        if below == len(self.lines) or self.lines[below].marked_quote:
             return (head,)
-        return (
-            head,
-            *self._answers(ClassifiedBlock("quote", below, len(self.lines), found.reason, 0.88, client_quoted=True)),
-        )
+        if not (self._has_new_text or self.lines[below].text.startswith("| ")):
+            return (head,)
+        quote = ClassifiedBlock(SegmentKind.QUOTE, below, len(self.lines), found.reason, client_quoted=True)
+        return (head, *self._split_out_answers(quote))
 
-    def _below_quoted(self, at: int, stop: int) -> int:
-        """The first line of a quote that says something."""
+    def _first_written(self, at: int, stop: int) -> int:
+        """Return the first line of a quote that is not blank, or ``at`` if all are."""
         return next((line for line in range(at, stop) if not self.lines[line].blank), at)
 
-    def _below(self, at: int) -> int:
-        """The next line that is not blank, or the end."""
+    def _next_written(self, at: int) -> int:
+        """Return the next line that is not blank, or the number of lines."""
         while at < len(self.lines) and self.lines[at].blank and not self.lines[at].quoted:
             at += 1
         return at

@@ -1,10 +1,11 @@
-"""A body as lines: what the recognisers look at, and what segments are cut from."""
+"""The lines of a body, what is known about each, and the blocks that they are classified into."""
 
 import re
 from dataclasses import dataclass
 from enum import Enum
 
 from ingest.model.message import SegmentKind
+from ingest.model.reasons import CutReason, Recognised
 
 _QUOTE_PREFIX = re.compile(r"(?:[ \t]{0,3}\\?[>＞])+")
 _INITIALS_PREFIX = re.compile(r"[A-Z][A-Za-z]{0,2}>(?=\s|$)")
@@ -15,12 +16,13 @@ _ESCAPE = re.compile(r"\\(?=[!-/:-@\[-`{-~])")
 
 
 class MarkKind(Enum):
-    """What markup or subtraction says a line is; a line without one is read by its words."""
+    """What the markup of a mail program says a line is. A line without a mark is recognised by its words."""
 
     QUOTE = "quote"
     REST = "rest"
     """From here on everything is quoted, whatever it looks like."""
     FORWARD = "forward"
+    """From here on everything is a mail that the sender passed on."""
     ATTRIBUTION = "attribution"
     SIGNATURE = "signature"
     DEVICE = "device"
@@ -28,15 +30,14 @@ class MarkKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LineMark:
-    """What a line is, from something surer than its words."""
+    """What the markup of a mail program says about a line. All lines of one element share one mark."""
 
     kind: MarkKind
-    reason: str
-    confidence: float
+    reason: Recognised
 
 
 class BodyLine:
-    """One line of the body: its exact text with its line end, and the views of it that recognisers need, made once."""
+    """One line of the body: its exact text with its line end, what is known about it, and its words."""
 
     __slots__ = (
         "_plain",
@@ -54,69 +55,80 @@ class BodyLine:
         self.text = text
         self.mark = mark
         self.in_ticket_passage = False
-        """It is part of a passage that repeats what this sender was sent: a quote, wherever it stands."""
+        """True if the line is part of a passage that repeats what this sender was sent: it is quoted, wherever it
+        is."""
         self.repeats_ticket = False
-        """It repeats words of the ticket, maybe by chance: a quote where it stands in one."""
+        """True if the line repeats words of the ticket, possibly by chance: it is quoted if it stands in a quote."""
         self.starts_with_ticket_text = False
-        """It begins with words of the ticket, and goes on with others."""
+        """True if the line begins with words of the ticket and goes on with others, as an answer behind its
+        question."""
         self.text_only = False
-        """Only its words were read, not its markup."""
+        """True if the line was read in the fast mode, without its markup. If it is kept, it must be read again."""
         self.prefix, self.depth = _quote_prefix(text)
+        """The number of characters of the quote marks before the line, and the number of the marks."""
         self._plain: str | None = None
 
     def split_at(self, at: int) -> "tuple[BodyLine, BodyLine]":
-        """The line in two, at this place in its text."""
+        """Return the line as two, split before the character with index ``at`` of its text."""
         head, tail = BodyLine(self.text[:at], self.mark), BodyLine(self.text[at:], self.mark)
         head.text_only = tail.text_only = self.text_only
         return head, tail
 
     @property
     def plain(self) -> str:
-        """The words without quote marks, markup, escapes and invisible characters: for reading, never for output."""
+        """The words without quote marks, markup, escapes and invisible characters. It is for recognition, never for
+        output. It is made once, when it is first asked for."""
         if self._plain is None:
             self._plain = words_of(self.text[self.prefix :])
         return self._plain
 
     @property
     def blank(self) -> bool:
-        """Nothing to see on this line but quote marks."""
+        """True if the line has nothing but quote marks and white space."""
         return not self.plain
 
     @property
     def marked_quote(self) -> bool:
-        """By quote marks or by markup."""
+        """True if the line is quoted by ``>`` marks or by the client's markup (not by comparison with the ticket)."""
         return self.depth > 0 or (self.mark is not None and self.mark.kind is MarkKind.QUOTE)
 
     @property
     def quoted(self) -> bool:
-        """By quote marks, by markup, or because this sender was sent the words."""
+        """True if the line is quoted by ``>`` marks, by markup, or because this sender was sent the words."""
         return self.in_ticket_passage or self.marked_quote
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedBlock:
-    """Lines ``start`` up to and without ``stop``."""
+    """Consecutive lines and what they were taken for, before it is decided what is kept: the lines with the indexes
+    ``start`` to ``stop - 1``."""
 
     kind: SegmentKind
     start: int
     stop: int
-    reason: str = ""
-    confidence: float = 1.0
+    reason: Recognised | None = None
+    """What the lines were recognised by; ``None`` for new text."""
     client_quoted: bool = False
-    """A mail program quoted this, by markup or as text that the sender was sent; nobody typed the quote marks."""
+    """True if a mail program quoted the lines, by markup or as text that the sender was sent: nobody typed the
+    marks."""
     answers_possible: bool = False
-    """It was taken for a quote as a whole, and nothing of it is known: answers may have been typed into it."""
+    """True if the lines were taken for a quote as a whole and no text of the ticket was found in them, so that answers
+    may have been typed into it."""
+
+    def is_for(self, reason: CutReason) -> bool:
+        """Return whether the lines were recognised by ``reason``, whatever its detail."""
+        return self.reason is not None and self.reason.reason is reason
 
 
 def split_lines(body: str) -> list[BodyLine]:
-    """The lines of a body; joined, their texts are the body."""
+    """Return the lines of a body. Joined, their texts are the body."""
     *ended, last = body.split("\n")
     lines = [BodyLine(text + "\n") for text in ended]
     return [*lines, BodyLine(last)] if last else lines
 
 
 def words_of(text: str) -> str:
-    """The words of a line of text or Markdown."""
+    """Return the words of a line of text or Markdown, with one space between two of them."""
     if not text.isascii():
         text = _INVISIBLE.sub("", text)
     if "](" in text:
@@ -129,7 +141,7 @@ def words_of(text: str) -> str:
 
 
 def _quote_prefix(text: str) -> tuple[int, int]:
-    """Length of the quote marks before a line, and how deep they are."""
+    """Return the number of characters of the quote marks before a line, and the number of marks."""
     start = text.lstrip(" \t")[:2]
     if start[:1] in (">", "＞") or start == "\\>":
         prefix = _QUOTE_PREFIX.match(text)

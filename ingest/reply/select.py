@@ -1,155 +1,162 @@
-"""What stays and what goes: top, bottom and inline replies, forwards, endings."""
+"""Decides which of the classified blocks are kept, and builds the reply: replies above, below and inside a quote, mails
+passed on, and what stands at the end of a text."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ingest.model.message import Reply, Segment
+from ingest.model.message import Reply, Segment, SegmentKind
+from ingest.model.reasons import CutReason, Recognised
+from ingest.reply.body import BodyOrigin
 from ingest.reply.classify import Classifier
+from ingest.reply.html.client_markup import SPLIT_BY_ANSWERS
 from ingest.reply.lines import BodyLine, ClassifiedBlock
 from ingest.reply.recognise import trailers
 from ingest.reply.recognise.quoted_headers import is_rule
 
-_KEPT = frozenset({"new", "answered-quote", "forwarded"})
-_ANSWERED_LINES = 12
-_FEW_WORDS = 12
-"""Who answers inside the quote writes hardly more than that above it."""
-_SPLITS = frozenset({"gmail_quote"})
-"""Quotes that end where somebody types into them: nothing new can stand inside."""
+_KEPT_KINDS = frozenset({SegmentKind.NEW, SegmentKind.ANSWERED_QUOTE, SegmentKind.FORWARDED})
+_MAX_ANSWERED_LINES = 12
+"""A quote of at most this many lines is kept as a whole if something below answers it; of a longer one only the last
+paragraph stays. A question seldom takes more lines, and a whole quoted mail seldom fewer."""
+_MAX_INTRODUCTION_WORDS = 12
+"""If someone replies inside the quote, the text above it is rarely longer than this many words."""
+_TYPED_PROMPT_DEPTH = 3
+"""Three or more quote marks at each line are a command prompt (``>>>``) that somebody copied, not a quote."""
 
 
-def select_reply(lines: Sequence[BodyLine], subject: str, source: str) -> Reply | None:
-    """The reply that these lines hold; ``source`` says where they are from, ``text`` or ``html``. ``None`` where
-    something stays of which only the words were read: read it again with its markup."""
-    scanner = Classifier(lines, subject)
-    blocks = _decide(lines, _with_endings(lines, list(scanner.blocks()), scanner.protected))
-    empty = not any(block.kind in _KEPT and _has_substance(lines, block) for block in blocks)
-    if any(
-        line.text_only for block in blocks if empty or block.kind in _KEPT for line in lines[block.start : block.stop]
-    ):
+def select_reply(lines: Sequence[BodyLine], subject: str, origin: BodyOrigin) -> Reply | None:
+    """Build the reply from the lines of the body, whose quotes of the ticket are marked.
+
+    Returns ``None`` if a kept line was read in the fast, text-only mode; the caller must read the body again with its
+    full markup. If everything would be cut, the whole body is kept.
+    """
+    classifier = Classifier(lines, subject)
+    blocks = _decide_quotes(lines, _strip_trailers(lines, list(classifier.blocks()), classifier.fenced))
+    nothing_left = not any(block.kind in _KEPT_KINDS and _has_substance(lines, block) for block in blocks)
+    kept = blocks if nothing_left else [block for block in blocks if block.kind in _KEPT_KINDS]
+    if any(line.text_only for block in kept for line in lines[block.start : block.stop]):
         return None
-    if empty:
-        kept = whole("".join(line.text for line in lines), source, "whole, nothing else was left")
-        return replace(kept, ambiguous=any(block.answers_possible for block in blocks))
-    reply = _reply([_segment(lines, block) for block in blocks], source)
-    return replace(reply, ambiguous=_is_open(lines, blocks, reply))
+    if nothing_left:
+        reply = keep_whole("".join(line.text for line in lines), origin, Recognised(CutReason.NOTHING_LEFT))
+        return replace(reply, ambiguous=any(block.answers_possible for block in blocks))
+    reply = _reply([_segment(lines, block) for block in blocks], origin)
+    return replace(reply, ambiguous=_is_ambiguous(lines, blocks, reply))
 
 
-def whole(body: str, source: str, why: str) -> Reply:
-    """A body of which nothing is cut."""
-    return _reply((Segment(text=body, kind="new", kept=True, reason=why),) if body else (), source)
+def keep_whole(body: str, origin: BodyOrigin, reason: Recognised) -> Reply:
+    """Build the reply that keeps the whole body, for ``reason``."""
+    return _reply((Segment(text=body, kind=SegmentKind.NEW, kept=True, reason=reason),) if body else (), origin)
 
 
-def _is_open(lines: Sequence[BodyLine], blocks: Sequence[ClassifiedBlock], reply: Reply) -> bool:
-    """Whether the texts of the ticket would tell more."""
-    answers_possible = [block for block in blocks if block.answers_possible and block.kind == "quote"]
-    if any(not lines[block.start].quoted for block in answers_possible):
+def _is_ambiguous(lines: Sequence[BodyLine], blocks: Sequence[ClassifiedBlock], reply: Reply) -> bool:
+    """Return whether a comparison with the ticket's messages could find answers inside one of the quotes that were cut:
+    inside any quote without marks, and inside a marked one where hardly anything was written above it."""
+    quotes = [block for block in blocks if block.answers_possible and block.kind is SegmentKind.QUOTE]
+    if any(not lines[block.start].quoted for block in quotes):
         return True
-    is_short = len(reply.content.split()) <= _FEW_WORDS
-    return is_short and any(block.reason not in _SPLITS for block in answers_possible)
+    is_short = len(reply.content.split()) <= _MAX_INTRODUCTION_WORDS
+    return is_short and any(block.reason not in SPLIT_BY_ANSWERS for block in quotes)
 
 
-def _with_endings(
-    lines: Sequence[BodyLine], blocks: Sequence[ClassifiedBlock], protected: frozenset[int]
+def _strip_trailers(
+    lines: Sequence[BodyLine], blocks: Sequence[ClassifiedBlock], fenced: frozenset[int]
 ) -> list[ClassifiedBlock]:
-    parted: list[ClassifiedBlock] = []
+    """Split the signatures, device lines and footers off the end of each block of new text."""
+    stripped: list[ClassifiedBlock] = []
     for at, block in enumerate(blocks):
-        if block.kind != "new":
-            parted.append(block)
+        if block.kind is not SegmentKind.NEW:
+            stripped.append(block)
             continue
-        stretch = trailers.TextBlock(
+        following = blocks[at + 1] if at + 1 < len(blocks) else None
+        text = trailers.TextBlock(
             lines,
             block.start,
             block.stop,
-            protected,
-            before_quote=at + 1 < len(blocks)
-            and (blocks[at + 1].kind == "attribution" or blocks[at + 1].client_quoted),
-            after_quote=at + 1 == len(blocks) and at > 0 and blocks[at - 1].kind == "quote",
+            fenced,
+            before_quote=following is not None
+            and (following.kind is SegmentKind.ATTRIBUTION or following.client_quoted),
+            after_quote=following is None and at > 0 and blocks[at - 1].kind is SegmentKind.QUOTE,
         )
-        parted += trailers.trim(stretch)
-    return parted
+        stripped += trailers.trim(text)
+    return stripped
 
 
 def _has_substance(lines: Sequence[BodyLine], block: ClassifiedBlock) -> bool:
+    """Return whether a block has more than blank lines and rules."""
     return any(not line.blank and not is_rule(line.text) for line in lines[block.start : block.stop])
 
 
-def _decide(lines: Sequence[BodyLine], blocks: Sequence[ClassifiedBlock]) -> list[ClassifiedBlock]:
-    """Each quote is cut, unless something new below answers it."""
-    written = [at for at, block in enumerate(blocks) if block.kind == "new" and _has_substance(lines, block)]
+def _decide_quotes(lines: Sequence[BodyLine], blocks: Sequence[ClassifiedBlock]) -> list[ClassifiedBlock]:
+    """Turn each quote that new text below it answers into an answered quote, which is kept. The others stay quotes."""
+    written = [at for at, block in enumerate(blocks) if block.kind is SegmentKind.NEW and _has_substance(lines, block)]
     first, last = (written[0], written[-1]) if written else (len(blocks), -1)
-    quotes = [at for at, block in enumerate(blocks) if block.kind == "quote"]
+    quotes = [at for at, block in enumerate(blocks) if block.kind is SegmentKind.QUOTE]
     decided: list[ClassifiedBlock] = []
     for at, block in enumerate(blocks):
-        if block.kind != "quote":
+        if block.kind is not SegmentKind.QUOTE:
             decided.append(block)
         elif at > last:
-            decided.append(_trailing(lines, blocks, at))
+            decided.append(_decide_last_quote(lines, blocks, at))
         elif _is_bottom_reply(blocks, at, first, quotes):
             decided.append(block)
         else:
-            decided += _answered(lines, block)
+            decided += _keep_answered_part(lines, block)
     return decided
 
 
-def _trailing(lines: Sequence[BodyLine], blocks: Sequence[ClassifiedBlock], at: int) -> ClassifiedBlock:
-    """A quote with nothing new below: cut, unless the writer made it: ``The log says:`` and lines with marks, or the
-    first such lines where no blank one parts them from the text."""
+def _decide_last_quote(lines: Sequence[BodyLine], blocks: Sequence[ClassifiedBlock], at: int) -> ClassifiedBlock:
+    """Decide a quote that has nothing new below it. It is cut, unless the writer typed its marks: a text such as ``The
+    log says:`` introduces it, no blank line parts it from the text above, or it consists of command prompts."""
     block = blocks[at]
-    if block.client_quoted or at == 0 or blocks[at - 1].kind != "new" or block.reason != "quote marks":
+    if block.client_quoted or at == 0 or blocks[at - 1].kind is not SegmentKind.NEW:
+        return block
+    if not block.is_for(CutReason.QUOTE_MARKS):
         return block
     above = [line.plain for line in lines[blocks[at - 1].start : block.start] if not line.blank]
     introduced = bool(above) and above[-1].endswith((":", "："))
     typed = at == 1 and not lines[block.start - 1].blank
-    prompts = all(line.depth >= 3 or line.blank for line in lines[block.start : block.stop])
-    if introduced or typed or prompts:
-        return replace(block, kind="answered-quote")
-    return replace(block, confidence=0.75)
+    prompts = all(line.depth >= _TYPED_PROMPT_DEPTH or line.blank for line in lines[block.start : block.stop])
+    return replace(block, kind=SegmentKind.ANSWERED_QUOTE) if introduced or typed or prompts else block
 
 
 def _is_bottom_reply(blocks: Sequence[ClassifiedBlock], at: int, first: int, quotes: Sequence[int]) -> bool:
-    """The whole mail quoted under its attribution, and the answer below it."""
-    attributed = at > 0 and blocks[at - 1].kind == "attribution"
-    inside = blocks[at].reason.startswith("attribution")
-    return (attributed or inside) and first > at and at == quotes[-1]
+    """Return whether this is the quote of the whole mail under its attribution, with the reply below it."""
+    below_attribution = at > 0 and blocks[at - 1].kind is SegmentKind.ATTRIBUTION
+    has_attribution = below_attribution or blocks[at].is_for(CutReason.ATTRIBUTION)
+    return has_attribution and first > at and at == quotes[-1]
 
 
-def _answered(lines: Sequence[BodyLine], block: ClassifiedBlock) -> list[ClassifiedBlock]:
-    """A quote that something below answers stays; of a long one only its last paragraph, which is what is answered."""
-    if block.stop - block.start <= _ANSWERED_LINES:
-        return [replace(block, kind="answered-quote")]
+def _keep_answered_part(lines: Sequence[BodyLine], block: ClassifiedBlock) -> list[ClassifiedBlock]:
+    """Keep a quote that something below answers; of a long one only its last paragraph, which is what is answered."""
+    if block.stop - block.start <= _MAX_ANSWERED_LINES:
+        return [replace(block, kind=SegmentKind.ANSWERED_QUOTE)]
     start = block.stop - 1
     while start > block.start and not lines[start - 1].blank:
         start -= 1
-    cut = replace(block, stop=start, confidence=min(block.confidence, 0.8))
-    kept = replace(block, start=start, kind="answered-quote")
-    return [cut, kept] if start > block.start else [kept]
+    kept = replace(block, start=start, kind=SegmentKind.ANSWERED_QUOTE)
+    return [replace(block, stop=start), kept] if start > block.start else [kept]
 
 
 def _segment(lines: Sequence[BodyLine], block: ClassifiedBlock) -> Segment:
-    kept = block.kind in _KEPT
     return Segment(
         text="".join(line.text for line in lines[block.start : block.stop]),
         kind=block.kind,
-        kept=kept,
-        confidence=1.0 if kept else block.confidence,
+        kept=block.kind in _KEPT_KINDS,
         reason=block.reason,
     )
 
 
-def _reply(segments: Sequence[Segment], source: str) -> Reply:
-    cut = [segment for segment in segments if not segment.kept]
-    reasons = list(dict.fromkeys(segment.reason for segment in segments if segment.reason))
+def _reply(segments: Sequence[Segment], origin: BodyOrigin) -> Reply:
+    reasons = list(dict.fromkeys(str(segment.reason) for segment in segments if segment.reason is not None))
     return Reply(
-        content=_trimmed("".join(segment.text for segment in segments if segment.kept)),
-        elided="".join(segment.text for segment in cut),
-        confidence=min((segment.confidence for segment in cut), default=1.0),
-        method=f"{source}: {', '.join(reasons) or 'nothing to cut'}",
-        markdown=source.startswith("html"),
+        content=_without_outer_blank_lines("".join(segment.text for segment in segments if segment.kept)),
+        elided="".join(segment.text for segment in segments if not segment.kept),
+        method=f"{origin}: {', '.join(reasons) or 'nothing to cut'}",
+        markdown=origin.is_markdown,
         segments=tuple(segments),
     )
 
 
-def _trimmed(text: str) -> str:
-    """Without blank lines at both ends; the indentation of the first line means something and stays."""
-    written = len(text) - len(text.lstrip())
-    return text[text.rfind("\n", 0, written) + 1 :].rstrip()
+def _without_outer_blank_lines(text: str) -> str:
+    """Remove the blank lines at both ends. The indentation of the first line means something and stays."""
+    indented = len(text) - len(text.lstrip())
+    return text[text.rfind("\n", 0, indented) + 1 :].rstrip()

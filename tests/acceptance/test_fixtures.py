@@ -34,7 +34,7 @@ TRACE_FIELD = received_field(
     received_at=1791875534.0,
 )
 EXPLAINED = ("resolution", "outcome")
-NO_REPLY = Reply(content="", elided="", confidence=1.0, method="")
+NO_REPLY = Reply(content="", elided="", method="")
 ALL = load()
 BY_NAME = {mail.name: mail for mail in ALL}
 ALONE = [mail for mail in ALL if not mail.after]

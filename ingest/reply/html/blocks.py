@@ -5,7 +5,8 @@ from collections.abc import Set
 
 from lxml import etree
 
-from ingest.reply.html.tree import BLOCKS, END, Element, tag_names
+from ingest.reply.html.sentinels import NUMBER_END
+from ingest.reply.html.tree import BLOCKS, Element, tag_names
 
 _UNHOLDING = tag_names("b i s q a code span h1 h2 h3 h4 h5 h6")
 _HANDED = tag_names("b i s a")
@@ -89,7 +90,7 @@ def _hand_down(root: Element, holders: Set[Element]) -> None:
             if element.tag in _HANDED:
                 outer = outer | {element.tag: element}
             stack.extend([(child, outer) for child in element])
-        elif element.tag in _HOLDING_TEXT and END not in (element.text or ""):
+        elif element.tag in _HOLDING_TEXT and NUMBER_END not in (element.text or ""):
             for given in outer.values():
                 _fill(element, given)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
+from ingest.model.reasons import CutReason, Recognised
 from ingest.reply.html.tree import Element, text_of
 from ingest.reply.lines import LineMark, MarkKind
 
@@ -57,48 +58,49 @@ class MarkupRule:
 
     kind: MarkKind
     client: str
-    confidence: float = 0.98
     applies: Callable[[Element], bool] = _always
 
 
 _LEAD = 400
 AttributeMatcher = Callable[[Element, str], MarkupRule | None]
-_CITE = MarkupRule(MarkKind.QUOTE, "blockquote type=cite", 0.97)
+_CITE = MarkupRule(MarkKind.QUOTE, "blockquote type=cite")
 _GMAIL_QUOTE = MarkupRule(MarkKind.QUOTE, "gmail_quote", applies=_holds_no_blockquote)
+SPLIT_BY_ANSWERS = frozenset({Recognised(CutReason.CLIENT_MARKUP, _GMAIL_QUOTE.client)})
+"""The quotes that the mail program splits where somebody types into them: no answer stands inside one."""
 _YAHOO_QUOTE = MarkupRule(MarkKind.QUOTE, "yahoo_quoted")
 _OUTLOOK_REPLY = MarkupRule(MarkKind.REST, "divRplyFwdMsg")
 _OUTLOOK_MOBILE = MarkupRule(MarkKind.REST, "ms-outlook-mobile-reference-message")
-_OUTLOOK_APP = MarkupRule(MarkKind.DEVICE, "ms-outlook-mobile-signature", 0.95)
-_APPLE_SIGNATURE = MarkupRule(MarkKind.SIGNATURE, "AppleMailSignature", 0.9)
+_OUTLOOK_APP = MarkupRule(MarkKind.DEVICE, "ms-outlook-mobile-signature")
+_APPLE_SIGNATURE = MarkupRule(MarkKind.SIGNATURE, "AppleMailSignature")
 _ZOHO_QUOTE = MarkupRule(MarkKind.QUOTE, "zmail_extra")
 
 _BY_CLASS = {
     "gmail_attr": MarkupRule(MarkKind.ATTRIBUTION, "gmail_attr", applies=_is_attribution),
     "gmail_quote": _GMAIL_QUOTE,
     "gmail_quote_container": _GMAIL_QUOTE,
-    "gmail_signature": MarkupRule(MarkKind.SIGNATURE, "gmail_signature", 0.9),
-    "gmail_signature_prefix": MarkupRule(MarkKind.SIGNATURE, "gmail_signature", 0.9),
+    "gmail_signature": MarkupRule(MarkKind.SIGNATURE, "gmail_signature"),
+    "gmail_signature_prefix": MarkupRule(MarkKind.SIGNATURE, "gmail_signature"),
     "moz-cite-prefix": MarkupRule(MarkKind.ATTRIBUTION, "moz-cite-prefix"),
     "moz-forward-container": MarkupRule(MarkKind.FORWARD, "moz-forward-container"),
     "moz-email-headers-table": MarkupRule(MarkKind.FORWARD, "moz-email-headers-table"),
-    "moz-signature": MarkupRule(MarkKind.SIGNATURE, "moz-signature", 0.95),
+    "moz-signature": MarkupRule(MarkKind.SIGNATURE, "moz-signature"),
     "ms-outlook-mobile-reference-message": _OUTLOOK_MOBILE,
     "ms-outlook-mobile-signature": _OUTLOOK_APP,
     "ms-outlook-ios-signature": _OUTLOOK_APP,
-    "outlookmessageheader": MarkupRule(MarkKind.REST, "OutlookMessageHeader", 0.97),
+    "outlookmessageheader": MarkupRule(MarkKind.REST, "OutlookMessageHeader"),
     "applemailsignature": _APPLE_SIGNATURE,
     "yahoo_quoted": _YAHOO_QUOTE,
     "yahoo-quoted-begin": MarkupRule(MarkKind.REST, "yahoo-quoted-begin"),
     "iosymail": _YAHOO_QUOTE,
     "protonmail_quote": MarkupRule(MarkKind.QUOTE, "protonmail_quote"),
-    "protonmail_signature_block": MarkupRule(MarkKind.SIGNATURE, "protonmail_signature_block", 0.95),
+    "protonmail_signature_block": MarkupRule(MarkKind.SIGNATURE, "protonmail_signature_block"),
     "tutanota_quote": MarkupRule(MarkKind.QUOTE, "tutanota_quote"),
     "skiff_quote": MarkupRule(MarkKind.QUOTE, "skiff_quote"),
     "zmail_extra": _ZOHO_QUOTE,
     "front-blockquote": MarkupRule(MarkKind.QUOTE, "front-blockquote"),
-    "front-signature": MarkupRule(MarkKind.SIGNATURE, "front-signature", 0.95),
+    "front-signature": MarkupRule(MarkKind.SIGNATURE, "front-signature"),
     "sh-quoted-content": MarkupRule(MarkKind.QUOTE, "sh-quoted-content"),
-    "sh-signature": MarkupRule(MarkKind.SIGNATURE, "sh-signature", 0.9),
+    "sh-signature": MarkupRule(MarkKind.SIGNATURE, "sh-signature"),
     "nylas-quote": MarkupRule(MarkKind.QUOTE, "nylas-quote"),
     "missive_quote": MarkupRule(MarkKind.QUOTE, "missive_quote"),
     "notion-mail-quote": MarkupRule(MarkKind.QUOTE, "notion-mail-quote"),
@@ -115,68 +117,68 @@ _BY_CLASS = {
     "airmail_ext_on": MarkupRule(MarkKind.ATTRIBUTION, "airmail_on"),
     "gmail_quote_attribution": MarkupRule(MarkKind.ATTRIBUTION, "mailspring attribution"),
     "history-quote-wrapper": MarkupRule(MarkKind.QUOTE, "lark history-quote-wrapper"),
-    "bloop_sign": MarkupRule(MarkKind.SIGNATURE, "airmail bloop_sign", 0.9),
+    "bloop_sign": MarkupRule(MarkKind.SIGNATURE, "airmail bloop_sign"),
 }
 _BY_ID = {
     "divrplyfwdmsg": _OUTLOOK_REPLY,
     "x_divrplyfwdmsg": _OUTLOOK_REPLY,
     "mail-editor-reference-message-container": MarkupRule(MarkKind.REST, "mail-editor-reference-message-container"),
     "olk_src_body_section": MarkupRule(MarkKind.REST, "OLK_SRC_BODY_SECTION"),
-    "stopspelling": MarkupRule(MarkKind.REST, "hr stopSpelling", 0.95),
-    "replysplit": MarkupRule(MarkKind.REST, "hr replySplit", 0.95),
-    "signature": MarkupRule(MarkKind.SIGNATURE, "Signature", 0.9),
+    "stopspelling": MarkupRule(MarkKind.REST, "hr stopSpelling"),
+    "replysplit": MarkupRule(MarkKind.REST, "hr replySplit"),
+    "signature": MarkupRule(MarkKind.SIGNATURE, "Signature"),
     "ms-outlook-mobile-signature": _OUTLOOK_APP,
     "applemailsignature": _APPLE_SIGNATURE,
     "zwchr": MarkupRule(MarkKind.REST, "zimbra zwchr"),
     "reply-intro": MarkupRule(MarkKind.ATTRIBUTION, "reply-intro"),
-    "_rc_sig": MarkupRule(MarkKind.SIGNATURE, "roundcube _rc_sig", 0.95),
+    "_rc_sig": MarkupRule(MarkKind.SIGNATURE, "roundcube _rc_sig"),
     "forwardbody1": MarkupRule(MarkKind.FORWARD, "forwardbody1"),
     "isreplycontent": MarkupRule(MarkKind.QUOTE, "isReplyContent"),
     "isforwardcontent": MarkupRule(MarkKind.FORWARD, "isForwardContent"),
-    "ntes-pcmac-signature": MarkupRule(MarkKind.SIGNATURE, "ntes-pcmac-signature", 0.95),
-    "ntes-pcmail-signature": MarkupRule(MarkKind.SIGNATURE, "ntes-pcmail-signature", 0.95),
+    "ntes-pcmac-signature": MarkupRule(MarkKind.SIGNATURE, "ntes-pcmac-signature"),
+    "ntes-pcmail-signature": MarkupRule(MarkKind.SIGNATURE, "ntes-pcmail-signature"),
     "origbody": MarkupRule(MarkKind.REST, "sina origbody"),
     "reply139content": MarkupRule(MarkKind.REST, "reply139content"),
     "orimsghtmlseperator": MarkupRule(MarkKind.QUOTE, "oriMsgHtmlSeperator"),
-    "sub-body-container": MarkupRule(MarkKind.QUOTE, "gmx sub-body-container", 0.95),
-    "composer_signature": MarkupRule(MarkKind.DEVICE, "samsung composer_signature", 0.95),
-    "ymail_android_signature": MarkupRule(MarkKind.DEVICE, "ymail_android_signature", 0.95),
-    "zm-_id_-sgn": MarkupRule(MarkKind.SIGNATURE, "zoho signature", 0.9, _is_no_header),
+    "sub-body-container": MarkupRule(MarkKind.QUOTE, "gmx sub-body-container"),
+    "composer_signature": MarkupRule(MarkKind.DEVICE, "samsung composer_signature"),
+    "ymail_android_signature": MarkupRule(MarkKind.DEVICE, "ymail_android_signature"),
+    "zm-_id_-sgn": MarkupRule(MarkKind.SIGNATURE, "zoho signature", _is_no_header),
     "canaryblockquote": MarkupRule(MarkKind.QUOTE, "CanaryBlockquote"),
-    "canarysig": MarkupRule(MarkKind.SIGNATURE, "CanarySig", 0.9),
+    "canarysig": MarkupRule(MarkKind.SIGNATURE, "CanarySig"),
     "edo-original": MarkupRule(MarkKind.QUOTE, "edo-original"),
-    "signature_old": MarkupRule(MarkKind.SIGNATURE, "em client signature_old", 0.9),
-    "edo-signature": MarkupRule(MarkKind.SIGNATURE, "edo-signature", 0.9),
-    "qt": MarkupRule(MarkKind.QUOTE, "fastmail qt", 0.97),
+    "signature_old": MarkupRule(MarkKind.SIGNATURE, "em client signature_old"),
+    "edo-signature": MarkupRule(MarkKind.SIGNATURE, "edo-signature"),
+    "qt": MarkupRule(MarkKind.QUOTE, "fastmail qt"),
 }
 _BY_NAME = {
     "quote": MarkupRule(MarkKind.QUOTE, "gmx quote"),
     "messagereplysection": MarkupRule(MarkKind.QUOTE, "messageReplySection", applies=_holds_no_blockquote),
-    "messagesignaturesection": MarkupRule(MarkKind.SIGNATURE, "messageSignatureSection", 0.9),
-    "_mailoriginal": MarkupRule(MarkKind.REST, "_MailOriginal", 0.95),
+    "messagesignaturesection": MarkupRule(MarkKind.SIGNATURE, "messageSignatureSection"),
+    "_mailoriginal": MarkupRule(MarkKind.REST, "_MailOriginal"),
 }
 _BY_DATA = {
     ("data-marker", "__divider__"): MarkupRule(MarkKind.REST, "zimbra divider"),
     ("data-marker", "__headers__"): MarkupRule(MarkKind.REST, "zimbra headers"),
     ("data-marker", "__quoted_text__"): MarkupRule(MarkKind.QUOTE, "zimbra quote"),
-    ("data-marker", "__sig_pre__"): MarkupRule(MarkKind.SIGNATURE, "zimbra signature", 0.95),
-    ("data-marker", "__sig_post__"): MarkupRule(MarkKind.SIGNATURE, "zimbra signature", 0.95),
-    ("data-signature-widget", "container"): MarkupRule(MarkKind.SIGNATURE, "mail.ru signature", 0.95),
-    ("data-signatureblock", "true"): MarkupRule(MarkKind.SIGNATURE, "windows mail signature", 0.95),
+    ("data-marker", "__sig_pre__"): MarkupRule(MarkKind.SIGNATURE, "zimbra signature"),
+    ("data-marker", "__sig_post__"): MarkupRule(MarkKind.SIGNATURE, "zimbra signature"),
+    ("data-signature-widget", "container"): MarkupRule(MarkKind.SIGNATURE, "mail.ru signature"),
+    ("data-signatureblock", "true"): MarkupRule(MarkKind.SIGNATURE, "windows mail signature"),
     ("data-skiff-mail", ""): MarkupRule(MarkKind.QUOTE, "skiff_quote"),
     ("data-skiff-mail", "true"): MarkupRule(MarkKind.QUOTE, "skiff_quote"),
-    ("data-type", "quote-separator"): MarkupRule(MarkKind.REST, "quote-separator", 0.95),
+    ("data-type", "quote-separator"): MarkupRule(MarkKind.REST, "quote-separator"),
     ("title", "beforequote:::"): MarkupRule(MarkKind.REST, "zoho beforequote"),
 }
 _CONTAINERS = (_GMAIL_QUOTE, _BY_NAME["messagereplysection"])
 _BY_PART = (
     ("yahoo_quoted", _YAHOO_QUOTE),
-    ("yahoo_signature", MarkupRule(MarkKind.SIGNATURE, "yahoo_signature", 0.95)),
-    ("zmail_signature", MarkupRule(MarkKind.SIGNATURE, "zoho signature", 0.9)),
+    ("yahoo_signature", MarkupRule(MarkKind.SIGNATURE, "yahoo_signature")),
+    ("zmail_signature", MarkupRule(MarkKind.SIGNATURE, "zoho signature")),
 )
 _RULED_HEADER = re.compile(r"border:none;border-top:solid|border-style:solidnonenone|border-width:1ptmediummedium")
-_OUTLOOK_EXPRESS = MarkupRule(MarkKind.QUOTE, "outlook express quote", 0.93)
-_OUTLOOK_HEADER = MarkupRule(MarkKind.REST, "outlook header", 0.95, _is_header)
+_OUTLOOK_EXPRESS = MarkupRule(MarkKind.QUOTE, "outlook express quote")
+_OUTLOOK_HEADER = MarkupRule(MarkKind.REST, "outlook header", _is_header)
 
 
 def marks(root: Element) -> Iterator[tuple[Element, LineMark]]:
@@ -187,12 +189,12 @@ def marks(root: Element) -> Iterator[tuple[Element, LineMark]]:
         rule = rule_for(element)
         if rule is None or not rule.applies(element):
             lead = _lead(element) if rule in _CONTAINERS else None
-            if lead is not None:
-                yield lead, LineMark(MarkKind.ATTRIBUTION, f"{rule.client if rule else ''} lead", 0.95)
+            if lead is not None and rule is not None:
+                yield lead, LineMark(MarkKind.ATTRIBUTION, Recognised(CutReason.CLIENT_MARKUP_LEAD, rule.client))
             if element.tag != "pre":  # a mark would tear code apart
                 stack.extend(child for child in reversed(element) if child is not lead)
             continue
-        yield element, LineMark(rule.kind, rule.client, rule.confidence)
+        yield element, LineMark(rule.kind, Recognised(CutReason.CLIENT_MARKUP, rule.client))
         if rule.kind in (MarkKind.REST, MarkKind.FORWARD):
             return
 
@@ -237,7 +239,7 @@ def _cited(element: Element, rule: MarkupRule) -> MarkupRule | None:
     """A blockquote of a class is the quote itself; an element around it is its container."""
     if element.tag != "blockquote":
         return rule
-    return MarkupRule(rule.kind, rule.client, rule.confidence) if _is_quote(element) else None
+    return MarkupRule(rule.kind, rule.client) if _is_quote(element) else None
 
 
 def _by_part(listed: str) -> MarkupRule | None:

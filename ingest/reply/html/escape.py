@@ -2,15 +2,10 @@
 
 import re
 
+from ingest.reply.html.sentinels import BACKSLASH, BLANK, CLOSING_BRACKET, ESCAPE, OPENING_BRACKET
 from ingest.reply.html.tree import Element
 
-ESCAPE = "\ufdd3"
-BACKSLASH = "\ufdd4"
-_BRACKETS = {ord("["): "\ufdd5", ord("]"): "\ufdd6"}
-"""Stand for a backslash that escapes, and for one that is meant, until the Markdown is made: the conversion has rules
-of its own about real ones."""
-BLANK = "\ufdd7"
-"""A space that counts; the conversion leaves one of several."""
+_BRACKETS = {ord("["): OPENING_BRACKET, ord("]"): CLOSING_BRACKET}
 VERBATIM = "verbatim"
 """An element of our own, until the escapes are made: its text is an address or the like, and stays as it is."""
 _SPACE = re.compile(r"[ \t\r\n\f]+")

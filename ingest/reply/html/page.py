@@ -11,10 +11,11 @@ from ingest.reply.html.blocks import is_data_table, normalise_blocks
 from ingest.reply.html.emphasis import normalise_emphasis
 from ingest.reply.html.escape import escape_text, with_backslashes
 from ingest.reply.html.sanitize import sanitize_tree
-from ingest.reply.html.tree import CLOSE, END, OPEN, Element, HtmlOverLimit, parse_html
+from ingest.reply.html.sentinels import MARK_BEGIN, MARK_END, NUMBER_END
+from ingest.reply.html.tree import Element, HtmlOverLimit, parse_html
 from ingest.reply.lines import BodyLine, LineMark, MarkKind
 
-_SENTINEL = re.compile(f"([{OPEN}{CLOSE}])([0-9]+){END}")
+_SENTINEL = re.compile(f"([{MARK_BEGIN}{MARK_END}])([0-9]+){NUMBER_END}")
 _DECORATION = re.compile(r"[\s>|\-*+]*|\s*\d+\.\s*")
 _BLANK = "> \u00a0\n"
 _OPTIONS = ConversionOptions(extract_metadata=False, max_depth=1_000)
@@ -70,8 +71,8 @@ def _adds(root: Element, text: str) -> bool:
 
 def _enclose(element: Element, number: int, kind: MarkKind) -> None:
     """Put a paragraph before and behind an element that says which mark begins and ends here."""
-    before = _sentinel(OPEN, number)
-    after = _sentinel(CLOSE, number) if kind not in (MarkKind.REST, MarkKind.FORWARD) else None
+    before = _sentinel(MARK_BEGIN, number)
+    after = _sentinel(MARK_END, number) if kind not in (MarkKind.REST, MarkKind.FORWARD) else None
     if element.getparent() is None or element.tag in ("td", "th", "tr", "li", "body"):
         before.tail, element.text = element.text, None
         element.insert(0, before)
@@ -86,7 +87,7 @@ def _enclose(element: Element, number: int, kind: MarkKind) -> None:
 
 def _sentinel(sign: str, number: int) -> Element:
     paragraph = etree.Element("p")
-    paragraph.text = f"{sign}{number}{END}"
+    paragraph.text = f"{sign}{number}{NUMBER_END}"
     return paragraph
 
 
@@ -109,7 +110,7 @@ class _SentinelDecoder:
     def lines(self, markdown: str) -> list[BodyLine]:
         fenced = False
         for text in markdown.strip("\n").split("\n"):
-            if END in text:
+            if NUMBER_END in text:
                 self._split(text)
             elif fenced or text.strip(_BLANK):
                 self._add(text)
@@ -129,7 +130,7 @@ class _SentinelDecoder:
         self._add_beside(text[at:])
 
     def _turn(self, sign: str, number: int) -> None:
-        if sign == OPEN:
+        if sign == MARK_BEGIN:
             self._open.append(number)
             self._lines += self._taken.get(number, ())
         elif number in self._open:

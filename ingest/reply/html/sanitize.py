@@ -13,7 +13,8 @@ from urllib.parse import quote
 from lxml import etree
 
 from ingest.reply.html import symbols
-from ingest.reply.html.escape import BLANK, VERBATIM, is_markup
+from ingest.reply.html.escape import VERBATIM, is_markup
+from ingest.reply.html.sentinels import BLANK
 from ingest.reply.html.tree import BLOCKS, Element, tag_names, text_of
 
 _SHOWN = 2_000

@@ -4,6 +4,8 @@ import re
 
 from lxml import etree
 
+from ingest.reply.html.sentinels import CONTROL
+
 HTML_LIMIT = 2_000_000
 """Characters of HTML that are read as a tree. More is read as bare text."""
 _PIECES_LIMIT = 60_000
@@ -14,13 +16,8 @@ _ATTRIBUTES = 150
 Element = etree._Element
 
 _LONG = re.compile(rf"<([a-zA-Z][a-zA-Z0-9:]{{0,20}})\s([^<>]{{{_LONG_TAG},}})>")
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufdd0-\ufdef\ufffe\uffff]")
-"""Nobody writes them; some are signs of ours until the Markdown is made."""
 _CONTROL_ENTITY = re.compile(r"&#(?:x0*f|0*6)", re.IGNORECASE)
 """Maybe one of them."""
-
-OPEN, CLOSE, END = "\ufdd0", "\ufdd1", "\ufdd2"
-"""Around a number, in a paragraph of its own: here a mark of this number begins or ends."""
 
 
 def tag_names(listed: str) -> frozenset[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from ingest.languages import all_languages, all_words, languages_by_word
+from ingest.model.reasons import CutReason, Recognised, in_languages
 from ingest.reply.lines import BodyLine
 
 _MAX_LINES = 6
@@ -98,9 +99,9 @@ class Attribution:
     """True if the attribution alone proves that what follows is quoted, even if nothing marks the quote."""
 
     @property
-    def reason(self) -> str:
+    def reason(self) -> Recognised:
         """Such as ``attribution (German)``."""
-        return f"attribution ({'/'.join(self.languages[:3])})" if self.languages else "attribution"
+        return in_languages(CutReason.ATTRIBUTION, self.languages)
 
 
 def find(lines: Sequence[BodyLine], start: int) -> Attribution | None:

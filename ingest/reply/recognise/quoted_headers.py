@@ -9,6 +9,7 @@ from functools import cache
 from itertools import chain
 
 from ingest.languages import Language, Words, all_languages, languages_by_word
+from ingest.model.reasons import CutReason, Recognised, in_languages
 from ingest.reply.lines import BodyLine
 
 _MAX_HEADER_LINES = 40
@@ -164,7 +165,7 @@ class Header:
     """The names of the languages that it may be in; empty if none of the table."""
     forwarded: bool
     """True if it says that the mail was passed on, and is no quote."""
-    reason: str
+    reason: Recognised
     subject: str = ""
     """The subject of a header block that no rule or separator is above; else ``""``."""
 
@@ -196,7 +197,7 @@ class HeaderFinder:
             self._searched_until = max(self._searched_until, block.stop)
             return None
         languages = block.languages()
-        return Header(block.stop, languages, False, _named("header block", languages), block.subject())
+        return Header(block.stop, languages, False, in_languages(CutReason.HEADER_BLOCK, languages), block.subject())
 
 
 def is_rule(text: str) -> bool:
@@ -213,7 +214,7 @@ def _separator(lines: Sequence[BodyLine], start: int, text: str) -> Header | Non
         and joined.group(1).lower() in _original()
         and HeaderRole.FROM in _roles_by_label().get(joined.group(2).lower(), ())
     ):
-        return Header(start + 1, _original()[joined.group(1).lower()], False, "original message")
+        return Header(start + 1, _original()[joined.group(1).lower()], False, Recognised(CutReason.ORIGINAL_MESSAGE))
     if len(text) > _MAX_SEPARATOR_CHARACTERS or not (
         text[:1] in "-_=*—–─‐" or text.endswith((":", "：")) or text.lower() in _original()
     ):
@@ -222,10 +223,10 @@ def _separator(lines: Sequence[BodyLine], start: int, text: str) -> Header | Non
     words = (dashed.group(1) if dashed else text).strip(" -_=*—–─‐:：").lower()
     for table, forwarded in ((_forwarded(), True), (_original(), False)):
         if words in table and (dashed or _block_below(lines, start + 1)):
-            reason = "forwarded message" if forwarded else "original message"
-            return Header(start + 1, table[words], forwarded, _named(reason, table[words]))
+            reason = CutReason.FORWARDED_MESSAGE if forwarded else CutReason.ORIGINAL_MESSAGE
+            return Header(start + 1, table[words], forwarded, in_languages(reason, table[words]))
     if dashed and (_block_below(lines, start + 1) or _is_unlisted(lines, start + 1)):
-        return Header(start + 1, (), False, "original message")
+        return Header(start + 1, (), False, Recognised(CutReason.ORIGINAL_MESSAGE))
     return None
 
 
@@ -235,8 +236,8 @@ def _ruled_block(lines: Sequence[BodyLine], start: int) -> Header | None:
         return None
     block = _block_below(lines, start + 1)
     if block is not None:
-        return Header(block.stop, block.languages(), False, _named("header block", block.languages()))
-    return Header(start + 1, (), False, "header block") if _is_unlisted(lines, start + 1) else None
+        return Header(block.stop, block.languages(), False, in_languages(CutReason.HEADER_BLOCK, block.languages()))
+    return Header(start + 1, (), False, Recognised(CutReason.HEADER_BLOCK)) if _is_unlisted(lines, start + 1) else None
 
 
 def _block_below(lines: Sequence[BodyLine], start: int) -> _HeaderLines | None:
@@ -312,10 +313,6 @@ def label_of(line: BodyLine) -> tuple[str, str] | None:
         return None
     label = head[:at].strip(" _[]・").lower()
     return (label, head[at + 1 :].strip()) if label in _roles_by_label() else None
-
-
-def _named(reason: str, languages: tuple[str, ...]) -> str:
-    return f"{reason} ({'/'.join(languages[:3])})" if languages else reason
 
 
 def is_other_mail(header: Header, subject: str) -> bool:

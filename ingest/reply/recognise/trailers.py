@@ -8,6 +8,7 @@ from functools import cache
 
 from ingest.languages import all_languages, all_words, any_of
 from ingest.model.message import SegmentKind
+from ingest.model.reasons import CutReason, Recognised
 from ingest.reply.lines import BodyLine, ClassifiedBlock
 from ingest.reply.recognise.quoted_headers import is_rule
 
@@ -129,14 +130,14 @@ class TextBlock:
     """The last quote is above, so this may be nothing but a signature."""
     endings: list[ClassifiedBlock] = field(default_factory=list)
 
-    def take(self, kind: SegmentKind, start: int, reason: str, confidence: float) -> None:
+    def take(self, kind: SegmentKind, start: int, reason: CutReason | None) -> None:
         """All from this line on is an ending."""
-        self.endings.append(ClassifiedBlock(kind, start, self.stop, reason, confidence))
+        self.endings.append(ClassifiedBlock(kind, start, self.stop, Recognised(reason) if reason else None))
         self.stop = start
 
     def blocks(self) -> list[ClassifiedBlock]:
         """What was written, and the endings behind it."""
-        written = [ClassifiedBlock("new", self.start, self.stop)] if self.stop > self.start else []
+        written = [ClassifiedBlock(SegmentKind.NEW, self.start, self.stop)] if self.stop > self.start else []
         return [*written, *reversed(self.endings)]
 
 
@@ -159,24 +160,24 @@ def _take_paragraphs(stretch: TextBlock) -> None:
 def _take_signature(stretch: TextBlock) -> None:
     delimiter = _delimiter(stretch)
     if delimiter is not None:
-        exact = _is_exact(stretch.lines[delimiter])
+        reason = CutReason.SIGNATURE if _is_exact(stretch.lines[delimiter]) else CutReason.LOOSE_SIGNATURE
         _spare_postscript(stretch, delimiter)
-        stretch.take("signature", delimiter, "signature", 0.97 if exact else 0.9)
+        stretch.take(SegmentKind.SIGNATURE, delimiter, reason)
     elif stretch.after_quote and _is_ruled_signature(stretch):
-        stretch.take("signature", stretch.start, "signature", 0.7)
+        stretch.take(SegmentKind.SIGNATURE, stretch.start, CutReason.LOOSE_SIGNATURE)
     elif stretch.before_quote:
         last = next(
             (at for at in range(stretch.stop - 1, stretch.start - 1, -1) if _is_filled(stretch.lines[at])), None
         )
         if last is not None and is_rule(stretch.lines[last].text):
-            stretch.take("marker", last, "rule", 0.95)
+            stretch.take(SegmentKind.MARKER, last, CutReason.RULE)
 
 
 def _spare_postscript(stretch: TextBlock, signature: int) -> None:
     """``PS: …`` below a signature is new."""
     for at in range(signature + 1, stretch.stop):
         if stretch.lines[at].plain.lower().startswith(_postscripts()):
-            stretch.take("new", at, "", 1.0)
+            stretch.take(SegmentKind.NEW, at, None)
             return
 
 
@@ -231,16 +232,16 @@ def _take_paragraph(stretch: TextBlock) -> None:
     devices = _devices(stretch.lines, first, last)
     if devices < last:
         if not _is_introduced(stretch, devices):
-            stretch.take("device-line", devices, "device line", 0.95)
+            stretch.take(SegmentKind.DEVICE_LINE, devices, CutReason.DEVICE_LINE)
         return
     rule = next((at for at in range(first, last) if is_rule(stretch.lines[at].text)), None)
     start = _footer_at(stretch.lines, first if rule is None else rule, last, ruled=rule is not None)
     if start is not None and _is_introduced(stretch, start):
         return
     if start is not None:
-        stretch.take("footer", start, "footer", 0.85)
+        stretch.take(SegmentKind.FOOTER, start, CutReason.FOOTER)
     elif _heads_footer(stretch, _joined(stretch.lines[first:last])):
-        stretch.take("footer", first, "footer", 0.8)
+        stretch.take(SegmentKind.FOOTER, first, CutReason.FOOTER)
 
 
 def _footer_at(lines: Sequence[BodyLine], first: int, last: int, *, ruled: bool) -> int | None:
@@ -301,7 +302,7 @@ def _last_paragraph(stretch: TextBlock) -> tuple[int, int]:
 
 def _heads_footer(stretch: TextBlock, paragraph: str) -> bool:
     """``CONFIDENTIALITY NOTICE`` on a line of its own, above the notice."""
-    above = bool(stretch.endings) and stretch.endings[-1].kind == "footer"
+    above = bool(stretch.endings) and stretch.endings[-1].kind is SegmentKind.FOOTER
     return above and len(paragraph.split()) <= 4 and paragraph.startswith(_legal_openers())
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ingest.model.reasons import CONFIDENCE_OF, Confidence
 from tests.support.replies import Fixture, assert_lossless, assert_never_empty, assert_safe, assert_words_kept, fixtures
 
 ALL = fixtures()
@@ -27,8 +28,9 @@ def test_nothing_of_the_body_is_lost_and_something_is_left(fixture: Fixture) -> 
 def test_each_cut_says_why_and_how_sure(fixture: Fixture) -> None:
     reply = fixture.reply()
     cut = [segment for segment in reply.segments if not segment.kept]
-    assert all(segment.reason and 0 < segment.confidence < 1 for segment in cut)
-    assert reply.confidence == min((segment.confidence for segment in cut), default=1.0)
+    assert all(segment.reason is not None and str(segment.reason) for segment in cut)
+    levels = [CONFIDENCE_OF[segment.reason.reason] for segment in cut if segment.reason is not None]
+    assert reply.confidence == min(levels, default=Confidence.CERTAIN)
 
 
 @pytest.mark.parametrize("fixture", HTML, ids=lambda fixture: fixture.name)
