@@ -68,7 +68,7 @@ class AttachmentLimits:
         if not self.enabled:
             return "attachments are not brought to tickets"
         if attachment.size > self.max_bytes:
-            return f"larger than {compose.size(self.max_bytes)}"
+            return f"larger than {compose.human_size(self.max_bytes)}"
         name, kind = attachment.filename.lower(), attachment.content_type.lower()
         if any(fnmatch(name, pattern) or fnmatch(kind, pattern) for pattern in self.refused_types):
             return "files of this type are not brought"
@@ -81,7 +81,7 @@ class UploadResult:
 
     ids: tuple[str, ...] = ()
     """Ids of the uploaded attachments at the API."""
-    missing: tuple[compose.Missing, ...] = ()
+    missing: tuple[compose.MissingAttachment, ...] = ()
     """Those that were not uploaded and that somebody would miss."""
 
 
@@ -285,7 +285,9 @@ def _result(message: ParsedMessage, done: Mapping[int, Upload]) -> UploadResult:
     uploads = [(attachment, done[attachment.part_number]) for attachment in message.attachments]
     return UploadResult(
         ids=tuple(upload.attachment_id for _attachment, upload in uploads if upload.attachment_id is not None),
-        missing=tuple(compose.Missing(attachment=a, reason=upload.reason) for a, upload in uploads if upload.reason),
+        missing=tuple(
+            compose.MissingAttachment(attachment=a, reason=upload.reason) for a, upload in uploads if upload.reason
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""The text of a ticket message: what the sender newly wrote, and the few lines that we have to add to it."""
+"""Composes the text of a ticket message: what the sender newly wrote, and the lines that we have to add to it."""
 
 import re
 from collections.abc import Sequence
@@ -8,20 +8,27 @@ from ingest.model.defects import DefectKind
 from ingest.model.message import Address, Attachment, DeliveryReport, ParsedMessage, Reply
 
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~-])")
-MAX_REPORTED = 10
-MAX_MISSING = 100
+MAX_REPORTED_FAILURES = 10
+"""Failed recipients that a note on a delivery report lists: a mail of a ticket has few, and a note stays readable."""
+MAX_NAMED_ATTACHMENTS = 100
+"""Attachments that are named as not added; of more, only the number is told, so that the post stays small."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
+class MissingAttachment:
     """An attachment that the ticket will not have."""
 
     attachment: Attachment
     reason: str
+    """Why not, in words for the reader of the ticket."""
 
 
-def content(message: ParsedMessage, reply: Reply, *, names_sender: bool, plain: bool) -> str:
-    """What is posted. ``names_sender`` puts the sender in the first line, where the author cannot tell it."""
+def compose_content(message: ParsedMessage, reply: Reply, *, names_sender: bool, plain: bool) -> str:
+    """Return the text to post. It is never empty.
+
+    ``names_sender`` puts the sender into the first line, for messages that are posted under the fallback author.
+    ``plain`` makes the lines that we add plain text instead of Markdown.
+    """
     if message.delivery_report is not None:
         return _report(message.delivery_report, plain)
     body = reply.content or _nothing_written(message)
@@ -30,23 +37,25 @@ def content(message: ParsedMessage, reply: Reply, *, names_sender: bool, plain: 
     return f"{_from_line(message.from_[0], plain)}\n\n{body}"
 
 
-def appendix(missing: Sequence[Missing]) -> str:
-    """What could not be brought, by name and size; ``""`` where all was."""
-    named = missing[:MAX_MISSING]
-    lines = [f"- {_shown(item.attachment.filename)} ({size(item.attachment.size)}): {item.reason}" for item in named]
+def compose_appendix(missing: Sequence[MissingAttachment]) -> str:
+    """Return the lines that name the attachments which could not be added; ``""`` where all were."""
+    named = missing[:MAX_NAMED_ATTACHMENTS]
+    lines = [
+        f"- {_as_code(item.attachment.filename)} ({human_size(item.attachment.size)}): {item.reason}" for item in named
+    ]
     rest = [f"- and {len(missing) - len(named)} more"] if len(missing) > len(named) else []
     return "\n".join(["Attachments that could not be added:", "", *lines, *rest]) if lines else ""
 
 
-def _shown(name: str) -> str:
+def _as_code(name: str) -> str:
     return f"`{name.replace('`', chr(0x2019))}`"
 
 
-def size(octets: int) -> str:
-    """A size for people."""
-    if octets < 1_000:
-        return f"{octets} bytes"
-    return f"{octets / 1_000_000:.1f} MB" if octets >= 1_000_000 else f"{octets // 1_000} KB"
+def human_size(size_bytes: int) -> str:
+    """Return a size for people: ``980 bytes``, ``12 KB``, ``3.4 MB`` (decimal units)."""
+    if size_bytes < 1_000:
+        return f"{size_bytes} bytes"
+    return f"{size_bytes / 1_000_000:.1f} MB" if size_bytes >= 1_000_000 else f"{size_bytes // 1_000} KB"
 
 
 def _from_line(sender: Address, plain: bool) -> str:
@@ -57,12 +66,12 @@ def _from_line(sender: Address, plain: bool) -> str:
 
 
 def _escape(text: str) -> str:
-    """``text`` as Markdown that shows just that: a display name must not become a link or an image."""
+    """Escape ``text`` for Markdown: a display name must not become a link or an image."""
     return _MARKDOWN_SPECIAL.sub(r"\\\1", text)
 
 
 def _nothing_written(message: ParsedMessage) -> str:
-    """A mail may hold pictures and not a word; a ticket message must hold something."""
+    """Return what is posted for a mail without text, since the API takes no empty message."""
     if any(defect.kind is DefectKind.ENCRYPTED for defect in message.defects):
         return "(an encrypted mail; only its recipient's key opens it)"
     count = len(message.attachments)
@@ -75,6 +84,7 @@ def _report(report: DeliveryReport, plain: bool) -> str:
     failed = [recipient for recipient in report.recipients if recipient.action in ("failed", "")]
     show = str if plain else _escape
     lines = [
-        f"- {show(f'{item.recipient}: {item.status} {item.diagnostic}'.strip())}" for item in failed[:MAX_REPORTED]
+        f"- {show(f'{item.recipient}: {item.status} {item.diagnostic}'.strip())}"
+        for item in failed[:MAX_REPORTED_FAILURES]
     ]
     return "\n".join(["A mail of this ticket could not be delivered:", "", *lines])

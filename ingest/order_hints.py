@@ -22,7 +22,7 @@ def order_hints(message: ReceivedMessage, *, domains: frozenset[str], signing_ke
     Its own Message-ID is among them, so that an answer that arrives while the message is still queued stays behind it.
     """
     head = parse_thread_header(message.content[message.trace_length :])
-    found = tickets.signals(head, message.envelope, domains=domains, key=signing_key)
+    found = tickets.find_signals(head, message.envelope, domains=domains, key=signing_key)
     named = [proof.ticket_id for proof in found.proofs if proof.ticket_id]
     named += [candidate.identifier for candidate in found.candidates]
     ids = [*found.related_ids[:MAX_NEAREST_IDS], *head.references[:MAX_OLDEST_IDS]]

@@ -119,7 +119,7 @@ class Pipeline:
         assert draft is not None
         try:
             uploaded = await self._upload_attachments(queued, message, draft)
-            draft = replace(draft, appendix=compose.appendix(uploaded.missing))
+            draft = replace(draft, appendix=compose.compose_appendix(uploaded.missing))
             outcome = await self._find_earlier_post(
                 queued, draft, post_fingerprints
             ) or await self._ticket_api.post_message(draft, idempotency_key=queued.queue_id)
@@ -225,7 +225,7 @@ class Pipeline:
         draft = Draft(
             ticket_id=decision.resolution.ticket_id,
             author_id=decision.author_id,
-            content=compose.content(
+            content=compose.compose_content(
                 message, decision.reply, names_sender=decision.user is None, plain=self._settings.plain_content
             ),
             private=decision.is_note,

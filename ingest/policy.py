@@ -1,8 +1,8 @@
-"""What may happen to a message: an ordered table of small rules; the first that applies decides.
+"""Decides which mail goes to a ticket: an ordered table of small rules, of which the first that applies counts.
 
-Two looks at a message. ``screen`` asks what kind of mail it is, from the mail alone. ``admit`` asks whether this
-sender may write to this ticket, when both are known. Content that we do not like is never refused by SMTP: it was
-accepted, and ends discarded (nobody needs it, the octets stay for the retention time) or quarantined (a person looks).
+``screen`` decides by the mail alone: is it something that a person wrote to us? ``admit`` decides, once ticket and
+sender are known, whether this sender may write to this ticket. Neither refuses mail at SMTP: it was accepted, and ends
+discarded (nobody needs it; its content is kept for the retention time) or quarantined (a person must look).
 """
 
 import re
@@ -28,15 +28,16 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The rule that applied, and its reason in words for an operator."""
+    """The rule that applied to a message, and what it does."""
 
     rule: RuleName
     action: Action
     reason: str
+    """The reason in words, for an operator."""
 
     @property
     def outcome(self) -> Discarded | Quarantined | None:
-        """How the message ends by this verdict; ``None`` where it goes on (as a note)."""
+        """How the message ends; ``None`` where it goes on as a private note."""
         if self.action is Action.NOTE:
             return None
         end = Discarded if self.action is Action.DISCARD else Quarantined
@@ -45,36 +46,39 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalAddresses:
-    """What is ours, as far as the rules must know it."""
+    """Which addresses belong to the help desk, and how many mail systems a mail may pass."""
 
     domains: frozenset[str]
+    """Our domains, in lower case."""
     recipients: frozenset[str]
-    """Local parts that exist in our domains; ``*`` for all."""
+    """Local parts that exist in our domains, in lower case and without detail; ``*`` stands for all."""
     max_received: int
+    """Received fields that a mail may have; one with more is a loop."""
 
     def is_ours(self, address: str) -> bool:
-        """Whether mail to ``address`` is for the help desk."""
+        """Return whether ``address`` is one of the help desk's."""
         local, _at, domain = address.rpartition("@")
         base = local.partition("+")[0].lower()
         return domain.lower() in self.domains and ("*" in self.recipients or base in self.recipients)
 
 
-Test = Callable[[ParsedMessage, Envelope, LocalAddresses], str | None]
+ScreeningTest = Callable[[ParsedMessage, Envelope, LocalAddresses], str | None]
+"""Returns the reason for which the rule applies to a message; ``None`` where it does not apply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScreeningRule:
-    """One row of the table: a name, what it does, and a test that returns its reason or ``None``."""
+    """One row of the table of rules."""
 
     name: RuleName
     action: Action
-    test: Test
+    test: ScreeningTest
 
 
-def screen(message: ParsedMessage, envelope: Envelope, house: LocalAddresses) -> Verdict | None:
-    """What kind of mail this is; ``None`` for mail that somebody wrote to us."""
-    for rule in SCREEN:
-        if (reason := rule.test(message, envelope, house)) is not None:
+def screen(message: ParsedMessage, envelope: Envelope, local: LocalAddresses) -> Verdict | None:
+    """Return the verdict of the first rule that applies; ``None`` for mail that a person wrote to us."""
+    for rule in SCREENING_RULES:
+        if (reason := rule.test(message, envelope, local)) is not None:
             return Verdict(rule=rule.name, action=rule.action, reason=reason)
     return None
 
@@ -82,25 +86,25 @@ def screen(message: ParsedMessage, envelope: Envelope, house: LocalAddresses) ->
 # Loops (RFC 5321 section 6.3)
 
 
-def _many_hops(message: ParsedMessage, _envelope: Envelope, house: LocalAddresses) -> str | None:
-    if message.received_count <= house.max_received:
+def _many_hops(message: ParsedMessage, _envelope: Envelope, local: LocalAddresses) -> str | None:
+    if message.received_count <= local.max_received:
         return None
-    return f"it has {message.received_count} Received fields; more than {house.max_received} is a loop"
+    return f"it has {message.received_count} Received fields; more than {local.max_received} is a loop"
 
 
-def _own_mail(message: ParsedMessage, _envelope: Envelope, house: LocalAddresses) -> str | None:
-    own = [address.addr_spec for address in message.from_ if house.is_ours(address.addr_spec)]
+def _own_mail(message: ParsedMessage, _envelope: Envelope, local: LocalAddresses) -> str | None:
+    own = [address.addr_spec for address in message.from_ if local.is_ours(address.addr_spec)]
     return f"it comes from our own address {own[0]}" if own else None
 
 
 # Reports (RFC 3464) and automatic replies (RFC 3834, and what vendors did before it and beside it)
 
 
-def _delivery_report(message: ParsedMessage, _envelope: Envelope, _house: LocalAddresses) -> str | None:
+def _delivery_report(message: ParsedMessage, _envelope: Envelope, _local: LocalAddresses) -> str | None:
     return "it is a delivery report" if message.delivery_report is not None and _tells_failure(message) else None
 
 
-def _passing_report(message: ParsedMessage, _envelope: Envelope, _house: LocalAddresses) -> str | None:
+def _passing_report(message: ParsedMessage, _envelope: Envelope, _local: LocalAddresses) -> str | None:
     report = message.delivery_report
     return "it is a delivery report without a failure" if report is not None else None
 
@@ -124,7 +128,7 @@ _AUTOMATIC_FIELDS = {
     "x-post-messageclass": re.compile(r".*autoresponder", re.IGNORECASE),
     "delivered-to": re.compile(r"\s*autoresponder\s*$", re.IGNORECASE),
 }
-"""Header fields that only a machine writes, each with the values that mean it."""
+"""Header fields by which automatic mail is known, each with the values that say so."""
 
 
 @cache
@@ -134,7 +138,7 @@ def _absence_subject() -> re.Pattern[str]:
     return re.compile(rf"\s*{phrases}\b", re.IGNORECASE)
 
 
-def _automatic_field(message: ParsedMessage, _envelope: Envelope, _house: LocalAddresses) -> str | None:
+def _automatic_field(message: ParsedMessage, _envelope: Envelope, _local: LocalAddresses) -> str | None:
     for name, value in message.headers:
         automatic = _AUTOMATIC_FIELDS.get(name)
         if automatic is not None and automatic.match(value):
@@ -142,7 +146,7 @@ def _automatic_field(message: ParsedMessage, _envelope: Envelope, _house: LocalA
     return None
 
 
-def _vacation_subject(message: ParsedMessage, envelope: Envelope, _house: LocalAddresses) -> str | None:
+def _vacation_subject(message: ParsedMessage, envelope: Envelope, _local: LocalAddresses) -> str | None:
     """A subject alone proves nothing: somebody may open a ticket with "Out of office: the printer". With a null
     reverse-path (RFC 3834 section 3.3), or Exchange's mark on its own answers, it is an automatic reply."""
     if not _absence_subject().match(message.subject):
@@ -153,8 +157,8 @@ def _vacation_subject(message: ParsedMessage, envelope: Envelope, _house: LocalA
     return None
 
 
-def _null_path(message: ParsedMessage, envelope: Envelope, _house: LocalAddresses) -> str | None:
-    """Mail without a way back answers nothing that a person asked (RFC 5321 section 4.5.5)."""
+def _null_path(message: ParsedMessage, envelope: Envelope, _local: LocalAddresses) -> str | None:
+    """Recognise a mail system by its name and its null reverse-path (RFC 5321 section 4.5.5)."""
     machine = any(
         address.addr_spec.partition("@")[0].lower() in ("mailer-daemon", "postmaster") for address in message.from_
     )
@@ -168,8 +172,8 @@ def _has_null_path(message: ParsedMessage, envelope: Envelope) -> bool:
 # Mail that a person must look at
 
 
-def _no_recipient_of_ours(_message: ParsedMessage, envelope: Envelope, house: LocalAddresses) -> str | None:
-    if any(house.is_ours(address) for address in envelope.rcpt_tos):
+def _no_recipient_of_ours(_message: ParsedMessage, envelope: Envelope, local: LocalAddresses) -> str | None:
+    if any(local.is_ours(address) for address in envelope.rcpt_tos):
         return None
     return "none of its recipients is ours: check INGEST_DOMAINS and INGEST_RECIPIENTS"
 
@@ -178,11 +182,11 @@ _UNREADABLE = frozenset({DefectKind.EMPTY, DefectKind.NOT_MAIL, DefectKind.NESTE
 """Kinds of defects after which the parsed text cannot be trusted to be what the sender wrote."""
 
 
-def _unreadable(message: ParsedMessage, _envelope: Envelope, _house: LocalAddresses) -> str | None:
+def _unreadable(message: ParsedMessage, _envelope: Envelope, _local: LocalAddresses) -> str | None:
     return next((str(defect) for defect in message.defects if defect.kind in _UNREADABLE), None)
 
 
-def _no_author(message: ParsedMessage, _envelope: Envelope, _house: LocalAddresses) -> str | None:
+def _no_author(message: ParsedMessage, _envelope: Envelope, _local: LocalAddresses) -> str | None:
     authors = {address.addr_spec.lower() for address in message.from_}
     if not authors:
         return "it has no From field with an address"
@@ -191,7 +195,7 @@ def _no_author(message: ParsedMessage, _envelope: Envelope, _house: LocalAddress
     return None
 
 
-SCREEN: tuple[ScreeningRule, ...] = (
+SCREENING_RULES: tuple[ScreeningRule, ...] = (
     ScreeningRule(name=RuleName.LOOP, action=Action.DISCARD, test=_many_hops),
     ScreeningRule(name=RuleName.MALFORMED, action=Action.QUARANTINE, test=_unreadable),
     ScreeningRule(name=RuleName.DELIVERY_REPORT, action=Action.NOTE, test=_delivery_report),
@@ -203,15 +207,16 @@ SCREEN: tuple[ScreeningRule, ...] = (
     ScreeningRule(name=RuleName.LOOP, action=Action.DISCARD, test=_own_mail),
     ScreeningRule(name=RuleName.RECIPIENT, action=Action.QUARANTINE, test=_no_recipient_of_ours),
 )
-"""Machines' mail first, since it is often malformed too; then mail that a person must look at."""
+"""The rules of ``screen``, in order. Mail of machines comes first, since it is often malformed as well."""
 
 
 def admit(resolution: Resolution, *, is_note: bool, is_participant: bool, is_released: bool = False) -> Verdict | None:
-    """Whether the message may go to the ticket that it was resolved to; ``None`` when it may.
+    """Return ``None`` if the message may go to the ticket that it was resolved to, else the verdict that stops it.
 
-    ``is_participant`` says whether the sender is the ticket's requester or follower, or has written to it before;
-    ``is_released``, whether an operator has looked and let the message through, which a ticket still needs. The
-    stricter questions, how strong the sender's own identity is (DKIM, DMARC, ARC), have their place here too.
+    ``is_note`` says that it is to be a private note (a delivery report); ``is_participant``, that the sender is the
+    ticket's requester or follower, or has written to it before; ``is_released``, that an operator released the
+    message, which then needs no participant but still a ticket. How strong the sender's own identity is (DKIM, DMARC,
+    ARC) is not asked yet; that question belongs here.
     """
     if resolution.conflict:
         tickets = sorted({e.ticket_id for e in resolution.evidence if e.ticket_id})

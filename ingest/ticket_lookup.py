@@ -42,7 +42,7 @@ class TicketLookup:
         """
         if queued.released_ticket is not None:
             return _operators_choice(queued, await self._look_up([queued.released_ticket]))
-        found = tickets.signals(message, queued.envelope, domains=self._domains, key=self._signing_key)
+        found = tickets.find_signals(message, queued.envelope, domains=self._domains, key=self._signing_key)
         known = await self._store.tickets_of(found.related_ids) if found.related else {}
         certain = {e.ticket_id for e in found.proofs if e.ticket_id} | {ticket for ticket in known.values() if ticket}
         named = await self._look_up(certain)
@@ -64,7 +64,7 @@ class TicketLookup:
         found = await asyncio.gather(*(self._ticket_api.find_ticket(identifier) for identifier in wanted))
         return {name: ticket.id if ticket else None for name, ticket in zip(wanted, found, strict=True)}
 
-    async def _verify(self, found: tickets.Signals, named: Mapping[str, str | None]) -> dict[str, str]:
+    async def _verify(self, found: tickets.FoundSignals, named: Mapping[str, str | None]) -> dict[str, str]:
         """Map those ancestors to their ticket that the API lists among the messages of a candidate ticket."""
         ancestors = frozenset(found.related_ids)
         verified: dict[str, str] = {}

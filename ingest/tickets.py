@@ -1,4 +1,6 @@
-"""Which ticket a message belongs to: signals, evidence, resolution. Pure: the look-ups happen between the steps.
+"""Decides which ticket a message belongs to: finds its signals, and weighs them once they were looked up.
+
+This module does no input or output; ``ticket_lookup.py`` asks the store and the API between the two steps.
 
     signal                 from                                                        strength
     signed-address         reply+<ticket>.<mac>@ours, in the recipients                proof
@@ -24,9 +26,12 @@ from ingest.model.envelope import Envelope
 from ingest.model.message import ParsedMessage
 from ingest.model.outcome import Evidence, Finding, Resolution, Signal, Strength
 
-MAX_RELATED = 60
+MAX_ANCESTORS = 60
+"""Ancestors that are looked at, the nearest first: more than honest threads name, and few enough for one look-up."""
 MAX_CANDIDATES = 6
+"""Candidates that are looked up at the API. A sender writes them, and each costs a request."""
 MAC_HEX_DIGITS = 20
+"""Length of a MAC: 80 bits cannot be guessed by sending mail, and the address stays short enough to be typed."""
 
 _TICKET_ID = r"[A-Za-z0-9_-]{1,64}"
 _SIGNED_ADDRESS = re.compile(rf"(?i:reply)\+({_TICKET_ID})\.([0-9a-fA-F]{{{MAC_HEX_DIGITS}}})")
@@ -38,16 +43,16 @@ _SUBJECT_TAG = re.compile(r"\[([A-Z][A-Z0-9]{0,9}-[0-9]{1,12})\]")
 
 
 def sign_address(ticket_id: str, domain: str, key: bytes) -> str:
-    """A reply address that proves its ticket: ``reply+<ticket>.<mac>@domain``; the mac is 80 bits of HMAC-SHA-256.
+    """Return a reply address that proves its ticket: ``reply+<ticket>.<mac>@domain``.
 
-    Case does not matter to the mac, since mail systems change it. An id that comes back all in capitals is read in
-    lower case, as the API writes its ids.
+    The MAC is 80 bits of HMAC-SHA-256. Letter case does not matter to it, since mail systems change it. An
+    id that comes back all in capitals is read in lower case, as the API writes its ids.
     """
     return f"reply+{ticket_id}.{_mac(key, 'address', ticket_id)}@{domain}"
 
 
 def sign_message_id(ticket_id: str, unique: str, domain: str, key: bytes) -> str:
-    """A Message-ID, without brackets, that proves its ticket; ``unique`` tells one mail of the ticket from the next."""
+    """Return a Message-ID, without brackets, that proves its ticket; ``unique`` tells one mail of it from the next."""
     return f"ticket.{ticket_id}.{unique}.{_mac(key, 'message-id', f'{ticket_id}.{unique}')}@{domain}"
 
 
@@ -58,7 +63,7 @@ def _mac(key: bytes, purpose: str, text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A signal that names a ticket which has to be looked up before it means anything."""
+    """A signal that the sender could have invented: the ticket it names has to be looked up before it counts."""
 
     signal: Signal
     value: str
@@ -68,31 +73,34 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signals:
-    """Everything in a message that may tell its ticket, before any look-up."""
+class FoundSignals:
+    """Everything in a message that may name its ticket, before any look-up."""
 
     proofs: tuple[Evidence, ...]
+    """Signatures, checked: those that are not ours are evidence of nothing, and are kept to be shown."""
     related: tuple[tuple[Signal, str], ...]
     """``(signal, Message-ID)`` of the ancestors, the nearest first, each id once."""
     candidates: tuple[Candidate, ...]
 
     @property
     def related_ids(self) -> tuple[str, ...]:
-        """The ancestors' Message-IDs alone."""
+        """The Message-IDs of the ancestors, the nearest first."""
         return tuple(message_id for _signal, message_id in self.related)
 
 
-def signals(message: ParsedMessage, envelope: Envelope, *, domains: Iterable[str], key: bytes | None) -> Signals:
-    """Collect the signals of a message. ``domains`` are ours, in lower case; ``key`` is the signing key, if any."""
-    local_parts = _telling_local_parts(message, envelope, frozenset(domains))
+def find_signals(
+    message: ParsedMessage, envelope: Envelope, *, domains: Iterable[str], key: bytes | None
+) -> FoundSignals:
+    """Return the signals of a message. ``domains`` are ours, in lower case; ``key`` is the signing key, if any."""
+    local_parts = _local_parts_with_detail(message, envelope, frozenset(domains))
     related = _related(message)
     candidates = (*_address_details(local_parts), *_subject_tags(message.subject))
     proofs = (*_signed_addresses(local_parts, key), *_signed_message_ids(related, key)) if key else ()
-    return Signals(proofs=proofs, related=related, candidates=candidates[:MAX_CANDIDATES])
+    return FoundSignals(proofs=proofs, related=related, candidates=candidates[:MAX_CANDIDATES])
 
 
-def _telling_local_parts(message: ParsedMessage, envelope: Envelope, domains: frozenset[str]) -> tuple[str, ...]:
-    """Local parts of the recipients at our domains, from the first place in which one of them has a detail.
+def _local_parts_with_detail(message: ParsedMessage, envelope: Envelope, domains: frozenset[str]) -> tuple[str, ...]:
+    """Return the local parts of recipients at our domains, from the first list in which one of them has a detail.
 
     The envelope says whom this copy is for. Where a gateway has dropped the detail from it, the fields that mail
     systems write remember it; To and Cc name the recipients of all copies, and are the sender's own."""
@@ -117,23 +125,23 @@ def _related(message: ParsedMessage) -> tuple[tuple[Signal, str], ...]:
     for signal, message_id in nearest_first:
         if message_id != message.message_id:
             signal_of.setdefault(message_id, signal)
-    return tuple((signal, message_id) for message_id, signal in islice(signal_of.items(), MAX_RELATED))
+    return tuple((signal, message_id) for message_id, signal in islice(signal_of.items(), MAX_ANCESTORS))
 
 
 def _signed_addresses(local_parts: Iterable[str], key: bytes) -> Iterable[Evidence]:
     for local in local_parts:
         if (match := _SIGNED_ADDRESS.fullmatch(local)) is not None:
             good = hmac.compare_digest(_mac(key, "address", match[1]), match[2].lower())
-            yield _proof(Signal.SIGNED_ADDRESS, local, _restored(match[1]), good)
+            yield _proof(Signal.SIGNED_ADDRESS, local, _in_lower_case(match[1]), good)
 
 
 def _detail(local: str) -> str:
-    """What follows the first ``+`` of a local part (RFC 5233)."""
+    """Return what follows the first ``+`` of a local part (RFC 5233)."""
     return local.partition("+")[2]
 
 
-def _restored(ticket_id: str) -> str:
-    """Some mail systems write addresses in capitals; the ids of the API have none."""
+def _in_lower_case(ticket_id: str) -> str:
+    """Undo the capitals in which some mail systems write addresses; the ids of the API have none."""
     return ticket_id.lower() if ticket_id.isupper() else ticket_id
 
 
@@ -155,7 +163,7 @@ def _address_details(local_parts: Iterable[str]) -> Iterable[Candidate]:
     for local in local_parts:
         detail = _detail(local)
         if (match := _ADDRESS_DETAIL.fullmatch(detail)) is not None:
-            identifier = detail.upper() if match[1].isdigit() else _restored(match[1])
+            identifier = detail.upper() if match[1].isdigit() else _in_lower_case(match[1])
             yield Candidate(signal=Signal.ADDRESS_DETAIL, value=local, identifier=identifier, strength=Strength.MEDIUM)
 
 
@@ -165,19 +173,19 @@ def _subject_tags(subject: str) -> Iterable[Candidate]:
 
 
 def resolve(
-    found: Signals,
+    found: FoundSignals,
     *,
     known: Mapping[str, str | None],
     named: Mapping[str, str | None],
     verified: Mapping[str, str],
 ) -> Resolution:
-    """Weigh the signals.
+    """Weigh the signals, and return the ticket that the strongest of them name.
 
     ``known`` says which ancestors the store knows (``None``: a stub, referred to and never seen). ``named`` says for
     each ticket id or code that was looked up which ticket it is today, merges followed (``None``: the API has none;
     absent: not looked up). ``verified`` maps ancestors to the candidate ticket whose messages list them.
     """
-    evidence = tuple(_today(item, named) for item in _weigh(found, known, named, verified))
+    evidence = tuple(_after_merges(item, named) for item in _evidence(found, known, named, verified))
     for strength in Strength:
         tickets = list(dict.fromkeys(e.ticket_id for e in evidence if e.strength == strength and e.ticket_id))
         if len(tickets) > 1:
@@ -188,8 +196,8 @@ def resolve(
     return Resolution(ticket_id=None, evidence=evidence, missing=missing)
 
 
-def _weigh(
-    found: Signals, known: Mapping[str, str | None], named: Mapping[str, str | None], verified: Mapping[str, str]
+def _evidence(
+    found: FoundSignals, known: Mapping[str, str | None], named: Mapping[str, str | None], verified: Mapping[str, str]
 ) -> Iterable[Evidence]:
     yield from found.proofs
     for signal, message_id in found.related:
@@ -223,8 +231,8 @@ def _no_evidence(signal: Signal, value: str, finding: Finding) -> Evidence:
     return Evidence(signal=signal, value=value, ticket_id=None, strength=Strength.NONE, finding=finding)
 
 
-def _today(evidence: Evidence, named: Mapping[str, str | None]) -> Evidence:
-    """The same evidence for the ticket that its ticket has been merged into."""
+def _after_merges(evidence: Evidence, named: Mapping[str, str | None]) -> Evidence:
+    """Return the evidence for the ticket into which its ticket has been merged since."""
     ticket = evidence.ticket_id
     if ticket is None or ticket not in named or named[ticket] == ticket:
         return evidence

@@ -169,17 +169,17 @@ async def test_an_attachment_that_the_api_has_lost_does_not_keep_the_others_from
 
 def test_what_is_missing_is_said_by_name_size_and_reason_in_few_lines() -> None:
     missing = [
-        compose.Missing(
+        compose.MissingAttachment(
             attachment=Attachment(filename=name, content_type="text/plain", size=size, sha256="", part_number=2),
             reason="no",
         )
         for name, size in [("empty.txt", 0), ("a`b.txt", 1_500), ("film.mov", 31_400_000), *[("x.txt", 1)] * 500]
     ]
-    lines = compose.appendix(missing).splitlines()
+    lines = compose.compose_appendix(missing).splitlines()
     assert lines[2:5] == [
         "- `empty.txt` (0 bytes): no",
         "- `a\u2019b.txt` (1 KB): no",
         "- `film.mov` (31.4 MB): no",
     ]
     assert lines[-1] == "- and 403 more"
-    assert compose.appendix([]) == ""
+    assert compose.compose_appendix([]) == ""

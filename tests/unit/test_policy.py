@@ -8,13 +8,13 @@ from ingest.model.outcome import Evidence, Resolution, RuleName, Signal, Strengt
 from ingest.policy import Action
 from tests.support.factories import ALICE, DOMAIN, address, envelope, parsed
 
-HOUSE = policy.LocalAddresses(domains=frozenset({DOMAIN}), recipients=frozenset({"*"}), max_received=50)
+LOCAL = policy.LocalAddresses(domains=frozenset({DOMAIN}), recipients=frozenset({"*"}), max_received=50)
 
 
 def screen(
-    message: ParsedMessage, *rcpt: str, mail_from: str = ALICE, house: policy.LocalAddresses = HOUSE
+    message: ParsedMessage, *rcpt: str, mail_from: str = ALICE, local: policy.LocalAddresses = LOCAL
 ) -> policy.Verdict | None:
-    return policy.screen(message, envelope(*rcpt, mail_from=mail_from), house)
+    return policy.screen(message, envelope(*rcpt, mail_from=mail_from), local)
 
 
 def resolution(strength: Strength, ticket: str | None = "T1", conflict: bool = False) -> Resolution:
@@ -126,8 +126,8 @@ def test_our_own_mail_coming_back_is_a_loop() -> None:
 
 
 def test_a_colleague_in_our_domain_is_no_loop_where_only_some_local_parts_are_the_help_desk_s() -> None:
-    house = policy.LocalAddresses(domains=frozenset({DOMAIN}), recipients=frozenset({"help"}), max_received=50)
-    assert screen(parsed(from_=(address(f"bob@{DOMAIN}"),)), house=house) is None
+    local = policy.LocalAddresses(domains=frozenset({DOMAIN}), recipients=frozenset({"help"}), max_received=50)
+    assert screen(parsed(from_=(address(f"bob@{DOMAIN}"),)), local=local) is None
 
 
 def test_two_authors_are_malformed() -> None:

@@ -22,7 +22,7 @@ def resolve(
     verified: Mapping[str, str] | None = None,
     key: bytes | None = KEY,
 ) -> Resolution:
-    found = tickets.signals(message or parsed(), envelope(*rcpt), domains=(DOMAIN,), key=key)
+    found = tickets.find_signals(message or parsed(), envelope(*rcpt), domains=(DOMAIN,), key=key)
     return tickets.resolve(found, known=known or {}, named=named or {}, verified=verified or {})
 
 
@@ -171,8 +171,8 @@ def test_a_message_is_not_its_own_ancestor() -> None:
 
 def test_of_very_many_references_the_nearest_are_looked_at() -> None:
     references = tuple(f"{n}@x.example" for n in range(5000))
-    found = tickets.signals(parsed(references=references), envelope(), domains=(DOMAIN,), key=None)
-    assert len(found.related) == tickets.MAX_RELATED
+    found = tickets.find_signals(parsed(references=references), envelope(), domains=(DOMAIN,), key=None)
+    assert len(found.related) == tickets.MAX_ANCESTORS
     assert found.related_ids[0] == "4999@x.example"
 
 
@@ -186,5 +186,5 @@ def test_the_ancestor_of_a_delivery_report_is_the_mail_it_reports_on() -> None:
     "subject", ["[TAI-42; DROP TABLE]", "TAI-42", "[tai-42]", "[TAI-]", "[-42]", "[TAI-42\x1b[31m]"]
 )
 def test_what_only_looks_like_a_tag_is_none(subject: str) -> None:
-    found = tickets.signals(parsed(subject=subject), envelope(), domains=(DOMAIN,), key=None)
+    found = tickets.find_signals(parsed(subject=subject), envelope(), domains=(DOMAIN,), key=None)
     assert found.candidates == ()
