@@ -240,3 +240,17 @@ def kind(outcome: Delivered | Deferred | Failed) -> str:
 def outcome_of(status: int, body: Any) -> Delivered | Deferred | Failed:
     response: ApiResponse = responses.classify(status, {}, body, NOW)
     return responses.post_outcome(response, DRAFT)
+
+
+@pytest.mark.parametrize("status", [200, 201])
+def test_an_html_page_proves_no_success(status: int) -> None:
+    """It is the log-in or maintenance page of a gateway: nothing was connected, archived or uploaded."""
+    page = responses.classify(status, {}, None, NOW, is_page=True)
+    assert page.response_class is ResponseClass.IN_DOUBT
+    assert "HTML page" in page.reason
+
+
+def test_a_403_is_a_refusal_only_in_the_apis_own_words() -> None:
+    """The page of a firewall passes; the API's own envelope stays."""
+    assert responses.classify(403, {}, ENVELOPE, NOW).is_refusal
+    assert not responses.classify(403, {}, None, NOW, is_page=True).is_refusal
