@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -34,7 +35,7 @@ NO_FILES = mail("no file")
 NOW = START + 1000
 UPLOADS_FAIL = Fault(method="PUT", path="/uploads/", status=503, times=9)
 UPLOADS_HANG = Fault(method="PUT", path="/uploads/", delay=3600, times=9)
-CONNECT = {"method": "POST", "path": "/api/tickets/attachments/connect"}
+CONNECT: dict[str, Any] = {"method": "POST", "path": "/api/tickets/attachments/connect"}
 
 
 @dataclass(kw_only=True)
