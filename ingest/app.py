@@ -1,5 +1,7 @@
-"""The composition root: the only file that knows everything. It builds the worker from the settings, starts it in
-order (lock, store, parsing processes, API, worker, sources, HTTP), and stops it in the other order."""
+"""Builds the whole worker from the settings, starts it and stops it; the only module that knows every component.
+
+The order is: lock, store, API client, parser processes, HTTP listener, sources, worker. It stops in reverse.
+"""
 
 import asyncio
 import os
@@ -43,11 +45,11 @@ _log = log.get("app")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """Everything behind the sources: what takes mail in, and what delivers it."""
+    """Everything behind the sources: what stores received mail, and what delivers it."""
 
     settings: Settings
     store: Store
-    mailboxes: ImapStore
+    imap_store: ImapStore
     api: TicketApiClient
     receiver: Receiver
     pipeline: Pipeline
@@ -57,7 +59,9 @@ class Engine:
 
 @asynccontextmanager
 async def start_engine(settings: Settings, *, clock: Callable[[], float] = time.time) -> AsyncIterator[Engine]:
-    """The engine, started but not yet working; stopped with the block. The caller holds the ``WorkerLock``.
+    """Open the store, the API client and the parse pool, and yield the engine; close them with the block.
+
+    The worker's loop is not running yet. The caller must hold the ``WorkerLock``.
 
     Raises:
         StoreUnavailable: the database cannot be opened.
@@ -70,7 +74,7 @@ async def start_engine(settings: Settings, *, clock: Callable[[], float] = time.
             _log.info("took over what an earlier worker left", messages=released)
         await parse_pool.start()
         try:
-            yield _wire(settings, database, api, parse_pool, clock)
+            yield _build_engine(settings, database, api, parse_pool, clock)
         finally:
             await parse_pool.stop()
 
@@ -111,7 +115,7 @@ def _uploader(
     )
 
 
-def _wire(
+def _build_engine(
     settings: Settings, database: Database, api: TicketApiClient, parse_pool: ParsePool, clock: Callable[[], float]
 ) -> Engine:
     store = Store(database)
@@ -150,7 +154,7 @@ def _wire(
     return Engine(
         settings=settings,
         store=store,
-        mailboxes=ImapStore(database),
+        imap_store=ImapStore(database),
         api=api,
         receiver=receiver,
         pipeline=pipeline,
@@ -160,12 +164,14 @@ def _wire(
 
 
 class ComponentStopped(Exception):
-    """A part of the worker ended that never should. The process must end too, so that a supervisor starts it anew:
-    half a worker would take mail in and not deliver it, or the other way round."""
+    """A component ended that should run until the worker stops.
+
+    The process must end too, so that a supervisor starts it anew: half a worker would receive mail and not deliver it,
+    or the other way round."""
 
 
 class App:
-    """An engine with its sources and its HTTP listener: what ``ingest serve`` runs."""
+    """An engine with its sources, its housekeeping and its HTTP listener: what ``ingest serve`` runs."""
 
     def __init__(self, engine: Engine, *, clock: Callable[[], float] = time.time) -> None:
         settings = engine.settings
@@ -183,7 +189,7 @@ class App:
         self._draining = False
 
     async def reasons(self) -> dict[str, str]:
-        """Why no mail can be taken in now; empty while it can."""
+        """Return why no mail can be received now: component -> reason. Empty while it can."""
         if self._draining:
             return {"worker": "it is stopping"}
         if not self._started:
@@ -195,10 +201,10 @@ class App:
         return {"intake": refusal} if refusal else {}
 
     async def start(self) -> None:
-        """Listen and read; returns when mail can come in. Call ``stop`` afterwards, also where this failed.
+        """Start the HTTP listener and all sources; return when mail can come in. Call ``stop`` even if this fails.
 
         Raises:
-            SourceError: a port is taken, a certificate is wrong; the text says which setting to change.
+            SourceError: a port is in use, or a certificate is wrong; the text says which setting to change.
         """
         if self.web is not None:
             try:
@@ -218,15 +224,15 @@ class App:
         """Work until ``stop`` is set, then let what is in progress finish.
 
         Raises:
-            Died: a part of the worker ended by itself.
+            ComponentStopped: a component ended by itself.
         """
         try:
             async with asyncio.TaskGroup() as tasks:
-                parts = [tasks.create_task(part, name=name) for name, part in self._parts()]
+                components = [tasks.create_task(component, name=name) for name, component in self._components()]
                 await stop.wait()
                 await self.stop(self.engine.settings.drain)
-                for part in parts:
-                    part.cancel()
+                for component in components:
+                    component.cancel()
         except ExceptionGroup as errors:
             _log.exception("a part of the worker ended by itself; the process ends too")
             first = errors.exceptions[0]
@@ -242,8 +248,8 @@ class App:
         if self.web is not None:
             self.web.stop()
 
-    def places(self) -> Iterator[tuple[str, str]]:
-        """What listens where, and where the data is, once started."""
+    def endpoints(self) -> Iterator[tuple[str, str]]:
+        """Yield name and address of what listens, and of the data, once started."""
         for source in self.sources:
             yield source.name.partition(":")[0], self.address(source)
         if self.web is not None:
@@ -252,12 +258,12 @@ class App:
 
     @staticmethod
     def address(source: Source) -> str:
-        """``host:port`` of a listener, the name of another source."""
+        """Return ``host:port`` of a listener, and the name of any other source."""
         if not isinstance(source, SmtpSource):
             return source.name
         return f"[{source.host}]:{source.port}" if ":" in source.host else f"{source.host}:{source.port}"
 
-    def _parts(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
+    def _components(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         yield "worker", self.engine.worker.run()
         yield "housekeeping", self.housekeeping.run()
         if self.engine.sync is not None:
@@ -272,7 +278,7 @@ async def serve(settings: Settings, on_ready: Callable[[App], None]) -> None:
     Raises:
         StoreUnavailable: the database cannot be used, or another worker has it.
         SourceError: a source or the HTTP port cannot be started.
-        Died: a part of the worker ended by itself.
+        ComponentStopped: a component ended by itself.
     """
     stop = _stop_on_signals()
     lock = WorkerLock(settings.database_url)
@@ -295,8 +301,9 @@ async def serve(settings: Settings, on_ready: Callable[[App], None]) -> None:
 
 
 def _stop_on_signals() -> asyncio.Event:
-    """An event that the first SIGTERM or SIGINT sets. The second one ends the process on the spot: what it had in
-    progress is taken up again at the next start."""
+    """Return an event that the first SIGTERM or SIGINT sets.
+
+    A second signal ends the process at once: what it had in progress is taken up again at the next start."""
     stop = asyncio.Event()
 
     def received(number: int) -> None:
@@ -311,7 +318,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 def _sources(engine: Engine, clock: Callable[[], float]) -> Iterator[Source]:
-    """Every source that the settings name."""
+    """Yield every source that the settings name."""
     settings, receiver = engine.settings, engine.receiver
     limits = Limits(settings, clock)
     listeners = [(listen, False) for listen in settings.smtp_listen] + [
@@ -332,7 +339,7 @@ def _sources(engine: Engine, clock: Callable[[], float]) -> Iterator[Source]:
             settings.imap,
             receiver.receive,
             refusal=receiver.refusal,
-            memory=engine.mailboxes,
+            memory=engine.imap_store,
             max_message_bytes=settings.max_message_bytes,
             clock=clock,
         )

@@ -1,7 +1,7 @@
-"""Structured logs: one event a line, ``queue_id`` bound to each line about a message, nothing private, nothing raw.
+"""Structured logs: one event a line, with ``queue_id`` on each line about a message; nothing private, nothing raw.
 
 Mail is untrusted: a subject can carry terminal escapes, a path can carry line ends. Every value is made printable
-before it is written, addresses are shortened to what an operator needs to recognise them, and bodies never get here.
+before it is written, addresses are shortened to what an operator needs to recognise them, and bodies are never logged.
 """
 
 import logging
@@ -12,10 +12,11 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 MAX_VALUE_CHARACTERS = 500
+"""A longer value is cut: whoever sends mail must not fill the log, and a reason or an address fits."""
 
 
 def printable(text: str, limit: int = MAX_VALUE_CHARACTERS) -> str:
-    """``text`` without control or invisible characters (written as escapes), at most ``limit`` characters long."""
+    """Return ``text`` with control and invisible characters written as escapes, cut to ``limit`` characters."""
     shown = "".join(
         c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text[: limit + 1]
     )
@@ -23,7 +24,7 @@ def printable(text: str, limit: int = MAX_VALUE_CHARACTERS) -> str:
 
 
 def redact_address(address: str) -> str:
-    """``alice@customer.example`` as ``a…@customer.example``: enough to recognise, too little to collect."""
+    """Return ``alice@customer.example`` as ``a…@customer.example``: enough to recognise, too little to collect."""
     local, at, domain = address.rpartition("@")
     return f"{local[:1]}…{at}{domain}" if at else printable(address, 3) + "…"
 
@@ -33,7 +34,7 @@ def _make_printable(_logger: WrappedLogger, _method: str, event: EventDict) -> E
 
 
 def _shown(key: str, value: str) -> str:
-    """A traceback keeps its lines; its last one can quote a mail, so they are made printable as well."""
+    """Make a value printable. A traceback keeps its lines, each made printable, since its last one can quote a mail."""
     return "\n".join(map(printable, value.splitlines())) if key == "exception" else printable(value)
 
 
@@ -61,6 +62,6 @@ def configure(level: str = "info", form: str = "console") -> None:
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:
-    """The logger of one part of the worker; ``name`` is shown with each line."""
+    """Return the logger of one component; ``name`` is shown with each line."""
     logger: structlog.stdlib.BoundLogger = structlog.get_logger(part=name)
     return logger

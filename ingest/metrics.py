@@ -1,4 +1,7 @@
-"""The figures an operator watches, in Prometheus' form. Names end in their unit; labels have few values."""
+"""Declares the metrics that operators watch, for Prometheus. Names end in their unit; labels take few values.
+
+Each needs an event in ``tests/acceptance/test_metrics.py`` that changes it.
+"""
 
 from prometheus_client import Counter, Gauge, Histogram
 

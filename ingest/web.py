@@ -1,4 +1,4 @@
-"""What a supervisor and a monitor ask over HTTP: ``/healthz``, ``/readyz``, ``/metrics``.
+"""Answers supervisors and monitors over HTTP: ``/healthz``, ``/readyz``, ``/metrics``.
 
 /healthz   200 while the process lives and its loop turns; a supervisor restarts it otherwise
 /readyz    200 while mail can come in; 503 with the reasons otherwise, so that a balancer sends it elsewhere
@@ -19,25 +19,26 @@ from starlette.routing import Route
 
 from ingest.config.types import split_host_port
 
-CHECK_SECONDS = 5.0
-"""What does not answer within this time is not ready."""
+READY_CHECK_SECONDS = 5.0
+"""A check for ``/readyz`` that takes longer counts as not ready. Less would report a slow moment as an outage; with
+more, mail would be sent to a worker that cannot store it."""
 
-Reasons = Callable[[], Awaitable[dict[str, str]]]
-"""Why no mail can be taken in now: part of the worker -> reason. Empty: all is well."""
+ReadinessCheck = Callable[[], Awaitable[dict[str, str]]]
+"""Returns why no mail can be received now: component -> reason. Empty while mail can be received."""
 
 
-def create_app(reasons: Reasons, refresh: Callable[[], Awaitable[None]]) -> Starlette:
-    """The ASGI application. ``refresh`` brings the gauges up to date before a scrape; it may raise nothing."""
+def create_app(reasons: ReadinessCheck, refresh: Callable[[], Awaitable[None]]) -> Starlette:
+    """Return the ASGI application. ``refresh`` brings the gauges up to date before a scrape, and must not raise."""
 
     async def healthz(_request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def readyz(_request: Request) -> Response:
         try:
-            async with asyncio.timeout(CHECK_SECONDS):
+            async with asyncio.timeout(READY_CHECK_SECONDS):
                 found = await reasons()
         except TimeoutError:
-            found = {"store": f"did not answer within {CHECK_SECONDS:g} seconds"}
+            found = {"store": f"did not answer within {READY_CHECK_SECONDS:g} seconds"}
         return JSONResponse({"ready": not found, "reasons": found}, status_code=503 if found else 200)
 
     async def metrics(_request: Request) -> Response:
@@ -50,8 +51,8 @@ def create_app(reasons: Reasons, refresh: Callable[[], Awaitable[None]]) -> Star
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, that nobody looks at
 
 
-class _Server(uvicorn.Server):
-    """A server that leaves signals to the process it runs in."""
+class _SignalFreeServer(uvicorn.Server):
+    """A uvicorn server that leaves SIGTERM and SIGINT to the worker."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -62,8 +63,9 @@ class Web:
     """The HTTP listener of the worker."""
 
     def __init__(self, app: Starlette, listen: str) -> None:
+        """``listen`` is ``host:port``; port 0 lets the system choose."""
         self._address = split_host_port(listen)
-        self._server = _Server(
+        self._server = _SignalFreeServer(
             uvicorn.Config(
                 app,
                 ws="none",
@@ -76,10 +78,10 @@ class Web:
         )
 
     def bind(self) -> None:
-        """Take the port.
+        """Listen on the port.
 
         Raises:
-            OSError: it is taken, or not allowed.
+            OSError: the port is in use, or not allowed.
         """
         host, port = self._address
         self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -92,14 +94,14 @@ class Web:
 
     @property
     def url(self) -> str:
-        """Base address, known once the port is taken."""
+        """The base address; known after ``bind``."""
         host, port = self._socket.getsockname()[:2]
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     async def run(self) -> None:
-        """Answer requests until ``stop``."""
+        """Answer requests until ``stop`` is called."""
         await self._server.serve([self._socket])
 
     def stop(self) -> None:
-        """End ``run``, after the requests that are being answered."""
+        """End ``run`` when the requests in progress are answered."""
         self._server.should_exit = True

@@ -90,14 +90,14 @@ def _point_at(stand_in: Sandbox, settings: Settings) -> Settings:
 
 
 def _tell_where(app: App) -> None:
-    for name, place in app.places():
+    for name, place in app.endpoints():
         log.get("serve").info(name, at=place)
 
 
 def _tell_what_to_try(app: App, stand_in: Sandbox) -> None:
-    for name, place in [*app.places(), ("api", f"{stand_in.url}  (the sandbox; token {stand_in.token})")]:
+    for name, place in [*app.endpoints(), ("api", f"{stand_in.url}  (the sandbox; token {stand_in.token})")]:
         print(f"{name:6} {place}")
-    smtp = next((place for name, place in app.places() if name == "smtp"), None)
+    smtp = next((place for name, place in app.endpoints() if name == "smtp"), None)
     if smtp is not None:
         print("\nTo try it, send a reply to ticket TAI-42:\n")
         line = line_to_try(smtp, app.engine.settings.domains[0], with_curl=shutil.which("curl") is not None)

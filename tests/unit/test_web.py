@@ -5,15 +5,15 @@ import asyncio
 import httpx
 import pytest
 
-from ingest import web
-from ingest.web import Reasons, create_app
+from ingest import metrics, web
+from ingest.web import ReadinessCheck, create_app
 
 
 async def nothing() -> None:
     """Brings nothing up to date."""
 
 
-async def get(path: str, reasons: Reasons) -> httpx.Response:
+async def get(path: str, reasons: ReadinessCheck) -> httpx.Response:
     transport = httpx.ASGITransport(create_app(reasons, nothing))
     async with httpx.AsyncClient(transport=transport, base_url="http://worker") as client:
         return await client.get(path)
@@ -43,7 +43,7 @@ async def test_it_is_not_ready_and_says_why() -> None:
 
 
 async def test_a_store_that_does_not_answer_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(web, "READY_CHECK_SECONDS", 0.01)
     answer = await get("/readyz", silent)
     assert answer.status_code == 503
     assert "did not answer" in answer.json()["reasons"]["store"]
@@ -56,7 +56,9 @@ async def test_it_is_healthy_whatever_the_reasons() -> None:
 async def test_metrics_come_in_the_text_form_of_prometheus() -> None:
     answer = await get("/metrics", fine)
     assert answer.headers["content-type"].startswith("text/plain; version=")
-    assert "# TYPE ingest_messages gauge" in answer.text
+    [declared] = metrics.MESSAGES.describe()
+    assert f"# TYPE {declared.name} gauge" in answer.text
+    assert declared.name == "ingest_messages"
 
 
 async def test_nothing_else_is_there() -> None:
