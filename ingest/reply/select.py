@@ -76,7 +76,7 @@ def _strip_trailers(
             and (following.kind is SegmentKind.ATTRIBUTION or following.client_quoted),
             after_quote=following is None and at > 0 and blocks[at - 1].kind is SegmentKind.QUOTE,
         )
-        stripped += trailers.trim(text)
+        stripped += trailers.strip_trailers(text)
     return stripped
 
 

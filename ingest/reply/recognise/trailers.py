@@ -1,114 +1,154 @@
-"""What stands at the end of a text and nobody wrote for this mail: signatures behind ``-- ``, device lines,
-legal, list and virus scanner footers. A sign-off with name and title stays."""
+"""Cuts what stands at the end of a text and was not written for this mail: signatures below ``-- ``, device lines,
+and footers of companies, lists and virus scanners. A sign-off with name and title stays."""
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from ingest.languages import all_languages, all_words, any_of
+from ingest.languages import all_words
 from ingest.model.message import SegmentKind
 from ingest.model.reasons import CutReason, Recognised
 from ingest.reply.lines import BodyLine, ClassifiedBlock
+from ingest.reply.recognise.device_lines import find_device_lines
+from ingest.reply.recognise.footers import find_footer, is_footer_heading, join_lines, opens_legal_notice
 from ingest.reply.recognise.quoted_headers import is_rule
 
-_SIGNATURE_LINES = 25
-_EXACT_SIGNATURE_LINES = 60
-_RULED_SIGNATURE_LINES = 8
-_PARAGRAPHS = 12
-_PARAGRAPH_LINES = 60
-_PARAGRAPH_LENGTH = 4_000
+_MAX_EXACT_SIGNATURE_LINES = 60
+"""Below ``-- ``, which only a signature has (RFC 3676 section 4.3), this many lines are believed to be one."""
+_MAX_SIGNATURE_LINES = 25
+"""The same below two dashes without the space, which people use as a rule between parts of a text, too."""
+_MAX_RULED_SIGNATURE_LINES = 8
+"""The same below a rule after the last quote, where a reply may have been written."""
+_MAX_RULED_SIGNATURE_CHARACTERS = 80
+"""Each of those lines has at most this many characters; a longer one is a sentence."""
+_MIN_RULE_CHARACTERS = 5
+"""Such a rule has at least this many characters; a shorter one may be a list mark or a dash."""
+_MAX_TRAILERS = 12
+"""This many paragraphs are cut from the end of a text at most. It bounds the cost; real mails have up to five."""
+_MAX_PARAGRAPH_LINES = 60
+"""Of the last paragraph, this many lines are looked at. It bounds the cost."""
+_MIN_SENTENCE_WORDS = 6
+"""A line with a full stop and at least this many words is a sentence; a shorter one may be a name with a title."""
+_MIN_LAST_WORD_CHARACTERS = 5
+"""The same if its last word is in lower case and, with the full stop, has this many characters: not ``Ltd.``"""
+_SENTENCE_ENDS = ("!", "?", "。", "！", "？")
 _DELIMITERS = frozenset({"--", "—", "–", "‐‐", "−−"})
 
-_PRODUCTS = (
-    *("iphone", "ipad", "ipod", "android", "blackberry", "galaxy", "samsung", "huawei", "xiaomi", "redmi", "oppo"),
-    *("vivo", "honor", "htc", "nokia", "lumia", "windows", "outlook", "mailbox", "mail.ru", "airmail", "spark"),
-    *("proton", "protonmail", "yahoo", "gmail", "surface", "pixel", "sony", "xperia", "lg", "moto", "motorola"),
-    *("oneplus", "fairphone", "superhuman", "hey", "thunderbird", "k-9", "bluemail", "mailspring", "newton", "edison"),
-    *("typeapp", "mymail", "yandex", "яндекс", "aqua", "nine", "boxer", "spike", "canary", "zoho", "tuta", "tutanota"),
-    *("fastmail", "posteo", "gmx", "web.de", "aol", "orange", "libero", "mailbird", "em client", "shortwave"),
-    *("mailbutler", "mac", "macbook", "imac", "ios", "qq", "foxmail"),
-)
-"""Beginnings of the names of devices and mail programs, which are the same in every language."""
-_PRODUCTS_ANYWHERE = ("iphone", "ipad", "android")
-"""Names that are believed inside a word, too: Hebrew and Arabic join prepositions to them."""
-_SYSTEM = r"(?<![a-z])(?:ios|android)"
-_OUTLOOK = re.compile(rf"outlook\b.{{0,40}}{_SYSTEM}|{_SYSTEM}.{{0,40}}outlook")
-_LINK = re.compile(r"[\w-]@[\w-]|https?://|www\.")
-_ADDRESS_ALONE = re.compile(r"[(<\[]?(?:https?://|www\.)\S{3,200}")
-_TRACES = frozenset({"ᐧ"})
-"""Lone signs that mail trackers leave behind."""
-_DEVICE_WORDS = 16
-_OWN_DEVICE_WORDS = 8
-_SHORT_WORDS = 6
-_SHORT_LENGTH = 45
-_COMPANY_LENGTH = 500
-_SENTENCE_WORDS = 6
-_SENTENCE_ENDS = ("!", "?", "。", "！", "？")
-_WRAPPED = 60
-"""Characters from which on a line may have been wrapped."""
+
+@dataclass(slots=True)
+class TextBlock:
+    """New text between quotes, from whose end trailers are cut one by one."""
+
+    lines: Sequence[BodyLine]
+    """All lines of the body."""
+    start: int
+    stop: int
+    """The text is the lines with the indexes ``start`` to ``stop - 1``; each cut makes ``stop`` smaller."""
+    fenced: frozenset[int]
+    """The indexes of lines of fenced code: nothing in there is a trailer."""
+    before_quote: bool = False
+    """True if a quote that a mail program made, or its attribution, follows."""
+    after_quote: bool = False
+    """True if the last quote is above, so that the whole text may be a signature."""
+    trailers: list[ClassifiedBlock] = field(default_factory=list)
+    """What was cut so far, the last lines first."""
+
+    def cut_from(self, start: int, kind: SegmentKind, reason: CutReason | None) -> None:
+        """Cut the lines from ``start`` to the end of the text as one trailer; ``reason`` is ``None`` for new text."""
+        self.trailers.append(ClassifiedBlock(kind, start, self.stop, Recognised(reason) if reason else None))
+        self.stop = start
+
+    def blocks(self) -> list[ClassifiedBlock]:
+        """Return the text that is left, and the trailers below it, in the order of the body."""
+        text = [ClassifiedBlock(SegmentKind.NEW, self.start, self.stop)] if self.stop > self.start else []
+        return [*text, *reversed(self.trailers)]
 
 
-def _pattern(phrase: str) -> Callable[[str], bool]:
-    head, wild, tail = phrase.partition("…")
-    head = head.rstrip() if not tail else head
-    if not wild:
-        return lambda text: text.startswith(head)
-    return lambda text: text.startswith(head) and text.endswith(tail.strip()) and len(text) > len(head)
+def strip_trailers(block: TextBlock) -> list[ClassifiedBlock]:
+    """Cut the trailers off a text, and return the text that is left and the trailers, in the order of the body."""
+    _cut_paragraphs(block)
+    _cut_signature(block)
+    _cut_paragraphs(block)
+    return block.blocks()
 
 
-@cache
-def _device_words() -> re.Pattern[str]:
-    """A product, or a device word of any language; see the head of ``languages.toml`` for where in a word."""
-    words = list(all_words(lambda language: language.device_words))
-    anywhere = [word for word in words if word.upper() == word]
-    beginnings = any_of((*_PRODUCTS, *(word for word in words if word.upper() != word)))
-    return re.compile(rf"(?<!\w){beginnings}|{any_of((*_PRODUCTS_ANYWHERE, *anywhere))}")
+def _cut_paragraphs(block: TextBlock) -> None:
+    for _ in range(_MAX_TRAILERS):
+        stop = block.stop
+        _cut_paragraph(block)
+        if block.stop == stop:
+            return
 
 
-@cache
-def _device_lines() -> tuple[Callable[[str], bool], ...]:
-    return tuple(_pattern(phrase) for phrase in all_words(lambda language: language.device_lines))
+def _cut_paragraph(block: TextBlock) -> None:
+    """Cut the device lines or the footer that the last paragraph is, or ends in."""
+    first, stop = _last_paragraph(block)
+    if first == stop or not block.fenced.isdisjoint(range(first, stop)):
+        return
+    device_lines = find_device_lines(block.lines, first, stop)
+    if device_lines == stop:
+        _cut_footer(block, first, stop)
+    elif not _is_introduced(block, device_lines):
+        block.cut_from(device_lines, SegmentKind.DEVICE_LINE, CutReason.DEVICE_LINE)
 
 
-@cache
-def _certain_device_lines() -> tuple[Callable[[str], bool], ...]:
-    return tuple(_pattern(phrase) for phrase in all_words(lambda language: language.device_lines_certain))
+def _cut_footer(block: TextBlock, first: int, stop: int) -> None:
+    rule = next((at for at in range(first, stop) if is_rule(block.lines[at].text)), None)
+    footer = find_footer(block.lines, first if rule is None else rule, stop, ruled=rule is not None)
+    if footer is not None:
+        if not _is_introduced(block, footer):
+            block.cut_from(footer, SegmentKind.FOOTER, CutReason.FOOTER)
+    elif _is_above_footer(block) and is_footer_heading(join_lines(block.lines[first:stop])):
+        block.cut_from(first, SegmentKind.FOOTER, CutReason.FOOTER)
 
 
-@cache
-def _short_device_lines() -> tuple[Callable[[str], bool], ...]:
-    return tuple(_pattern(phrase) for phrase in all_words(lambda language: language.device_lines_short))
+def _is_above_footer(block: TextBlock) -> bool:
+    return bool(block.trailers) and block.trailers[-1].kind is SegmentKind.FOOTER
 
 
-@cache
-def _legal_openers() -> tuple[str, ...]:
-    return tuple(all_words(lambda language: language.legal_openers))
+def _last_paragraph(block: TextBlock) -> tuple[int, int]:
+    """Return the index of the first line of the last paragraph, and that of the line after it."""
+    stop = block.stop
+    while stop > block.start and block.lines[stop - 1].blank:
+        stop -= 1
+    first = stop
+    while first > block.start and not block.lines[first - 1].blank and stop - first < _MAX_PARAGRAPH_LINES:
+        first -= 1
+    return first, stop
 
 
-@cache
-def _legal_stems() -> tuple[str, ...]:
-    return tuple(dict.fromkeys(all_words(lambda language: language.legal_stems)))
+def _is_introduced(block: TextBlock, at: int) -> bool:
+    """Return whether the writer introduces the trailer that begins at line ``at``, and means it: ``Your mails end
+    with:``. ``DISCLAIMER:`` belongs to its footer."""
+    above = next((line.plain for line in reversed(block.lines[block.start : at]) if not line.blank), "")
+    return above.endswith((":", "：")) and not opens_legal_notice(above.lower())
 
 
-@cache
-def _company_data() -> tuple[str, ...]:
-    return tuple(all_words(lambda language: language.company_data))
+def _cut_signature(block: TextBlock) -> None:
+    delimiter = _find_delimiter(block)
+    if delimiter is not None:
+        _spare_postscript(block, delimiter)
+        reason = CutReason.SIGNATURE if _is_exact(block.lines[delimiter]) else CutReason.LOOSE_SIGNATURE
+        block.cut_from(delimiter, SegmentKind.SIGNATURE, reason)
+    elif block.after_quote and _is_ruled_signature(block):
+        block.cut_from(block.start, SegmentKind.SIGNATURE, CutReason.LOOSE_SIGNATURE)
+    elif block.before_quote:
+        _cut_rule(block)
 
 
-@cache
-def _footer_openers() -> tuple[str, ...]:
-    return tuple(all_words(lambda language: language.footer_openers))
+def _cut_rule(block: TextBlock) -> None:
+    """Cut a rule at the end of the text, which a mail program puts above its quote."""
+    last = next((at for at in range(block.stop - 1, block.start - 1, -1) if _is_filled(block.lines[at])), None)
+    if last is not None and is_rule(block.lines[last].text):
+        block.cut_from(last, SegmentKind.MARKER, CutReason.RULE)
 
 
-@cache
-def _all_openers() -> tuple[str, ...]:
-    return (*_footer_openers(), *_legal_openers())
-
-
-@cache
-def _list_footers() -> tuple[str, ...]:
-    return tuple(all_words(lambda language: language.list_footers))
+def _spare_postscript(block: TextBlock, signature: int) -> None:
+    """Keep ``PS: …`` below a signature, which is new."""
+    for at in range(signature + 1, block.stop):
+        if block.lines[at].plain.lower().startswith(_postscripts()):
+            block.cut_from(at, SegmentKind.NEW, None)
+            return
 
 
 @cache
@@ -116,238 +156,48 @@ def _postscripts() -> tuple[str, ...]:
     return tuple(all_words(lambda language: language.postscripts))
 
 
-@dataclass(slots=True)
-class TextBlock:
-    """Text between quotes, from which endings are taken one by one, from the end."""
-
-    lines: Sequence[BodyLine]
-    start: int
-    stop: int
-    protected: frozenset[int]
-    """Lines of fenced code: nothing in there is an ending."""
-    before_quote: bool = False
-    after_quote: bool = False
-    """The last quote is above, so this may be nothing but a signature."""
-    endings: list[ClassifiedBlock] = field(default_factory=list)
-
-    def take(self, kind: SegmentKind, start: int, reason: CutReason | None) -> None:
-        """All from this line on is an ending."""
-        self.endings.append(ClassifiedBlock(kind, start, self.stop, Recognised(reason) if reason else None))
-        self.stop = start
-
-    def blocks(self) -> list[ClassifiedBlock]:
-        """What was written, and the endings behind it."""
-        written = [ClassifiedBlock(SegmentKind.NEW, self.start, self.stop)] if self.stop > self.start else []
-        return [*written, *reversed(self.endings)]
-
-
-def trim(stretch: TextBlock) -> list[ClassifiedBlock]:
-    """A stretch of text, parted into what was written and the endings behind it."""
-    _take_paragraphs(stretch)
-    _take_signature(stretch)
-    _take_paragraphs(stretch)
-    return stretch.blocks()
-
-
-def _take_paragraphs(stretch: TextBlock) -> None:
-    for _ in range(_PARAGRAPHS):
-        stop = stretch.stop
-        _take_paragraph(stretch)
-        if stretch.stop == stop:
-            return
-
-
-def _take_signature(stretch: TextBlock) -> None:
-    delimiter = _delimiter(stretch)
-    if delimiter is not None:
-        reason = CutReason.SIGNATURE if _is_exact(stretch.lines[delimiter]) else CutReason.LOOSE_SIGNATURE
-        _spare_postscript(stretch, delimiter)
-        stretch.take(SegmentKind.SIGNATURE, delimiter, reason)
-    elif stretch.after_quote and _is_ruled_signature(stretch):
-        stretch.take(SegmentKind.SIGNATURE, stretch.start, CutReason.LOOSE_SIGNATURE)
-    elif stretch.before_quote:
-        last = next(
-            (at for at in range(stretch.stop - 1, stretch.start - 1, -1) if _is_filled(stretch.lines[at])), None
-        )
-        if last is not None and is_rule(stretch.lines[last].text):
-            stretch.take(SegmentKind.MARKER, last, CutReason.RULE)
-
-
-def _spare_postscript(stretch: TextBlock, signature: int) -> None:
-    """``PS: …`` below a signature is new."""
-    for at in range(signature + 1, stretch.stop):
-        if stretch.lines[at].plain.lower().startswith(_postscripts()):
-            stretch.take(SegmentKind.NEW, at, None)
-            return
-
-
 def _is_filled(line: BodyLine) -> bool:
     return bool(line.text.strip()) and (not line.blank or is_rule(line.text))
 
 
-def _is_ruled_signature(stretch: TextBlock) -> bool:
-    """A line of underscores below the last quote, and a few short lines under it."""
-    filled = [line.text.strip() for line in stretch.lines[stretch.start : stretch.stop] if _is_filled(line)]
-    ruled = bool(filled) and len(filled[0]) >= 5 and set(filled[0]) <= {"_", "-"}
-    return ruled and len(filled) <= _RULED_SIGNATURE_LINES and all(len(text) <= 80 for text in filled)
+def _is_ruled_signature(block: TextBlock) -> bool:
+    """Return whether the text is a line of underscores or dashes, and a few short lines below it."""
+    filled = [line.text.strip() for line in block.lines[block.start : block.stop] if _is_filled(line)]
+    ruled = bool(filled) and len(filled[0]) >= _MIN_RULE_CHARACTERS and set(filled[0]) <= {"_", "-"}
+    are_short = all(len(text) <= _MAX_RULED_SIGNATURE_CHARACTERS for text in filled)
+    return ruled and len(filled) <= _MAX_RULED_SIGNATURE_LINES and are_short
 
 
-def _delimiter(stretch: TextBlock) -> int | None:
-    """The line of two dashes with no more below it than a signature has. Without the space behind them, several are
-    rules between parts of a text, and so is one with sentences below it."""
+def _find_delimiter(block: TextBlock) -> int | None:
+    """Return the index of the line of two dashes that has no more below it than a signature has. Without the space
+    after the dashes, several such lines are rules between parts of a text, and so is one with sentences below it."""
     exact = loose = None
-    filled = dashes = 0
-    spoken = False
-    for at in range(stretch.stop - 1, stretch.start - 1, -1):
-        line = stretch.lines[at]
-        if line.plain in _DELIMITERS and at not in stretch.protected:
+    filled_below = loose_count = 0
+    sentence_below = False
+    for at in range(block.stop - 1, block.start - 1, -1):
+        line = block.lines[at]
+        if line.plain in _DELIMITERS and at not in block.fenced:
             if _is_exact(line):
-                exact = at if filled <= _EXACT_SIGNATURE_LINES else exact
+                exact = at if filled_below <= _MAX_EXACT_SIGNATURE_LINES else exact
             else:
-                loose = at if filled <= _SIGNATURE_LINES and not spoken else loose
-                dashes += 1
-        filled += not line.blank
-        spoken = spoken or _is_sentence(line.plain)
-    return exact if exact is not None else loose if dashes == 1 else None
+                loose = at if filled_below <= _MAX_SIGNATURE_LINES and not sentence_below else loose
+                loose_count += 1
+        filled_below += not line.blank
+        sentence_below = sentence_below or _is_sentence(line.plain)
+    return exact if exact is not None else loose if loose_count == 1 else None
 
 
 def _is_sentence(text: str) -> bool:
-    """``Please call me back.``, which a name, a title, or ``Customer Ltd.`` is not."""
+    """Return whether a line is a sentence, such as ``Please call me back.``; a name, a title or ``Customer Ltd.`` is
+    none."""
     words = text.split()
     if not text.endswith(".") or len(words) < 2:
         return text.endswith(_SENTENCE_ENDS)
-    return len(words) >= _SENTENCE_WORDS or (words[-1].islower() and words[-1][:-1].isalpha() and len(words[-1]) > 4)
+    last = words[-1]
+    ends_in_word = last.islower() and last[:-1].isalpha() and len(last) >= _MIN_LAST_WORD_CHARACTERS
+    return len(words) >= _MIN_SENTENCE_WORDS or ends_in_word
 
 
 def _is_exact(line: BodyLine) -> bool:
-    """RFC 3676 section 4.3: dash, dash, space."""
+    """Return whether a line is dash, dash, space (RFC 3676 section 4.3)."""
     return line.text.rstrip("\r\n") == "-- "
-
-
-def _take_paragraph(stretch: TextBlock) -> None:
-    """Take the footer or the device lines that the last paragraph is, or ends in."""
-    first, last = _last_paragraph(stretch)
-    if first == last or not stretch.protected.isdisjoint(range(first, last)):
-        return
-    devices = _devices(stretch.lines, first, last)
-    if devices < last:
-        if not _is_introduced(stretch, devices):
-            stretch.take(SegmentKind.DEVICE_LINE, devices, CutReason.DEVICE_LINE)
-        return
-    rule = next((at for at in range(first, last) if is_rule(stretch.lines[at].text)), None)
-    start = _footer_at(stretch.lines, first if rule is None else rule, last, ruled=rule is not None)
-    if start is not None and _is_introduced(stretch, start):
-        return
-    if start is not None:
-        stretch.take(SegmentKind.FOOTER, start, CutReason.FOOTER)
-    elif _heads_footer(stretch, _joined(stretch.lines[first:last])):
-        stretch.take(SegmentKind.FOOTER, first, CutReason.FOOTER)
-
-
-def _footer_at(lines: Sequence[BodyLine], first: int, last: int, *, ruled: bool) -> int | None:
-    """Where in a paragraph a footer begins: some programs leave no blank line between a sign-off and what the company
-    has put below it."""
-    paragraph = _joined(lines[first:last])
-    if _opens_footer(paragraph) or (ruled and _is_list_footer(lines[first:last], paragraph)):
-        return first
-    if _is_company(paragraph):
-        return _company_at(lines, first, last)
-    for at in range(first + 1, last):
-        if (
-            lines[at].plain.lower().startswith(_all_openers())
-            and _ends_itself(lines[at - 1].plain)
-            and _opens_footer(_joined(lines[at:last]))
-        ):
-            return _company_at(lines, first, at)
-    return None
-
-
-def _is_list_footer(lines: Sequence[BodyLine], paragraph: str) -> bool:
-    """Who asks to be taken off a list gives no address to do so."""
-    return any(phrase in paragraph for phrase in _list_footers()) and any(_LINK.search(line.text) for line in lines)
-
-
-def _is_introduced(stretch: TextBlock, at: int) -> bool:
-    """``Your mails end with:`` and the ending that the writer means; ``DISCLAIMER:`` belongs to its footer."""
-    above = next((line.plain for line in reversed(stretch.lines[stretch.start : at]) if not line.blank), "")
-    return above.endswith((":", "：")) and not above.lower().startswith(_legal_openers())
-
-
-def _ends_itself(text: str) -> bool:
-    """Whether the line below begins something new: this one was not wrapped."""
-    return len(text) < _WRAPPED or text.endswith((".", "!", "?", "。"))
-
-
-def _company_at(lines: Sequence[BodyLine], first: int, last: int) -> int:
-    """The line in which the data of a company begin, if they do; the name and the title above them are somebody's."""
-    if not _is_company(_joined(lines[first:last])):
-        return last
-    telling = (at for at in range(first, last) if any(phrase in lines[at].plain.lower() for phrase in _company_data()))
-    return next(telling, first)
-
-
-def _joined(lines: Sequence[BodyLine]) -> str:
-    return " ".join(line.plain for line in lines)[:_PARAGRAPH_LENGTH].lower()
-
-
-def _last_paragraph(stretch: TextBlock) -> tuple[int, int]:
-    last = stretch.stop
-    while last > stretch.start and stretch.lines[last - 1].blank:
-        last -= 1
-    first = last
-    while first > stretch.start and not stretch.lines[first - 1].blank and last - first < _PARAGRAPH_LINES:
-        first -= 1
-    return first, last
-
-
-def _heads_footer(stretch: TextBlock, paragraph: str) -> bool:
-    """``CONFIDENTIALITY NOTICE`` on a line of its own, above the notice."""
-    above = bool(stretch.endings) and stretch.endings[-1].kind is SegmentKind.FOOTER
-    return above and len(paragraph.split()) <= 4 and paragraph.startswith(_legal_openers())
-
-
-def _devices(lines: Sequence[BodyLine], first: int, stop: int) -> int:
-    """Where the device lines at the end of a paragraph begin."""
-    at = stop
-    if stop - first > 1 and _ADDRESS_ALONE.fullmatch(lines[stop - 1].plain) and is_device_line(lines[stop - 2].plain):
-        at -= 1  # of the program's maker
-    while at > first and is_device_line(lines[at - 1].plain):
-        at -= 1
-    return at
-
-
-def is_device_line(text: str) -> bool:
-    """Whether a phone or a mail program added this line."""
-    if text in _TRACES:
-        return True
-    lowered = text.lower().strip("()<>[]«»~-–—_ .!,")
-    count = len(lowered.split())
-    if not lowered or count > _DEVICE_WORDS or len(lowered) > 160 or lowered.endswith(("?", "？")):
-        return False
-    if count <= _OWN_DEVICE_WORDS and (
-        _OUTLOOK.search(lowered) or any(matches(lowered) for matches in _certain_device_lines())
-    ):
-        return True
-    short = count <= _SHORT_WORDS and len(lowered) <= _SHORT_LENGTH
-    patterns = (*_device_lines(), *_short_device_lines()) if short else _device_lines()
-    return _device_words().search(lowered) is not None and any(matches(lowered) for matches in patterns)
-
-
-def _is_company(paragraph: str) -> bool:
-    return len(paragraph) <= _COMPANY_LENGTH and sum(phrase in paragraph for phrase in _company_data()) >= 3
-
-
-def _opens_footer(paragraph: str) -> bool:
-    text = paragraph.lstrip("_-=* ")
-    if not text.startswith(_all_openers()):
-        return False
-    return text.startswith(_footer_openers()) or (
-        sum(stem in text for stem in _legal_stems()) >= 2 and _is_notice(text)
-    )
-
-
-def _is_notice(text: str) -> bool:
-    """Whether it opens as a legal notice, and nobody in it says ``I`` or ``my``."""
-    languages = [language for language in all_languages() if text.startswith(language.legal_openers)]
-    said = frozenset(word.strip(".,;:!?()\"'") for word in text.split())
-    return bool(languages) and all(said.isdisjoint(language.first_person) for language in languages)

@@ -5,21 +5,6 @@ import pytest
 from tests.support.replies import assert_lossless, kinds, of_text
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "Sent from my iPhone",
-        "Von meinem iPad gesendet",
-        "发自我的手机",
-        "Get Outlook for iOShttps://aka.example/a",
-        "iOS용 Outlook 받기",
-    ],
-)
-def test_a_device_line_goes_at_the_end_and_stays_in_the_middle(line: str) -> None:
-    assert of_text(f"Yes\n\n{line}\n").content == "Yes"
-    assert line in of_text(f"Your app adds this:\n\n{line}\n\nHow do I switch it off?").content
-
-
 def test_a_signature_with_the_space_of_rfc_3676_is_surer_than_one_without() -> None:
     assert of_text("Hi\n-- \nA\n").confidence > of_text("Hi\n--\nA\n").confidence
 
