@@ -168,7 +168,7 @@ class Classifier:
         elif written and written[0] == last + 1:
             yield last + 1, next(at for at in range(last + 1, stop + 1) if at == stop or self.lines[at].blank)
 
-    def _first_header(self, at: int) -> quoted_headers.Header | None:
+    def _first_header(self, at: int) -> quoted_headers.QuotedHeader | None:
         for start in range(at, min(at + _HEADER_SEARCH_LINES, len(self.lines))):
             header = self._headers.find(start)
             if header:

@@ -99,12 +99,12 @@ def _labels_by_language() -> dict[str, frozenset[str]]:
 
 
 @cache
-def _original() -> dict[str, tuple[str, ...]]:
+def _original_messages() -> dict[str, tuple[str, ...]]:
     return languages_by_word(lambda language: language.original_message)
 
 
 @cache
-def _forwarded() -> dict[str, tuple[str, ...]]:
+def _forwarded_messages() -> dict[str, tuple[str, ...]]:
     return languages_by_word(lambda language: language.forwarded_message)
 
 
@@ -156,7 +156,7 @@ class _HeaderLines:
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class QuotedHeader:
     """Header lines or a separator above a quoted or forwarded mail."""
 
     stop: int
@@ -178,7 +178,7 @@ class HeaderFinder:
         self._lines = lines
         self._searched_until = 0
 
-    def find(self, start: int) -> Header | None:
+    def find(self, start: int) -> QuotedHeader | None:
         """Return the header block or separator that begins at line ``start``, or ``None``."""
         text = self._lines[start].plain
         if not text:
@@ -189,7 +189,7 @@ class HeaderFinder:
             or (self._block_at(start) if start >= self._searched_until else None)
         )
 
-    def _block_at(self, start: int) -> Header | None:
+    def _block_at(self, start: int) -> QuotedHeader | None:
         block = _collect_header(self._lines, start)
         if block is None or self._lines[start].text.startswith(_CODE_INDENTS):
             return None
@@ -197,7 +197,8 @@ class HeaderFinder:
             self._searched_until = max(self._searched_until, block.stop)
             return None
         languages = block.languages()
-        return Header(block.stop, languages, False, in_languages(CutReason.HEADER_BLOCK, languages), block.subject())
+        reason = in_languages(CutReason.HEADER_BLOCK, languages)
+        return QuotedHeader(block.stop, languages, False, reason, block.subject())
 
 
 def is_rule(text: str) -> bool:
@@ -205,39 +206,51 @@ def is_rule(text: str) -> bool:
     return len(text) <= _MAX_RULE_CHARACTERS and _RULE.match(text) is not None
 
 
-def _separator(lines: Sequence[BodyLine], start: int, text: str) -> Header | None:
+def _separator(lines: Sequence[BodyLine], start: int, text: str) -> QuotedHeader | None:
     """Find a separator: ``-----Original Message-----``, ``---------- Forwarded message ---------`` or ``Begin forwarded
     message:``."""
-    joined = _SAMSUNG_HEADER.match(text)
-    if (
-        joined is not None
-        and joined.group(1).lower() in _original()
-        and HeaderRole.FROM in _roles_by_label().get(joined.group(2).lower(), ())
-    ):
-        return Header(start + 1, _original()[joined.group(1).lower()], False, Recognised(CutReason.ORIGINAL_MESSAGE))
-    if len(text) > _MAX_SEPARATOR_CHARACTERS or not (
-        text[:1] in "-_=*—–─‐" or text.endswith((":", "：")) or text.lower() in _original()
-    ):
-        return None
+    samsung = _samsung_header(start, text)
+    if samsung is not None or not _may_be_separator(text):
+        return samsung
     dashed = _DASHED_WORDS.match(text)
     words = (dashed.group(1) if dashed else text).strip(" -_=*—–─‐:：").lower()
-    for table, forwarded in ((_forwarded(), True), (_original(), False)):
+    for table, forwarded in ((_forwarded_messages(), True), (_original_messages(), False)):
         if words in table and (dashed or _block_below(lines, start + 1)):
             reason = CutReason.FORWARDED_MESSAGE if forwarded else CutReason.ORIGINAL_MESSAGE
-            return Header(start + 1, table[words], forwarded, in_languages(reason, table[words]))
-    if dashed and (_block_below(lines, start + 1) or _is_unlisted(lines, start + 1)):
-        return Header(start + 1, (), False, Recognised(CutReason.ORIGINAL_MESSAGE))
+            return QuotedHeader(start + 1, table[words], forwarded, in_languages(reason, table[words]))
+    if dashed and (_block_below(lines, start + 1) or _is_header_in_unlisted_language(lines, start + 1)):
+        return QuotedHeader(start + 1, (), False, Recognised(CutReason.ORIGINAL_MESSAGE))
     return None
 
 
-def _ruled_block(lines: Sequence[BodyLine], start: int) -> Header | None:
+def _samsung_header(start: int, text: str) -> QuotedHeader | None:
+    found = _SAMSUNG_HEADER.match(text)
+    if found is None:
+        return None
+    languages = _original_messages().get(found.group(1).lower())
+    if languages is None or HeaderRole.FROM not in _roles_by_label().get(found.group(2).lower(), ()):
+        return None
+    return QuotedHeader(start + 1, languages, False, Recognised(CutReason.ORIGINAL_MESSAGE))
+
+
+def _may_be_separator(text: str) -> bool:
+    """Return quickly whether a line may be a separator. Most lines need no further look."""
+    if len(text) > _MAX_SEPARATOR_CHARACTERS:
+        return False
+    return text[:1] in "-_=*—–─‐" or text.endswith((":", "：")) or text.lower() in _original_messages()
+
+
+def _ruled_block(lines: Sequence[BodyLine], start: int) -> QuotedHeader | None:
     """Find a line of underscores or dashes with a header block below it."""
     if not is_rule(lines[start].text):
         return None
     block = _block_below(lines, start + 1)
     if block is not None:
-        return Header(block.stop, block.languages(), False, in_languages(CutReason.HEADER_BLOCK, block.languages()))
-    return Header(start + 1, (), False, Recognised(CutReason.HEADER_BLOCK)) if _is_unlisted(lines, start + 1) else None
+        languages = block.languages()
+        return QuotedHeader(block.stop, languages, False, in_languages(CutReason.HEADER_BLOCK, languages))
+    if _is_header_in_unlisted_language(lines, start + 1):
+        return QuotedHeader(start + 1, (), False, Recognised(CutReason.HEADER_BLOCK))
+    return None
 
 
 def _block_below(lines: Sequence[BodyLine], start: int) -> _HeaderLines | None:
@@ -248,7 +261,7 @@ def _block_below(lines: Sequence[BodyLine], start: int) -> _HeaderLines | None:
     return None
 
 
-def _is_unlisted(lines: Sequence[BodyLine], start: int) -> bool:
+def _is_header_in_unlisted_language(lines: Sequence[BodyLine], start: int) -> bool:
     """Return whether a header block in a language that the table lacks begins below a rule: labelled lines with an
     address and a full date."""
     labelled: list[str] = []
@@ -315,7 +328,7 @@ def label_of(line: BodyLine) -> tuple[str, str] | None:
     return (label, head[at + 1 :].strip()) if label in _roles_by_label() else None
 
 
-def is_other_mail(header: Header, subject: str) -> bool:
+def is_other_mail(header: QuotedHeader, subject: str) -> bool:
     """Return whether a header block is that of another mail than the one that is answered: the sender pasted it to be
     looked at. Its subject differs. False if there is no subject to compare."""
     quoted, own = _bare_subject(header.subject), _bare_subject(subject)
@@ -334,9 +347,8 @@ def _bare_subject(subject: str) -> str:
 def is_forward(subject: str, languages: Sequence[str]) -> bool:
     """Return whether a subject says that the mail was passed on. Its prefix is looked up in the languages of the header
     block below, because ``VS:`` is a forward in Danish and a reply in Finnish."""
-    prefix = (
-        _SUBJECT_TAGS.sub("", subject[:_MAX_PREFIX_CHARACTERS]).replace("：", ":").partition(":")[0].strip().lower()
-    )
+    untagged = _SUBJECT_TAGS.sub("", subject[:_MAX_PREFIX_CHARACTERS])
+    prefix = untagged.replace("：", ":").partition(":")[0].strip().lower()
     return any(prefix in language.forward_prefixes for language in all_languages() if _applies_to(language, languages))
 
 
