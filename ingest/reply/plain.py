@@ -1,4 +1,4 @@
-"""Our Markdown as plain text, for a help desk that shows content as it is."""
+"""Turns our Markdown into plain text, for a help desk that shows content as it is."""
 
 import re
 from collections.abc import Iterator
@@ -19,8 +19,9 @@ _SPAN = re.compile(
 
 
 def plain(markdown: str) -> str:
-    """``markdown`` without its signs, as far as these are noise to a reader: emphasis, headings, escapes, the brackets
-    of links, whose addresses stay. Lists, quotes, tables and code read well as they are. Linear in its size."""
+    """Return ``markdown`` without the signs that are noise to a reader: emphasis, headings, escapes, and the brackets
+    of links, whose addresses stay. Lists, quotes, tables and code read well as they are, and stay. Time is linear in
+    the size of ``markdown``."""
     return "\n".join(_lines(markdown))
 
 

@@ -1,6 +1,7 @@
-"""How mail programs mark quotes, attributions and signatures in HTML: one table, and the few that need a closer look.
+"""The markup by which mail programs mark quotes, attributions and signatures in HTML: one table for each attribute, and
+functions for the few that need a closer look. To add a mail program, add a line to one of the tables.
 
-What stands here is language-free and surer than any words, so it is used first.
+Markup does not depend on the language and is surer than any words, so it is used first.
 """
 
 import itertools
@@ -14,7 +15,8 @@ from ingest.model.reasons import CutReason, Recognised
 from ingest.reply.html.tree import Element, text_of
 from ingest.reply.lines import LineMark, MarkKind
 
-_HEADER_LABELS = 10
+_MAX_HEADER_LABELS = 10
+"""This many bold texts are looked at for header labels; Outlook writes five."""
 
 
 def _always(_element: Element) -> bool:
@@ -22,12 +24,13 @@ def _always(_element: Element) -> bool:
 
 
 def _holds_no_blockquote(element: Element) -> bool:
-    """Gmail's container: where the quote inside has marks of its own, text beside it is an answer."""
+    """Return whether Gmail's container is the quote itself. If it holds a blockquote, text beside that is an answer."""
     return next(element.iter("blockquote"), None) is None and not _announces_forward(element)
 
 
 def _is_attribution(element: Element) -> bool:
-    """Gmail gives a forward's header the class of an attribution; dashes tell them apart in every language."""
+    """Return whether this is no forward's header, to which Gmail gives the class of an attribution, with dashes in
+    front."""
     return not _announces_forward(element)
 
 
@@ -36,32 +39,33 @@ def _announces_forward(element: Element) -> bool:
 
 
 def _is_quote(element: Element) -> bool:
-    """Gmail's "indent more" is a blockquote with the same class and no line."""
+    """Return whether a blockquote has a line beside it. Gmail's "indent more" has the same class and no line."""
     style = _style(element)
     return "border:none" not in style and "border:0" not in style
 
 
 def _is_no_header(element: Element) -> bool:
-    """Zoho numbers its generated elements: the signature and the quote's header can have the same id."""
+    """Return whether this is Zoho's signature: the header of the quote can have the same id, with dashes in front."""
     return not text_of(element, 40).startswith("----")
 
 
 def _is_header(element: Element) -> bool:
-    """The ruled header block of Outlook: some ``<b>Label:</b>`` in it, in whatever language."""
-    labels = itertools.islice(element.iter("b", "strong"), _HEADER_LABELS)
+    """Return whether this is the ruled header block of Outlook: it has some ``<b>Label:</b>``, in any language."""
+    labels = itertools.islice(element.iter("b", "strong"), _MAX_HEADER_LABELS)
     return sum(text_of(label, 40).endswith((":", "：")) for label in labels) >= 2
 
 
 @dataclass(frozen=True, slots=True)
 class MarkupRule:
-    """One kind of markup of one mail program."""
+    """One kind of markup of one mail program. ``applies`` may look at the element more closely."""
 
     kind: MarkKind
     client: str
     applies: Callable[[Element], bool] = _always
 
 
-_LEAD = 400
+_MAX_LEAD_CHARACTERS = 400
+"""A longer text above the quote is no attribution."""
 AttributeMatcher = Callable[[Element, str], MarkupRule | None]
 _CITE = MarkupRule(MarkKind.QUOTE, "blockquote type=cite")
 _GMAIL_QUOTE = MarkupRule(MarkKind.QUOTE, "gmail_quote", applies=_holds_no_blockquote)
@@ -171,7 +175,7 @@ _BY_DATA = {
     ("title", "beforequote:::"): MarkupRule(MarkKind.REST, "zoho beforequote"),
 }
 _CONTAINERS = (_GMAIL_QUOTE, _BY_NAME["messagereplysection"])
-_BY_PART = (
+_BY_SUBSTRING = (
     ("yahoo_quoted", _YAHOO_QUOTE),
     ("yahoo_signature", MarkupRule(MarkKind.SIGNATURE, "yahoo_signature")),
     ("zmail_signature", MarkupRule(MarkKind.SIGNATURE, "zoho signature")),
@@ -182,7 +186,8 @@ _OUTLOOK_HEADER = MarkupRule(MarkKind.REST, "outlook header", _is_header)
 
 
 def marks(root: Element) -> Iterator[tuple[Element, LineMark]]:
-    """The outermost elements that a mail program marked, in document order; nothing after one that marks the rest."""
+    """Yield the outermost elements that a mail program marked, in document order; none after one that marks the
+    rest."""
     stack = [root]
     while stack:
         element = stack.pop()
@@ -200,14 +205,15 @@ def marks(root: Element) -> Iterator[tuple[Element, LineMark]]:
 
 
 def _lead(container: Element) -> Element | None:
-    """What stands between a quote's container and the quote itself is its attribution, in whatever language."""
+    """Return a new element with what stands between a quote's container and the quote: its attribution, in any
+    language. Returns ``None`` if there is none, or if it is too long to be one."""
     before = list(itertools.takewhile(lambda child: child.tag != "blockquote", container))
     if len(before) == len(container) or any(rule_for(child) for child in before):
         return None
     lead = etree.Element("div")
     lead.text = container.text
     lead.extend(before)
-    if not 0 < len(text_of(lead)) < _LEAD or _announces_forward(lead):
+    if not 0 < len(text_of(lead)) < _MAX_LEAD_CHARACTERS or _announces_forward(lead):
         container.text = None
         container.insert(0, lead)
         lead.tag = "span"
@@ -218,7 +224,7 @@ def _lead(container: Element) -> Element | None:
 
 
 def rule_for(element: Element) -> MarkupRule | None:
-    """The rule for one element: the first of its attributes that a mail program is known by."""
+    """Return the rule of the first attribute of an element that a mail program is known by."""
     for name, value in element.items():
         read = _MATCHERS.get(str(name))
         rule = read(element, str(value).lower()) if read is not None else None
@@ -232,22 +238,23 @@ def _by_class(element: Element, listed: str) -> MarkupRule | None:
         rule = _BY_CLASS.get(name)
         if rule is not None:
             return _cited(element, rule)
-    return _by_part(listed)
+    return _by_substring(listed)
 
 
 def _cited(element: Element, rule: MarkupRule) -> MarkupRule | None:
-    """A blockquote of a class is the quote itself; an element around it is its container."""
+    """Return the rule for an element of a known class: a blockquote is the quote itself, another element its
+    container."""
     if element.tag != "blockquote":
         return rule
     return MarkupRule(rule.kind, rule.client) if _is_quote(element) else None
 
 
-def _by_part(listed: str) -> MarkupRule | None:
-    return next((rule for part, rule in _BY_PART if part in listed), None)
+def _by_substring(listed: str) -> MarkupRule | None:
+    return next((rule for part, rule in _BY_SUBSTRING if part in listed), None)
 
 
 def _by_id(_element: Element, value: str) -> MarkupRule | None:
-    return _BY_ID.get(value) or _by_part(value)
+    return _BY_ID.get(value) or _by_substring(value)
 
 
 def _by_name(_element: Element, value: str) -> MarkupRule | None:

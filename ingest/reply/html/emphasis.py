@@ -1,5 +1,6 @@
-"""Emphasis as Markdown can show it. It ends with its paragraph, and signs between a letter and a punctuation mark open
-or close nothing (CommonMark, "flanking"): both would be seen as they are."""
+"""Turns emphasis into what Markdown can show. Its signs must not reach over the end of a paragraph, nor stand between a
+letter and a punctuation mark, where they open or close nothing (CommonMark, "flanking"): they would be seen as they
+are."""
 
 import unicodedata
 
@@ -10,12 +11,12 @@ from ingest.reply.html.tree import BLOCKS, Element
 _SIGNS = {"b": "*", "i": "*", "s": "~"}
 _EMPHASIS = frozenset(_SIGNS)
 _LETTER = "x"
-"""What the signs of other emphasis count as, where they touch: then each is sound by itself."""
+"""The signs of adjacent emphasis count as a letter, so that each element is valid by itself."""
 
 
 def normalise_emphasis(root: Element) -> None:
-    """Change the tree in place: emphasis in its like and of nothing goes; each line has its own; punctuation at an edge
-    moves out where the signs would be seen. Afterwards no ``<span>`` parts a text."""
+    """Change the tree in place. Emphasis that is empty or inside its like is removed, each line gets its own, and
+    punctuation at an edge is moved out where the signs would be seen. Afterwards no ``<span>`` parts a text."""
     etree.strip_tags(root, "span")
     _thin_out(root)
     etree.strip_tags(root, "span")
@@ -47,7 +48,7 @@ def _thin_out(root: Element) -> None:
 
 
 def _join(code: Element) -> None:
-    """Pieces of code side by side are one: the signs between them would be one sign."""
+    """Join adjacent elements of code into one: their signs would be read as one sign."""
     run = [code]
     while not run[-1].tail and (following := run[-1].getnext()) is not None and following.tag == "code":
         run.append(following)
@@ -61,7 +62,8 @@ def _join(code: Element) -> None:
 
 
 def _end_with_line(element: Element) -> None:
-    """Each break in emphasis or a link comes to stand behind it, and before its like."""
+    """Split an inline element at each <br>: the break moves out, and the text after it gets a new element of the same
+    kind."""
     tail, element.tail = element.tail, None
     part = element
     for child in list(element) if element.find("br") is not None else ():
@@ -112,7 +114,8 @@ def _mend_end(element: Element) -> None:
 
 
 def _touches(element: Element, at: int) -> bool:
-    """Whether it begins or ends in emphasis of the same signs, which has been mended; anything else is a sign."""
+    """Return whether the child at ``at`` (first or last) is emphasis of the same signs, which has been mended
+    before."""
     return len(element) > 0 and _SIGNS.get(element[at].tag) == _SIGNS.get(element.tag)
 
 
@@ -125,7 +128,7 @@ def _append_before(element: Element, text: str) -> None:
 
 
 def _before(element: Element) -> str:
-    """The character before the signs that open an element."""
+    """Return the character before the opening signs of an element, or an empty text."""
     previous, parent = element.getprevious(), element.getparent()
     if previous is not None:
         return (previous.tail or "")[-1:] or (_LETTER if previous.tag in _EMPHASIS else "")
@@ -135,7 +138,7 @@ def _before(element: Element) -> str:
 
 
 def _after(element: Element) -> str:
-    """The character behind the signs that close an element."""
+    """Return the character behind the closing signs of an element, or an empty text."""
     following, parent = element.getnext(), element.getparent()
     if element.tail:
         return element.tail[0]

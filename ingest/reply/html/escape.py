@@ -1,4 +1,4 @@
-"""Text as Markdown that shows it as it is: what would be markup gets a backslash, and nothing else does."""
+"""Escapes text so that Markdown shows it as it is: what would be markup gets a backslash, and nothing else does."""
 
 import re
 
@@ -7,7 +7,8 @@ from ingest.reply.html.tree import Element
 
 _BRACKETS = {ord("["): OPENING_BRACKET, ord("]"): CLOSING_BRACKET}
 VERBATIM = "verbatim"
-"""An element of our own, until the escapes are made: its text is an address or the like, and stays as it is."""
+"""The name of an element of our own. Its text is an address or the like and is not escaped; ``escape_text`` turns it
+into a <span>."""
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 _SUSPECT = re.compile(r"[`*_<\]~&\\|\t\r\n\f]|  ")
 _SPECIAL = re.compile(
@@ -15,7 +16,7 @@ _SPECIAL = re.compile(
     r"|&(?=#?\w{1,32};)|\\(?=[`*_<\]~&\\]|$)"
 )
 _LONE = re.compile(r"(\s*\d{0,9})([-+#.)][-#]*\s*)")
-"""A line that is nothing but the sign of a list, a heading or a rule."""
+"""Matches a line that is nothing but the sign of a list, a heading or a rule."""
 _RULES = frozenset("|:- \u00a0")
 
 
@@ -39,7 +40,7 @@ def escape_text(root: Element) -> None:
 
 
 def _part_from_exclamation(link: Element) -> None:
-    """With the sign before it, a link would be a picture."""
+    """Escape an exclamation mark directly before a link, which would make the link a picture."""
     previous, parent = link.getprevious(), link.getparent()
     if previous is not None and (previous.tail or "").endswith("!"):
         previous.tail = f"{(previous.tail or '')[:-1]}{ESCAPE}!"
@@ -50,23 +51,23 @@ def _part_from_exclamation(link: Element) -> None:
 
 
 def _opening(element: Element, text: str) -> str:
-    """The first line of an element; the converter does not look at one that ends in a break."""
+    """Escape the first line of an element if it is a lone sign before a <br>: the conversion does not do so."""
     lone = _LONE.fullmatch(text) if len(element) and element[0].tag == "br" else None
     return f"{lone.group(1)}{ESCAPE}{lone.group(2)}" if lone else text
 
 
 def is_markup(text: str) -> bool:
-    """Whether Markdown would take some of this text for more than words."""
+    """Return whether Markdown would take some of this text for markup."""
     return _SPECIAL.search(text) is not None
 
 
 def plain_markdown(text: str) -> str:
-    """Text as Markdown that shows it as it is."""
+    """Return text as Markdown that shows it as it is."""
     return with_backslashes(_escaped(text))
 
 
 def with_backslashes(markdown: str) -> str:
-    """Put the backslashes in, and the spaces that count."""
+    """Replace the sentinels of this module by backslashes and brackets, and ``BLANK`` by no-break spaces."""
     markdown = markdown.replace(ESCAPE, "\\").replace(BACKSLASH, "\\\\").replace(BLANK, "\u00a0")
     for bracket, placeholder in _BRACKETS.items():
         markdown = markdown.replace(placeholder, f"\\{chr(bracket)}")
@@ -81,13 +82,14 @@ def _escaped(text: str) -> str:
 
 
 def _divides(text: str) -> bool:
-    """The line below the head of a table; the characters are enough, what they would say does not matter."""
+    """Return whether Markdown could take a text for the line below the head of a table, by its characters alone."""
     return "|" in text and "-" in text and _RULES.issuperset(text)
 
 
 def _escaped_in_link(text: str) -> str:
-    """The converter puts a backslash of its own before a bracket in a link's words; with one of ours before it, the
-    two would be a backslash, and the bracket would end the words and begin another address."""
+    """Escape the words of a link, with sentinels for its brackets. The conversion puts a backslash of its own before a
+    bracket in a link's words; with one of ours before it, the two would be an escaped backslash, and the bracket would
+    end the words and begin another address."""
     return _escaped(text).replace(f"{ESCAPE}]", "]").translate(_BRACKETS)
 
 

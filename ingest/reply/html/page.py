@@ -1,4 +1,4 @@
-"""An HTML mail as lines of safe Markdown, each with what the markup said about it."""
+"""Turns an HTML mail into lines of safe Markdown, each with what the markup of the mail program says about it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,9 @@ _OPTIONS = ConversionOptions(extract_metadata=False, max_depth=1_000)
 
 
 class Page:
-    """An HTML mail. It is read once: reading takes the tree apart.
+    """An HTML mail. ``lines`` can be called once, because it takes the tree apart.
 
-    Raises :class:`ingest.reply.html.tree.Unreadable`, here and when its lines are read, where a bound is passed.
+    The constructor and ``lines`` raise :class:`ingest.reply.html.tree.HtmlOverLimit` if the HTML passes a limit.
     """
 
     def __init__(self, html: str) -> None:
@@ -32,16 +32,18 @@ class Page:
         self._marked = list(client_markup.marks(self._root)) if self._root is not None else []
 
     def is_better_than(self, text: str) -> bool:
-        """Whether it says what the plain text does not: which parts are quoted; more words; tables, pictures, links."""
+        """Return whether the HTML says what ``text`` does not: which parts are quoted, more words, tables, pictures or
+        links."""
         if self._root is None:
             return False
         if self._marked:
             return True
         size = sum(len(str(piece).strip()) for piece in self._root.itertext())
-        return size * _POOR > len(text.strip()) or _adds(self._root, text)
+        return size * _POOR_TEXT_SHARE > len(text.strip()) or _adds(self._root, text)
 
     def lines(self, pictures: Mapping[str, str], *, text_only_quotes: bool) -> list[BodyLine]:
-        """The mail in Markdown; ``briefly`` gives the quoted parts as bare text."""
+        """Return the mail as lines of Markdown. ``pictures`` has the file names of the pictures that ``cid:`` addresses
+        name. With ``text_only_quotes``, the quoted parts are read as bare text, which is ten times as fast."""
         if self._root is None:
             return []
         taken: dict[int, list[BodyLine]] = {}
@@ -51,14 +53,37 @@ class Page:
                 taken[number] = quoted_text.take_quote(element, mark)
             elif text_only_quotes and mark.kind is MarkKind.REST:
                 taken[number] = quoted_text.take_rest(element, mark)
-        sanitize_tree(self._root, pictures)
-        normalise_blocks(self._root)
-        normalise_emphasis(self._root)
-        escape_text(self._root)
-        return _SentinelDecoder([mark for _, mark in self._marked], taken).lines(_converted(self._root))
+        return _SentinelDecoder([mark for _, mark in self._marked], taken).lines(to_markdown(self._root, pictures))
 
 
-_POOR = 0.6
+def to_markdown(root: Element, pictures: Mapping[str, str]) -> str:
+    """Return the Markdown of a tree, which is changed in place. Each step needs what the steps above it guarantee:
+
+    1. ``sanitize_tree`` takes any tree. Afterwards it holds only known elements and safe addresses, and its text has
+       blanks that are to be shown as ``BLANK``.
+    2. ``normalise_blocks`` needs only known elements, so that it knows which are blocks. Afterwards real tables and
+       lists are sound, lines of ``<div>`` are paragraphs, and no emphasis or link holds a block.
+    3. ``normalise_emphasis`` needs emphasis that ends with its paragraph. Afterwards no emphasis is empty, holds its
+       like or a line break, or touches a letter where Markdown would not see it; no ``<span>`` parts a text.
+    4. ``escape_text`` needs texts in one piece, because a sign may be markup only beside its neighbours. Afterwards no
+       character of the mail is taken for markup: ``ESCAPE`` and its like stand before it or in its place.
+    5. ``convert`` makes the Markdown, and leaves all sentinels as they are.
+    6. ``with_backslashes`` replaces the sentinels of ``escape``; those of ``page`` stay for the caller.
+
+    Raises HtmlOverLimit: the tree is nested too deeply to be converted.
+    """
+    sanitize_tree(root, pictures)
+    normalise_blocks(root)
+    normalise_emphasis(root)
+    escape_text(root)
+    result = convert(etree.tostring(root, encoding="unicode", method="html"), _OPTIONS)
+    if any("depth" in str(warning.kind).lower() for warning in result.warnings):
+        raise HtmlOverLimit("HTML nested too deeply")
+    return with_backslashes(result.content or "")
+
+
+_POOR_TEXT_SHARE = 0.6
+"""If the HTML has more words than the text by more than this share, the text is a poor copy: ``text < 0.6 x HTML``."""
 
 
 def _adds(root: Element, text: str) -> bool:
@@ -70,7 +95,8 @@ def _adds(root: Element, text: str) -> bool:
 
 
 def _enclose(element: Element, number: int, kind: MarkKind) -> None:
-    """Put a paragraph before and behind an element that says which mark begins and ends here."""
+    """Put a paragraph with a sentinel before an element and behind it, so that its lines are found in the Markdown. A
+    mark that lasts to the end of the mail has none behind it."""
     before = _sentinel(MARK_BEGIN, number)
     after = _sentinel(MARK_END, number) if kind not in (MarkKind.REST, MarkKind.FORWARD) else None
     if element.getparent() is None or element.tag in ("td", "th", "tr", "li", "body"):
@@ -91,15 +117,9 @@ def _sentinel(sign: str, number: int) -> Element:
     return paragraph
 
 
-def _converted(root: Element) -> str:
-    result = convert(etree.tostring(root, encoding="unicode", method="html"), _OPTIONS)
-    if any("depth" in str(warning.kind).lower() for warning in result.warnings):
-        raise HtmlOverLimit("HTML nested too deeply")
-    return with_backslashes(result.content or "")
-
-
 class _SentinelDecoder:
-    """Takes the sentinels out of Markdown, and gives the lines between them their marks; the outermost mark counts."""
+    """Removes the sentinels from Markdown and gives the lines between them their marks. Inside several, the outermost
+    mark counts. ``taken`` has the lines of the elements that were emptied, by the number of their mark."""
 
     def __init__(self, marks: Sequence[LineMark], taken: Mapping[int, list[BodyLine]]) -> None:
         self._marks = marks
@@ -121,15 +141,15 @@ class _SentinelDecoder:
         return self._lines
 
     def _split(self, text: str) -> None:
-        """A line with sentinels; what stands beside them counts if it is more than bullets and quote marks."""
+        """Read a line with sentinels. Text beside them is a line if it is more than bullets and quote marks."""
         at = 0
         for sentinel in _SENTINEL.finditer(text):
             self._add_beside(text[at : sentinel.start()])
-            self._turn(sentinel.group(1), int(sentinel.group(2)))
+            self._begin_or_end(sentinel.group(1), int(sentinel.group(2)))
             at = sentinel.end()
         self._add_beside(text[at:])
 
-    def _turn(self, sign: str, number: int) -> None:
+    def _begin_or_end(self, sign: str, number: int) -> None:
         if sign == MARK_BEGIN:
             self._open.append(number)
             self._lines += self._taken.get(number, ())

@@ -1,4 +1,5 @@
-"""Quoted parts of a page as bare lines: they are cut nearly always, and a full conversion costs ten times as much."""
+"""Reads the quoted parts of a page as bare lines, without their markup. They are nearly always cut, and a full
+conversion costs ten times as much."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ _BREAKS = BLOCKS | {"br"}
 
 
 def take_quote(element: Element, mark: LineMark) -> list[BodyLine]:
-    """Empty an element, and return what it said."""
+    """Empty an element, and return its text as lines with ``mark``."""
     lines = _lines(_pieces(element), mark)
     tail = element.tail
     element.clear()
@@ -23,7 +24,7 @@ def take_quote(element: Element, mark: LineMark) -> list[BodyLine]:
 
 
 def take_rest(element: Element, mark: LineMark) -> list[BodyLine]:
-    """Empty an element, take out all that comes after it, and return what they said."""
+    """Empty an element, remove everything that comes after it, and return the text of both as lines with ``mark``."""
     pieces = list(_pieces(element))
     element.text = None
     del element[:]
@@ -41,8 +42,7 @@ def take_rest(element: Element, mark: LineMark) -> list[BodyLine]:
 
 
 def _pieces(element: Element) -> Iterator[str]:
-    """The texts inside an element in the order of the page, with a line end wherever a block or a break begins or
-    ends."""
+    """Yield the texts inside an element in their order, with a line end wherever a block or a break begins or ends."""
     for event, inner in etree.iterwalk(element, events=("start", "end")):
         if inner.tag in _BREAKS:
             yield "\n"

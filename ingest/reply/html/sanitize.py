@@ -1,4 +1,4 @@
-"""Leaves of a mail's HTML only what Markdown can say, and nothing that could do harm when it is shown.
+"""Removes from a mail's HTML what Markdown cannot say, and what could do harm when it is shown.
 
 Afterwards the tree holds no elements but those of ``_TAGS``, no attributes but addresses of links and pictures and
 small numbers, and no address of another scheme than those of ``_SCHEMES``; scripts, styles, hidden text and tracking
@@ -17,7 +17,8 @@ from ingest.reply.html.escape import VERBATIM, is_markup
 from ingest.reply.html.sentinels import BLANK
 from ingest.reply.html.tree import BLOCKS, Element, tag_names, text_of
 
-_SHOWN = 2_000
+_MAX_SHOWN_CHARACTERS = 2_000
+"""The words of a link are compared with its address up to this length; no address that people use is longer."""
 
 _TAGS = tag_names(
     "html body p div span br blockquote pre code b i s q a img ul ol li table thead tbody tfoot tr td th hr"
@@ -47,7 +48,7 @@ _RENAMED = (
 )
 _SPANS = {"colspan": 2, "rowspan": 2}
 _NUMBERS = {"li": {"level": 1}, "ol": {"start": 5}, "td": _SPANS, "th": _SPANS}
-"""Attributes that say where something stands, with the digits that are believed."""
+"""Attributes of elements that hold a number of a level, a start or a span, with the most digits that are accepted."""
 _LEVEL = re.compile(r"mso-list:[^;]{0,20}level([1-9])")
 _LINES_KEPT = re.compile(r"white-space:(?:pre|break-spaces)")
 _SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "ftp"})
@@ -64,7 +65,7 @@ _TINY_STYLE = re.compile(r"(?:^|;)(?:width|height|max-width|max-height):[012](?:
 
 
 def sanitize_tree(root: Element, pictures: Mapping[str, str]) -> None:
-    """Change the tree in place. ``pictures`` gives the file names of the pictures that ``cid:`` addresses name."""
+    """Change the tree in place. ``pictures`` has the file names of the pictures that ``cid:`` addresses name."""
     prose = _text_size(root) // 2
     stack = [(root, False)]
     while stack:
@@ -75,7 +76,7 @@ def sanitize_tree(root: Element, pictures: Mapping[str, str]) -> None:
         elif element.tag == "img":
             _picture(element, style, pictures)
         elif element.tag == "input":
-            _field(element)
+            _form_field(element)
         elif element.tag == "a":
             _link(element)
         elif element.tag == "pre" and not _is_prose(element, style, prose):
@@ -91,7 +92,7 @@ def sanitize_tree(root: Element, pictures: Mapping[str, str]) -> None:
 
 @lru_cache(maxsize=100)
 def _bare_style(style: str) -> str:
-    """In lower case and without spaces; a mail has few different ones."""
+    """Return a style in lower case and without white space. It is cached, because a mail has few different ones."""
     return "".join(style[:2_000].lower().split())
 
 
@@ -100,14 +101,15 @@ def _text_size(element: Element) -> int:
 
 
 def _flatten(code: Element) -> None:
-    """Code is text alone: what is inside it would tear it apart."""
+    """Reduce code to its text: elements inside it would break it up."""
     text = "".join(str(piece) for piece in code.itertext())
     _blank(code)
     code.tag, code.text = "pre", text
 
 
 def _is_prose(element: Element, style: str, most: int) -> bool:
-    """A plain text mail in HTML's clothes, or a quoted one; other preformatted text is code."""
+    """Return whether preformatted text is a plain text mail (or a quote of one) put into HTML; otherwise it is code.
+    ``most`` is half of the characters of the mail."""
     if len(element) == 1 and element[0].tag == "code":
         return False
     plain = "moz-quote-pre" in element.get("class", "") or "wrap" in element.attrib or "pre-wrap" in style
@@ -115,7 +117,7 @@ def _is_prose(element: Element, style: str, most: int) -> bool:
 
 
 def _break_lines(element: Element) -> None:
-    """Line ends that are shown become breaks; those between blocks only order the source."""
+    """Turn the line ends that are shown into <br>. Those between blocks are not shown, and stay."""
     loose = any(inner.tag in BLOCKS for inner in element.iterdescendants())
     for inner in list(element.iter()):
         text, tail = inner.text or "", inner.tail or ""
@@ -130,7 +132,8 @@ def _break_lines(element: Element) -> None:
 
 
 def _indented(text: str) -> str:
-    """Blanks that set something in its place stay: a log, a diff or columns may be most of a mail."""
+    """Write blanks that align something as ``BLANK``, so that they stay: a log, a diff or columns may be most of a
+    mail."""
     return _GAP.sub(lambda blanks: BLANK * len(blanks.group().expandtabs()), text)
 
 
@@ -141,25 +144,26 @@ def _break(text: str) -> Element:
 
 
 def _blank(element: Element) -> None:
-    """Nothing is left of an element but its place; the text behind it stays."""
+    """Empty an element and make it a <span>. The text behind it stays."""
     tail = element.tail
     element.clear()
     element.tag, element.tail = "span", tail
 
 
 def _is_hidden(element: Element, style: str) -> bool:
-    """What no reader of the mail sees: preheaders, and text that is meant for machines."""
+    """Return whether no reader of the mail sees an element: preheaders, and text that is meant for machines."""
     return (style != "" and _HIDDEN.search(style) is not None) or element.get("hidden") is not None
 
 
 def _rename(element: Element, style: str) -> None:
-    """Known elements keep their name, their like get a known one, and the rest is nothing but its content."""
+    """Give an element its name in Markdown's terms: known elements keep theirs, similar ones get a known one, others
+    become <span>. All attributes but small numbers are removed."""
     if "mso-list:ignore" in style:
         _word_bullet(element)
         return
     if element.text and not len(element):
-        element.text = _said(element, element.text, style)
-    tag = _meant(element, style)
+        element.text = _shown_text(element, element.text, style)
+    tag = _tag_for(element, style)
     tag = _RENAMED.get(tag, tag)
     numbers = _numbers(element, tag, style) if tag in _NUMBERS else ()
     element.attrib.clear()
@@ -168,10 +172,10 @@ def _rename(element: Element, style: str) -> None:
         element.set(name, value)
 
 
-def _said(element: Element, text: str, style: str) -> str:
-    """The text of an element whose place or font is part of what it says."""
+def _shown_text(element: Element, text: str, style: str) -> str:
+    """Return the text of an element, in other characters if it is raised, lowered or in a symbol font."""
     if element.tag in ("sup", "sub"):
-        return symbols.placed(element.tag, text)
+        return symbols.raised_or_lowered(element.tag, text)
     return symbols.pictographs(text) if symbols.is_symbol_font(style, element.get("face", "")) else text
 
 
@@ -182,7 +186,7 @@ def _numbers(element: Element, tag: str, style: str) -> list[tuple[str, str]]:
     return [(name, value) for name, value, digits in given if value.isdecimal() and len(value) <= digits]
 
 
-def _meant(element: Element, style: str) -> str:
+def _tag_for(element: Element, style: str) -> str:
     if element.tag == "pre":
         return "div"
     if element.tag == "p":
@@ -193,14 +197,16 @@ def _meant(element: Element, style: str) -> str:
 
 
 def _word_paragraph(element: Element, style: str) -> str:
-    """Word sets each line as a paragraph without margin, and each item of a list as one with a bullet of its own."""
+    """Return what a <p> is: Word writes each line as a paragraph without margin, and each item of a list as one with a
+    bullet of its own."""
     if "mso-list:" in style:
         return "li"
     return "div" if element.get("class", "").lower().startswith("mso") or "margin:0" in style else "p"
 
 
 def _word_bullet(element: Element) -> None:
-    """The bullet that Word writes out: the list makes its own; a number says that it is an ordered one."""
+    """Remove the bullet that Word writes out, because Markdown makes its own. A number says that the list is
+    ordered."""
     bullet = text_of(element, 8)
     _blank(element)
     if bullet.endswith((".", ")")):
@@ -221,11 +227,11 @@ def _emphasis(tag: str, style: str) -> str:
 
 
 def _link(element: Element) -> None:
-    """A link with a harmless address stays; one that shows its own address is written as that address."""
+    """Keep a link with a harmless address; one that shows its own address becomes that address as text."""
     plain = element.get("href", "").strip()
     address = safe_address(plain)
     element.attrib.clear()
-    shown = text_of(element, _SHOWN)
+    shown = text_of(element, _MAX_SHOWN_CHARACTERS)
     if not address or (not shown and element.find(".//img") is None):
         element.tag = "span"
     elif _shows(shown, address, plain):
@@ -237,13 +243,13 @@ def _link(element: Element) -> None:
 
 
 def _shows(shown: str, address: str, plain: str) -> bool:
-    """Whether the words of a link are its address, and can be written as they are."""
+    """Return whether the words of a link are its address, and can be written as they are."""
     same = shown in (plain, address, address.partition(":")[2], address.rstrip("/"))
     return same and _SHOWABLE.fullmatch(shown) is not None and not is_markup(shown)
 
 
 def safe_address(address: str) -> str:
-    """An address without what could break out of Markdown; ``""`` where its scheme is not one that is shown."""
+    """Return an address without what could break out of Markdown, or ``""`` if its scheme is not in ``_SCHEMES``."""
     address = address.translate(_UNPRINTABLE).strip()
     scheme = _SCHEME.match(address)
     if scheme is None or scheme.group(1).lower() not in _SCHEMES:
@@ -251,8 +257,8 @@ def safe_address(address: str) -> str:
     return address if _PLAIN_ADDRESS.fullmatch(address) else quote(address, safe=_ADDRESS_SIGNS, errors="replace")
 
 
-def _field(element: Element) -> None:
-    """Of a form only its boxes say something: which one was ticked."""
+def _form_field(element: Element) -> None:
+    """Turn a check box into a character that shows whether it is ticked, and remove other fields of a form."""
     box = element.get("type", "").lower() == "checkbox"
     ticked = element.get("checked") is not None
     _blank(element)
@@ -261,7 +267,8 @@ def _field(element: Element) -> None:
 
 
 def _picture(element: Element, style: str, pictures: Mapping[str, str]) -> None:
-    """A picture keeps its place; one that nobody can see only reports that the mail was opened, and goes."""
+    """Keep a picture in its position with its file name, and remove one that nobody can see: it only reports that the
+    mail was opened. An emoji becomes its character."""
     source, shown = element.get("src", "").strip(), element.get("alt", "")
     if symbols.is_emoji(shown):
         _blank(element)

@@ -1,4 +1,4 @@
-"""What markup says by a picture, a font or a place above the line, said in characters."""
+"""Says in characters what markup says by a picture, a symbol font, or a position above or below the line."""
 
 import re
 
@@ -11,30 +11,32 @@ _WINGDINGS = str.maketrans(
         "þ": "☑", "ý": "☒", "o": "☐", "¨": "☐", "§": "▪", "Ø": "➢", "l": "●", "n": "■", "q": "❑", "v": "❖",
     }
 )  # fmt: skip
-"""What Word's AutoCorrect and its bullets take from the font; the letter alone says nothing."""
+"""The letters that Word's AutoCorrect and its bullets show in the font Wingdings, and what they look like there."""
 _SYMBOL_FONT = re.compile(r"font-family:[\"']?wingdings[\"']?(?:[;,]|$)")
-_LONGEST = 3
+_MAX_SYMBOL_CHARACTERS = 3
+"""A longer text in a symbol font is text in the wrong font, not symbols."""
 _RAISED = str.maketrans("0123456789+-−()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁽⁾ⁿ")
 _LOWERED = str.maketrans("0123456789+-−()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₍₎")
-_PLACES = {"sup": _RAISED, "sub": _LOWERED}
+_POSITIONS = {"sup": _RAISED, "sub": _LOWERED}
 
 
 def is_emoji(text: str) -> bool:
-    """Whether the alternative text of a picture is what the picture shows."""
+    """Return whether the alternative text of a picture is the emoji that the picture shows."""
     return _EMOJI.fullmatch(text) is not None
 
 
 def is_symbol_font(style: str, face: str) -> bool:
-    """Whether letters are shown as pictographs. ``style`` is in lower case and without spaces."""
+    """Return whether a font shows letters as symbols. ``style`` is in lower case and without spaces."""
     return face.lower() == "wingdings" or _SYMBOL_FONT.search(style) is not None
 
 
 def pictographs(letters: str) -> str:
-    """The signs that a few letters of the symbol font show."""
-    return letters.translate(_WINGDINGS) if len(letters) <= _LONGEST else letters
+    """Return the symbols that a few letters of a symbol font show; a longer text is returned as it is."""
+    return letters.translate(_WINGDINGS) if len(letters) <= _MAX_SYMBOL_CHARACTERS else letters
 
 
-def placed(tag: str, text: str) -> str:
-    """The text of a ``<sup>`` or ``<sub>``: 10 to the sixth is not 106."""
-    table = _PLACES.get(tag, {})
+def raised_or_lowered(tag: str, text: str) -> str:
+    """Return the text of a ``<sup>`` or ``<sub>`` in raised or lowered characters, so that 10⁶ does not become 106. A
+    text with a character that has no such form is returned as it is."""
+    table = _POSITIONS.get(tag, {})
     return text.translate(table) if all(ord(character) in table for character in text) else text

@@ -1,4 +1,4 @@
-"""HTML as a tree, within bounds: what a hostile or broken mail can make of it is cut off before it costs anything."""
+"""Parses HTML into a tree, within limits that a hostile or broken mail cannot pass: they are checked before parsing."""
 
 import re
 
@@ -6,22 +6,25 @@ from lxml import etree
 
 from ingest.reply.html.sentinels import CONTROL
 
-HTML_LIMIT = 2_000_000
-"""Characters of HTML that are read as a tree. More is read as bare text."""
-_PIECES_LIMIT = 60_000
-"""Tags and lines; each costs more than its octets."""
-_LONG_TAG = 2_000
-_ATTRIBUTES = 150
+MAX_HTML_CHARACTERS = 2_000_000
+"""Longer HTML is read as bare text. Mail that a person wrote is far below, and parsing time grows with the size."""
+_MAX_TAGS_AND_LINES = 60_000
+"""HTML with more tags and lines is read as bare text: each costs far more than its bytes."""
+_LONG_TAG_CHARACTERS = 2_000
+"""Only the attributes of tags with this many characters are counted; a shorter tag cannot hold many."""
+_MAX_ATTRIBUTES = 150
+"""A long tag with more attributes than about this many loses them: parsers compare each with all others, in quadratic
+time."""
 
 Element = etree._Element
 
-_LONG = re.compile(rf"<([a-zA-Z][a-zA-Z0-9:]{{0,20}})\s([^<>]{{{_LONG_TAG},}})>")
+_LONG = re.compile(rf"<([a-zA-Z][a-zA-Z0-9:]{{0,20}})\s([^<>]{{{_LONG_TAG_CHARACTERS},}})>")
 _CONTROL_ENTITY = re.compile(r"&#(?:x0*f|0*6)", re.IGNORECASE)
-"""Maybe one of them."""
+"""Numeric entities (``&#xF...``, ``&#6...``) that may decode to a control character or to one of our sentinels."""
 
 
 def tag_names(listed: str) -> frozenset[str]:
-    """The tags in a list of words."""
+    """Return the tag names in a text with spaces between them."""
     return frozenset(listed.split())
 
 
@@ -31,14 +34,19 @@ BLOCKS = tag_names(
 
 
 class HtmlOverLimit(Exception):
-    """The HTML is beyond a bound; it can still be read as bare text."""
+    """The HTML passes a limit of size, number or depth. It can still be read as bare text. The message names the limit,
+    for people."""
 
 
 def parse_html(html: str) -> Element | None:
-    """The root element, or ``None`` where there is nothing in it; text after ``</html>`` counts, comments do not."""
-    if len(html) > HTML_LIMIT:
+    """Return the root element, or ``None`` if the HTML is empty. Text after ``</html>`` is part of it, comments are
+    not.
+
+    Raises HtmlOverLimit: it is too large, has too many tags or lines, or is nested too deeply.
+    """
+    if len(html) > MAX_HTML_CHARACTERS:
         raise HtmlOverLimit("HTML over the size limit")
-    if html.count("<") + html.count("\n") > _PIECES_LIMIT:
+    if html.count("<") + html.count("\n") > _MAX_TAGS_AND_LINES:
         raise HtmlOverLimit("HTML with too many tags or lines")
     html = _LONG.sub(_spare_attributes, CONTROL.sub("", html))
     parser = etree.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True)
@@ -57,7 +65,8 @@ def parse_html(html: str) -> Element | None:
 
 
 def _adopt(root: Element) -> None:
-    """What gateways and lists add behind ``</html>`` is read as another root beside the first."""
+    """Move the other roots into the first: text that gateways and lists add behind ``</html>`` is parsed as another
+    root."""
     for sibling in list(root.itersiblings()):
         sibling.tag = "div"
         root.append(sibling)
@@ -72,13 +81,13 @@ def _drop_controls(root: Element) -> None:
 
 
 def _spare_attributes(tag: re.Match[str]) -> str:
-    """Parsers compare each attribute with all others: a tag of thousands loses them."""
+    """Return a tag without its attributes if it has too many of them."""
     name, attributes = tag.groups()
-    return tag.group() if attributes.count("=") + attributes.count(" ") < _ATTRIBUTES * 2 else f"<{name}>"
+    return tag.group() if attributes.count("=") + attributes.count(" ") < _MAX_ATTRIBUTES * 2 else f"<{name}>"
 
 
 def text_of(element: Element, limit: int = 400) -> str:
-    """The beginning of the text inside an element."""
+    """Return the first ``limit`` characters of the text inside an element, with one space between two words."""
     found: list[str] = []
     size = 0
     for piece in element.itertext():
