@@ -1,4 +1,4 @@
-"""The stand-in's HTTP: the documented endpoints, strict about what they take, complete in what they answer."""
+"""The HTTP endpoints of the sandbox: those of the API's documentation, with strict requests and complete responses."""
 
 import hmac
 from collections import Counter
@@ -28,14 +28,16 @@ from ingest.sandbox.schema import (
 )
 from ingest.sandbox.state import ApiError, SandboxState
 
-MAX_BODY = 64 * 1024 * 1024
+MAX_BODY_BYTES = 64 * 1024 * 1024
+"""Largest request body: more than the worker uploads by default, so that its own limit is what a test meets."""
 B = TypeVar("B", bound=RequestBody)
 Endpoint = Callable[[Request], Awaitable[Response]]
 _FAULTS = TypeAdapter(list[Fault])
 
 
 def create_app(state: SandboxState, token: str, *, lenient: bool = False) -> ASGIApp:
-    """The stand-in as an ASGI application. ``lenient`` also takes the email ids that requests do not document."""
+    """Return the sandbox as an ASGI application. `lenient` also takes the email ids that are documented for responses
+    only."""
     api = ApiEndpoints(state, NewMessageWithEmailIds if lenient else NewMessage)
     faults = FaultQueue()
     app = Starlette(
@@ -51,7 +53,8 @@ def create_app(state: SandboxState, token: str, *, lenient: bool = False) -> ASG
 
 
 class TokenLayer:
-    """Everything under ``/api`` wants the token; uploads are signed, and the page and the controls are for people."""
+    """ASGI middleware that demands the token under `/api`. Upload URLs are signed instead; the page and the control
+    endpoints are open."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
@@ -140,7 +143,8 @@ class ApiEndpoints:
         return JSONResponse(summary | {"queuePrefix": home["prefix"], "workspaceId": home["workspaceId"]})
 
     async def _list_users(self, request: Request) -> Response:
-        """The documentation leaves open what ``email`` matches; we take the loosest reading: contains, any case."""
+        """List users. The documentation does not say what `email` matches; here a user matches whose address contains
+        it in any case, which is the reading that is hardest for a client."""
         wanted = request.query_params.get("email", "").lower()
         found = (user for user in self._state.users.values() if wanted in user["email"].lower())
         return _listing(request, found, sort_by="createdAt")
@@ -173,7 +177,7 @@ class ApiEndpoints:
         return JSONResponse({})
 
     async def _upload(self, request: Request) -> Response:
-        """As an object store takes it: the length is told before, and nobody else's secret comes along."""
+        """Take the bytes of an attachment as an object store does: with a Content-Length, and without our token."""
         if "content-length" not in request.headers:
             raise ApiError(411, "Length required")
         if "x-ravenna-api-token" in request.headers or "authorization" in request.headers:
@@ -190,7 +194,8 @@ class ApiEndpoints:
 
 
 def _control(state: SandboxState, faults: FaultQueue, requests: Counter[str]) -> list[Route]:
-    """What only a sandbox has: faults to order, and what was posted to see."""
+    """Return the routes under `/sandbox`, which the real API does not have: ordering faults, and seeing what was
+    posted."""
 
     async def order(request: Request) -> Response:
         faults.add(*_FAULTS.validate_json(await _read(request)))
@@ -226,7 +231,7 @@ async def _read(request: Request) -> bytes:
     content = bytearray()
     async for chunk in request.stream():
         content += chunk
-        if len(content) > MAX_BODY:
+        if len(content) > MAX_BODY_BYTES:
             raise ApiError(413, "Request body is too large")
     return bytes(content)
 
@@ -254,7 +259,7 @@ def _found(items: dict[str, Record], request: Request, kind: str) -> Record:
 
 
 def _listing(request: Request, items: Iterable[Record], *, sort_by: str, descending: bool = False) -> Response:
-    """The list envelope; ``cursor`` is the number of the first item of the next page."""
+    """Return a page of a list in the API's envelope. `cursor` is the index of the first item of the next page."""
     limit = _number(request, "limit", 100)
     if not 1 <= limit <= 10_000:
         raise ApiError(400, "Invalid input data", "limit: 1 to 10000")
@@ -285,7 +290,7 @@ async def _invalid_body(_request: Request, problem: Exception) -> Response:
 
 
 async def _client_gone(_request: Request, _problem: Exception) -> Response:
-    """Nobody reads it: the client was killed while it sent."""
+    """Answer a client that disconnected while it sent; nobody reads the response."""
     return Response(status_code=400)
 
 

@@ -1,7 +1,7 @@
-"""Faults on order: the trouble that networks and servers make, at the moment a test asks for it.
+"""Injects faults of networks and servers into chosen requests.
 
-A fault comes with the request it is for (header ``X-Sandbox-Fault``, a JSON object), or waits in a queue that
-``POST /sandbox/faults`` fills: "the next three POSTs are answered 503"."""
+A fault comes with its request (header `X-Sandbox-Fault`, a JSON object), or is taken from a queue that
+`POST /sandbox/faults` fills: "the next three POSTs are answered 503"."""
 
 import asyncio
 from http import HTTPStatus
@@ -16,11 +16,11 @@ from ingest.sandbox.schema import Fault
 FAULTY = ("/api/", "/uploads/")
 BODILESS = (204, 205, 304)
 CUT = "cut_connection"
-"""Key in the ASGI ``state`` of what closes the connection at once (set by the server, see ``server.py``)."""
+"""Key in the ASGI `state` of the function that closes the connection at once; `server.py` sets it."""
 
 
 class FaultQueue:
-    """The queue of faults that wait for their requests."""
+    """The faults that wait for a request that they fit."""
 
     def __init__(self) -> None:
         self.waiting: list[Fault] = []
@@ -29,7 +29,7 @@ class FaultQueue:
         self.waiting += [fault.model_copy(update={"times": 1}) for fault in faults for _ in range(fault.times)]
 
     def take(self, scope: Scope) -> Fault | None:
-        """The fault that this request came with, or the first that waits for one like it."""
+        """Return the fault in the request's header, or take the first one from the queue that fits the request."""
         if header := Headers(scope=scope).get("x-sandbox-fault"):
             return Fault.model_validate_json(header)
         found = next((fault for fault in self.waiting if fault.fits(scope["method"], scope["path"])), None)
@@ -39,7 +39,7 @@ class FaultQueue:
 
 
 class FaultLayer:
-    """ASGI middleware that plays the faults; the rest of the sandbox knows nothing of them."""
+    """ASGI middleware that applies the faults; the rest of the sandbox does not know of them."""
 
     def __init__(self, app: ASGIApp, faults: FaultQueue) -> None:
         self._app = app
@@ -95,7 +95,7 @@ def _false_answer(fault: Fault, status: int) -> Response:
 
 
 def error(status: int, message: str, *issues: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """The API's error envelope."""
+    """Return a response with the API's error envelope."""
     try:
         code = HTTPStatus(status).name
     except ValueError:

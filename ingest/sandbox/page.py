@@ -1,4 +1,4 @@
-"""The page at ``/``: the tickets on the left, the messages of one on the right. It renews itself once a second."""
+"""The page at `/`: the tickets on the left, the messages of one on the right. It reloads its content every second."""
 
 import secrets
 from collections.abc import Awaitable, Callable
@@ -66,7 +66,7 @@ _MESSAGE = Template(
 
 
 def page(state: SandboxState) -> Callable[[Request], Awaitable[Response]]:
-    """The endpoint. ``?ticket=`` names the ticket whose messages are shown; without it, the one changed last."""
+    """Return the endpoint. `?ticket=` names the ticket whose messages are shown; without it, the one changed last."""
 
     async def endpoint(request: Request) -> Response:
         tickets = sorted(state.tickets.values(), key=lambda ticket: str(ticket["updatedAt"]), reverse=True)[:MAX_SHOWN]
@@ -80,7 +80,8 @@ def page(state: SandboxState) -> Callable[[Request], Awaitable[Response]]:
 
 
 def _answer(**panes: str) -> Response:
-    """Nothing from elsewhere is loaded, and no script runs but our own, whatever a message says."""
+    """Fill the page. Its Content-Security-Policy loads nothing from elsewhere and runs no script but ours, so that the
+    HTML of a message cannot do harm."""
     nonce = secrets.token_urlsafe(16)
     policy = f"default-src 'none'; connect-src 'self'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'"
     html = _PAGE.substitute(nonce=nonce, style=_STYLE, script=_SCRIPT, **panes)
@@ -88,7 +89,7 @@ def _answer(**panes: str) -> Response:
 
 
 def _fill(template: Template, **texts: str) -> str:
-    """Every text is escaped here, and only here."""
+    """Fill a template. All texts are escaped here, and nowhere else."""
     return template.substitute({name: escape(text) for name, text in texts.items()})
 
 

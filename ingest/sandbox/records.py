@@ -1,4 +1,4 @@
-"""The API's objects with all the keys that its answers have, made from the few that matter."""
+"""Builds the API's objects with all keys of its responses, from the few that matter."""
 
 import random
 from collections.abc import Mapping
@@ -19,17 +19,17 @@ _random = random.SystemRandom()
 
 
 def new_id() -> str:
-    """An identifier of the form seen in the wild: a cuid, 25 characters of which the first is a ``c``."""
+    """Return a new id of the form that the API uses: a cuid, 25 characters of which the first is a `c`."""
     return "c" + "".join(_random.choices(_BASE36, k=24))
 
 
 def timestamp(now: float) -> str:
-    """ISO 8601 in UTC, milliseconds, as the API writes times."""
+    """Return a Unix time as the API writes times: ISO 8601 in UTC, with milliseconds."""
     return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def user(given: Mapping[str, Any]) -> Record:
-    """``given`` has at least ``id`` and ``email``."""
+    """Build a user. `given` has at least `id` and `email`."""
     return {
         "firstName": None,
         "lastName": None,
@@ -48,7 +48,7 @@ def user(given: Mapping[str, Any]) -> Record:
 
 
 def queue(given: Mapping[str, Any], workspace: Mapping[str, Any]) -> Record:
-    """``given`` has ``id``, ``name`` and ``prefix``."""
+    """Build a queue of tickets. `given` has `id`, `name` and `prefix`."""
     return {
         "workspaceId": workspace["id"],
         "workspace": workspace,
@@ -60,7 +60,7 @@ def queue(given: Mapping[str, Any], workspace: Mapping[str, Any]) -> Record:
 
 
 def ticket(given: Mapping[str, Any], home: Record) -> Record:
-    """``given["status"]`` is a label and ``given["followers"]`` a list of user ids; ``home`` is the ticket's queue."""
+    """Build a ticket. `given["status"]` is a label and `given["followers"]` a list of user ids; `home` is its queue."""
     label = str(given.get("status", "In Progress"))
     return {
         "code": None,
@@ -93,7 +93,8 @@ def ticket(given: Mapping[str, Any], home: Record) -> Record:
 
 
 def message(given: Mapping[str, Any], author: Record) -> Record:
-    """``given`` has at least ``id``, ``ticketId``, ``authorId``, ``content``, ``source`` and ``createdAt``."""
+    """Build a ticket message. `given` has at least `id`, `ticketId`, `authorId`, `content`, `source` and
+    `createdAt`."""
     return {
         "author": {key: author[key] for key in ("firstName", "lastName", "email", "image")},
         "status": "CREATED",
@@ -114,8 +115,8 @@ def message(given: Mapping[str, Any], author: Record) -> Record:
 
 
 def attachment(given: Mapping[str, Any], base: str, now: str) -> Record:
-    """``base`` is the address under which the sandbox takes and gives the octets."""
-    place = f"{base}/uploads/{given['id']}?signature={given['signature']}"
+    """Build an attachment. `base` is the URL under which the sandbox takes and returns its bytes."""
+    url = f"{base}/uploads/{given['id']}?signature={given['signature']}"
     known = {key: value for key, value in given.items() if key != "signature"}
     return {
         "location": f"sandbox/{given['id']}",
@@ -127,17 +128,17 @@ def attachment(given: Mapping[str, Any], base: str, now: str) -> Record:
         "placement": "MESSAGE",
         "createdAt": now,
         "updatedAt": now,
-        "uploadUrl": place,
-        "downloadUrl": place,
+        "uploadUrl": url,
+        "downloadUrl": url,
         **known,
     }
 
 
 def made_attachment(attachment: Record) -> Record:
-    """An attachment as the answer to making it has it: where to put the octets, and not what was said about it."""
+    """Return the keys of an attachment that the response to its creation has: the upload URL, but no metadata."""
     return {key: attachment[key] for key in _MADE}
 
 
 def listed_attachment(attachment: Record) -> Record:
-    """An attachment as the list of a ticket's has it."""
+    """Return the keys of an attachment that the list of a ticket's attachments has."""
     return {key: attachment[key] for key in _LISTED}

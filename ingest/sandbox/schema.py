@@ -1,5 +1,5 @@
-"""Request bodies, checked strictly: what the documentation does not name is an error, so that the worker cannot come
-to lean on it."""
+"""The bodies of requests, checked strictly: a field that the documentation does not name is an error, so that the
+worker cannot depend on one."""
 
 from typing import Annotated, Any, Literal
 
@@ -20,7 +20,7 @@ class RequestBody(BaseModel):
 
 
 class NewMessage(RequestBody):
-    """``POST /ticket-messages`` as the documentation of the API has it."""
+    """The body of `POST /ticket-messages` as it is documented."""
 
     content: Annotated[str, Field(min_length=1)]
     author_id: Name
@@ -32,7 +32,8 @@ class NewMessage(RequestBody):
 
 
 class NewMessageWithEmailIds(NewMessage):
-    """What a server would take that honours the fields which only the responses document."""
+    """The body of `POST /ticket-messages` for a server that also takes the fields which are documented for responses
+    only."""
 
     email_message_id: str | None = None
     email_in_reply_to: str | None = None
@@ -65,7 +66,7 @@ class ArchiveAttachments(RequestBody):
 
 
 class Fault(BaseModel):
-    """What goes wrong with a request, and how often. Without ``status`` and ``cut`` the true answer is given, late."""
+    """A fault, which requests it is for, and how often. Without `status` and `cut`, the true response is sent late."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

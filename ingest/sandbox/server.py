@@ -1,4 +1,4 @@
-"""The stand-in as a server: inside another process (``Sandbox``), or as a process of its own (``run``)."""
+"""Runs the sandbox as a server: inside another process (`Sandbox`), or as a process of its own (`run`)."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ from ingest.sandbox.state import SandboxState
 
 
 class CuttableProtocol(HttpToolsProtocol):
-    """HTTP/1.1 whose requests know how to cut their connection: ASGI itself has no word for that."""
+    """HTTP/1.1 protocol whose requests can close their connection at once, which ASGI itself does not offer."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own narrowing
         super().connection_made(transport)
@@ -25,7 +25,7 @@ class CuttableProtocol(HttpToolsProtocol):
 
 
 class _SandboxServer(uvicorn.Server):
-    """A server that says when it is ready, and leaves signals to the process it runs in."""
+    """A server that sets `ready` once it listens, and leaves signals to the process that it runs in."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -41,7 +41,7 @@ class _SandboxServer(uvicorn.Server):
 
 
 class Sandbox:
-    """The stand-in within a running event loop; an async context manager.
+    """The sandbox within a running event loop; an async context manager.
 
     ``port`` 0 lets the system choose. ``data`` and ``journal`` are those of ``SandboxState``."""
 

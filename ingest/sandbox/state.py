@@ -1,4 +1,4 @@
-"""What the stand-in knows: tickets, users, messages and attachments, and a journal that outlives a ``kill -9``."""
+"""The state of the sandbox: tickets, users, messages and attachments, and a journal that survives a `kill -9`."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ UPLOAD_SECONDS = 900.0
 
 
 class ApiError(Exception):
-    """The API says no: an HTTP status and the message of its error envelope."""
+    """A request is refused, with an HTTP status and the message of the API's error envelope."""
 
     def __init__(self, status: int, message: str, *issues: str) -> None:
         super().__init__(message)
@@ -60,14 +60,14 @@ class SandboxState:
     # Reading
 
     def ticket(self, identifier: str) -> Record:
-        """By id, short id or ``PREFIX-NUMBER``."""
+        """Return the ticket with this id, short id or `PREFIX-NUMBER`. Raises `ApiError` if there is none."""
         found = self._by_name.get(identifier) or self._by_name.get(identifier.upper())
         if found is None:
             raise ApiError(404, "Ticket not found")
         return found
 
     def messages_of(self, ticket_id: str) -> list[Record]:
-        """In the order in which they were written."""
+        """Return the messages of a ticket in the order in which they were written."""
         return self._by_ticket.get(ticket_id, [])
 
     def attachments_of(self, ticket_id: str) -> list[Record]:
@@ -90,7 +90,7 @@ class SandboxState:
         return self.messages[message["id"]]
 
     def create_attachment(self, given: Mapping[str, Any], base: str) -> Record:
-        """The first of the two steps: a place to upload to."""
+        """Create an attachment without content: the first of two steps, `upload` is the second."""
         self._open_ticket(given["ticketId"])
         made = {"id": records.new_id(), "signature": secrets.token_urlsafe(16), **given}
         made = records.attachment(made, base, records.timestamp(self._clock()))
@@ -98,11 +98,11 @@ class SandboxState:
         return self.attachments[made["id"]]
 
     def upload(self, attachment_id: str, signature: str, content_type: str, content: bytes) -> None:
-        """Take the octets, once and soon, if they are of the type that the upload address was signed for."""
-        place = self._signed(attachment_id, signature)
-        if content_type != place["mimeType"]:
+        """Take the bytes of an attachment: once, within `UPLOAD_SECONDS`, and with the content type of its creation."""
+        found = self._signed(attachment_id, signature)
+        if content_type != found["mimeType"]:
             raise ApiError(403, "Signature does not match")
-        if place["status"] != "pending" or self._age(place) > UPLOAD_SECONDS:
+        if found["status"] != "pending" or self._age(found) > UPLOAD_SECONDS:
             raise ApiError(403, "Request has expired")
         self._record("upload", {"id": attachment_id, "content": base64.b64encode(content).decode()})
 
@@ -111,7 +111,7 @@ class SandboxState:
         return self.uploads.get(attachment_id, b"")
 
     def connect(self, ticket_id: str, attachment_ids: list[str], ticket_message_id: str | None) -> None:
-        """Tie attachments that have arrived to a message of their ticket, and to no second one."""
+        """Connect uploaded attachments to a message of their ticket. Each can be connected to one message only."""
         found = self._own(ticket_id, attachment_ids)
         if ticket_message_id is not None and self.messages.get(ticket_message_id, {}).get("ticketId") != ticket_id:
             raise ApiError(404, "Ticket message not found")
@@ -122,7 +122,7 @@ class SandboxState:
         self._record("change", {"ids": attachment_ids, "changes": {"ticketMessageId": ticket_message_id}})
 
     def archive(self, ticket_id: str, attachment_ids: list[str]) -> None:
-        """Put attachments away."""
+        """Archive attachments, so that the ticket does not list them."""
         self._own(ticket_id, attachment_ids)
         self._record("change", {"ids": attachment_ids, "changes": {"archived": True}})
 
@@ -149,11 +149,11 @@ class SandboxState:
         return next(filter(None, ids), None)
 
     def _signed(self, attachment_id: str, signature: str) -> Record:
-        place = self.attachments.get(attachment_id, {"uploadUrl": ""})
-        expected = place["uploadUrl"].rpartition("=")[2]
+        found = self.attachments.get(attachment_id, {"uploadUrl": ""})
+        expected = found["uploadUrl"].rpartition("=")[2]
         if not expected or not secrets.compare_digest(expected.encode(), signature.encode()):
             raise ApiError(403, "Signature does not match")
-        return place
+        return found
 
     def _load(self, data: Mapping[str, Any]) -> None:
         self.domain = data.get("domain", self.domain)
@@ -223,7 +223,8 @@ class SandboxState:
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:
-    """A line without its end is what a kill left of a write: nobody was told of that effect."""
+    """Yield the complete lines. A last line without its end is left from a write that was killed; its effect was not
+    answered to anybody."""
     with path.open("rb") as journal:
         for line in journal:
             if line.endswith(b"\n"):
