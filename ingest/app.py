@@ -119,16 +119,42 @@ def _build_engine(
     settings: Settings, database: Database, api: TicketApiClient, parse_pool: ParsePool, clock: Callable[[], float]
 ) -> Engine:
     store = Store(database)
-    uploader = _uploader(settings, store, Uploads(database), api, parse_pool)
     pipeline = Pipeline(
         store=store,
         ticket_api=api,
         parse_pool=parse_pool,
-        uploader=uploader,
+        uploader=_uploader(settings, store, Uploads(database), api, parse_pool),
         settings=pipeline_settings(settings),
         clock=clock,
     )
-    worker = Worker(
+    worker = _worker(settings, store, pipeline, api, clock, on_waiting=lambda: sync.trigger() if sync else None)
+    sync = (
+        ThreadSync(api, store, clock=clock, interval=settings.sync_interval, on_learned=worker.wake)
+        if settings.sync_interval
+        else None
+    )
+    return Engine(
+        settings=settings,
+        store=store,
+        imap_store=ImapStore(database),
+        api=api,
+        receiver=_receiver(settings, store, clock, on_stored=worker.wake),
+        pipeline=pipeline,
+        worker=worker,
+        sync=sync,
+    )
+
+
+def _worker(
+    settings: Settings,
+    store: Store,
+    pipeline: Pipeline,
+    api: TicketApiClient,
+    clock: Callable[[], float],
+    *,
+    on_waiting: Callable[[], None],
+) -> Worker:
+    return Worker(
         store,
         pipeline,
         schedule=Schedule(first=settings.retry_first, cap=settings.retry_cap, max_age=settings.retry_max_days * DAY),
@@ -137,29 +163,19 @@ def _build_engine(
         lease=settings.lease,
         max_unfinished=settings.max_unfinished,
         held_for=lambda: api.wait_seconds,
-        on_waiting=lambda: sync.trigger() if sync else None,
+        on_waiting=on_waiting,
     )
-    sync = (
-        ThreadSync(api, store, clock=clock, interval=settings.sync_interval, on_learned=worker.wake)
-        if settings.sync_interval
-        else None
-    )
-    receiver = Receiver(
+
+
+def _receiver(
+    settings: Settings, store: Store, clock: Callable[[], float], *, on_stored: Callable[[], None]
+) -> Receiver:
+    return Receiver(
         store,
         clock=clock,
         max_backlog=settings.max_backlog,
         min_free_bytes=settings.min_free_bytes,
-        on_stored=worker.wake,
-    )
-    return Engine(
-        settings=settings,
-        store=store,
-        imap_store=ImapStore(database),
-        api=api,
-        receiver=receiver,
-        pipeline=pipeline,
-        worker=worker,
-        sync=sync,
+        on_stored=on_stored,
     )
 
 

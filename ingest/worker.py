@@ -86,18 +86,10 @@ class Worker:
     ) -> None:
         """Create a worker; ``run`` starts it.
 
-        Args:
-            store: holds the queue.
-            pipeline: decides and delivers.
-            schedule: how long a deferred message waits, and when it is given up.
-            clock: returns the Unix time in seconds.
-            capacity: messages that are worked on at the same time.
-            lease: seconds for which a claimed message belongs to this worker.
-            max_unfinished: attempts during which a worker died, after which a message is failed.
-            jitter: returns a number from 0 to 1 that spreads retries.
-            held_for: returns for how many seconds the API wants no requests; claiming meanwhile would only use up
-                attempts.
-            on_waiting: called when a message waits for a mail that nobody knows, so that somebody looks for it.
+        ``clock`` returns the Unix time, and ``lease`` is for how many seconds a claimed message is this worker's. A
+        message during whose attempts a worker died ``max_unfinished`` times is failed. ``jitter`` (0 to 1) spreads
+        retries. ``held_for`` returns for how many seconds the API wants no requests: claiming meanwhile would only use
+        up attempts. ``on_waiting`` is called when a message waits for a mail that nobody knows, to have it looked for.
         """
         self._store = store
         self._pipeline = pipeline
