@@ -30,8 +30,9 @@ from ingest.parse import parse
 from ingest.reply import extract
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
-SECONDS = 10
-REASONS = {
+LIMIT_SECONDS = 10
+"""A reader that takes longer for one text has failed; ours takes milliseconds, and some take minutes."""
+ACCEPTED_MISSES = {
     "forwarded_apple": "a forwarded mail is content; the pair cuts it",
     "forwarded_gmail": "a forwarded mail is content; the pair cuts it",
     "forwarded_message": "the forwarded mail keeps its header, so that one sees whose words they are",
@@ -54,7 +55,7 @@ class Pair:
 
 @dataclass
 class Score:
-    """What a reader made of a set of pairs."""
+    """How well a reader did on a set of pairs: texts met exactly, characters lost and left over, and failures."""
 
     exact: int = 0
     lost: int = 0
@@ -63,7 +64,7 @@ class Score:
 
 
 class TooSlow(Exception):
-    """A reader did not come back in time."""
+    """A reader took longer than ``LIMIT_SECONDS``."""
 
 
 def ours(pair: Pair) -> str:
@@ -125,7 +126,7 @@ def _fixture(path: Path) -> Pair:
 
 
 def score(read: Callable[[Pair], str], pairs: Iterable[Pair]) -> tuple[Score, list[str]]:
-    """The score of one reader, and the names of the pairs that it missed."""
+    """Return the score of one reader and the names of the pairs that it missed."""
     result, missed = Score(), []
     for pair in pairs:
         try:
@@ -150,7 +151,7 @@ def _in_time(read: Callable[[Pair], str], pair: Pair) -> str:
         raise TooSlow
 
     signal.signal(signal.SIGALRM, stop)
-    signal.alarm(SECONDS)
+    signal.alarm(LIMIT_SECONDS)
     try:
         return read(pair)
     finally:
@@ -158,7 +159,7 @@ def _in_time(read: Callable[[Pair], str], pair: Pair) -> str:
 
 
 def differences(expected: str, content: str) -> tuple[int, int]:
-    """Characters of words that should be there and are not, and that should not and are."""
+    """Return how many characters of expected words are missing, and how many of the found words were not expected."""
     wanted, found = expected.split(), content.split()
     matching = SequenceMatcher(None, wanted, found, autojunk=False).get_matching_blocks()
     common = sum(len(word) for block in matching for word in wanted[block.a : block.a + block.size])
@@ -166,7 +167,7 @@ def differences(expected: str, content: str) -> tuple[int, int]:
 
 
 def compare(title: str, pairs: Sequence[Pair], readers: Sequence[tuple[str, Callable[[Pair], str]]]) -> list[str]:
-    """Print the scores of all readers on one set; return what ours missed."""
+    """Print the scores of all readers on one set, and return the names of the pairs that ours missed."""
     print(f"\n{title}: {len(pairs)}\n{'':<20}{'exact':>8}{'lost':>10}{'left over':>11}{'failed':>8}")
     missed_by_us: list[str] = []
     for name, read in readers:
@@ -175,7 +176,7 @@ def compare(title: str, pairs: Sequence[Pair], readers: Sequence[tuple[str, Call
         if read is ours:
             missed_by_us = missed
     for name in missed_by_us:
-        print(f"  not as expected: {name}: {REASONS.get(name, 'no reason: ours is wrong')}")
+        print(f"  not as expected: {name}: {ACCEPTED_MISSES.get(name, 'no reason: ours is wrong')}")
     return missed_by_us
 
 
@@ -208,7 +209,7 @@ def speed(title: str, contents: Sequence[bytes]) -> None:
 
 
 def main() -> None:
-    """Run and print."""
+    """Run the comparisons and print them."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("corpora", nargs="?", type=Path, help="folder of public test suites")
     arguments.add_argument("--show", metavar="NAME", help="print what ours makes of one pair or fixture")

@@ -1,4 +1,4 @@
-"""What the tests of replies share: the fixtures, and what must hold for every reply."""
+"""Helpers for the tests of replies: the fixtures, and assertions that hold for every reply."""
 
 import re
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def of_html(html: str, *sent: str, subject: str = "Re: Printer", attachments: tu
 
 
 def assert_lossless(reply: Reply) -> None:
-    """Content and elided together are the segments, and the segments are the body, in order."""
+    """Assert that the content and what was cut are together the segments, in their order."""
     kept = "".join(segment.text for segment in reply.segments if segment.kept)
     assert reply.elided == "".join(segment.text for segment in reply.segments if not segment.kept)
     assert reply.content.split() == kept.split()
@@ -72,7 +72,8 @@ def assert_lossless(reply: Reply) -> None:
 
 
 def assert_words_kept(html: str, reply: Reply) -> None:
-    """Every letter that a reader of the page sees is in the body, in order, by an independent reading of it."""
+    """Assert that every letter and digit that a reader of the page sees is in the body, in order. The page is read by
+    the parser of the standard library."""
     page = _Page()
     page.feed(html)
     page.close()
@@ -84,7 +85,7 @@ def assert_words_kept(html: str, reply: Reply) -> None:
 
 
 class _Page(HTMLParser):
-    """The texts of a page without scripts."""
+    """Collects the texts of a page that has no scripts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +109,7 @@ def assert_never_empty(reply: Reply) -> None:
 
 
 def assert_safe(markdown: str) -> None:
-    """Rendered, this shows no raw HTML and leads nowhere but to harmless addresses."""
+    """Assert that the rendered Markdown has no raw HTML and only links with harmless addresses."""
     for block in _RENDERER.parse(markdown):
         for token in (block, *(block.children or ())):
             assert token.type not in ("html_block", "html_inline"), token.content

@@ -83,7 +83,7 @@ def to_markdown(root: Element, pictures: Mapping[str, str]) -> str:
 
 
 _POOR_TEXT_SHARE = 0.6
-"""If the HTML has more words than the text by more than this share, the text is a poor copy: ``text < 0.6 x HTML``."""
+"""A text with fewer characters than this share of those of the HTML is a poor copy of it, and the HTML is read."""
 
 
 def _adds(root: Element, text: str) -> bool:
