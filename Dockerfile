@@ -15,7 +15,6 @@ RUN groupadd --gid 10001 ingest \
     && useradd --uid 10001 --gid ingest --no-create-home --home-dir /data --shell /usr/sbin/nologin ingest \
     && install --directory --owner=ingest --group=ingest --mode=0700 /data/var
 COPY --from=build /opt/ingest /opt/ingest
-COPY fixtures/sandbox.json /data/fixtures/sandbox.json
 
 # Port 25 without privileges: compose and Kubernetes set the sysctl net.ipv4.ip_unprivileged_port_start=0 for this
 # network namespace (Docker's default since 20.10), so that no capability and no root is needed.

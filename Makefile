@@ -13,6 +13,7 @@ lint: .venv/.dev
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/codespell
 
 unit: .venv/.dev
 	.venv/bin/pytest tests/unit

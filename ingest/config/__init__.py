@@ -1,0 +1,1 @@
+"""Settings: their definition, the types of their values, and the IMAP accounts among them."""

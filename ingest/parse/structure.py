@@ -94,7 +94,7 @@ class TreeBuilder:
 
     def _is_undeclared_multipart(self, part: MimePart) -> bool:
         """Whether a message without Content-Type is a multipart: nothing but a stock phrase stands before its first
-        boundary. (A bounce has its own words there, and below them the mail that it returns.)"""
+        boundary. A bounce has its own words there, and below them the mail that it returns."""
         if (
             part.number
             or part.header.get("content-type")

@@ -1,0 +1,1 @@
+"""HTML mail: cleaned, cut into blocks, and written as Markdown that is safe to render."""

@@ -57,7 +57,7 @@ class Page:
 
 
 def to_markdown(root: Element, pictures: Mapping[str, str]) -> str:
-    """Return the Markdown of a tree, which is changed in place. Each step needs what the steps above it guarantee:
+    """Return the Markdown of a tree, which is changed in place. Each step needs what the steps above it guarantee.
 
     1. ``sanitize_tree`` takes any tree. Afterwards it holds only known elements and safe addresses, and its text has
        blanks that are to be shown as ``BLANK``.

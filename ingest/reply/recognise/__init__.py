@@ -1,0 +1,1 @@
+"""Recognises what the sender did not newly write: quotes, their headers, signatures, footers."""

@@ -121,7 +121,7 @@ def _copied_words(words_by_line: Sequence[Words], index: _PhraseIndex) -> list[S
 
 
 def _unmark_answers(words: Sequence[str], copied: list[bool], index: _PhraseIndex) -> None:
-    """Unmark an answer that is the last words of its question, which looks like a copy: ``Green or red?``, ``Red.``"""
+    """Unmark an answer that repeats the last words of its question (``Green or red?`` ``Red.``): it is no copy."""
     for at in range(1, len(words)):
         if copied[at - 1] and copied[at] and (words[at - 1], words[at]) not in index.adjacent:
             for size in range(1, min(_RUN_WORDS, at + 1)):

@@ -1,0 +1,1 @@
+"""Authentication to IMAP servers: passwords, OAuth tokens, and the SASL exchange that uses them."""
