@@ -1,9 +1,12 @@
 """``ingest.reply`` is a library: another program uses it without what only the worker needs."""
 
+import doctest
 import subprocess
 import sys
 
 import pytest
+
+import ingest.reply
 
 WORKER_ONLY = (
     *("aiosmtpd", "apsw", "httpx", "prometheus_client", "pydantic", "pydantic_settings", "rich", "starlette"),
@@ -41,3 +44,9 @@ def test_it_changes_nothing_for_the_program_that_imports_it() -> None:
 
 def test_its_public_names_are_what_it_promises() -> None:
     assert _printed_by("from ingest.reply import *; print(extract.__module__)") == ["ingest.reply"]
+
+
+def test_its_examples_hold() -> None:
+    result = doctest.testmod(ingest.reply)
+    assert result.attempted >= 5
+    assert result.failed == 0
