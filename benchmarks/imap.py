@@ -107,7 +107,7 @@ class Worker:
             self.stored.append(time.monotonic())
             return queue_id
 
-        self.source = ImapSource(accounts, receive, refusal=never, memory=ImapStore(self.database))
+        self.source = ImapSource(accounts, receive, refusal=never, store=ImapStore(self.database))
         await self.source.start()
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -205,7 +205,7 @@ async def wake_up() -> None:
             async with Worker(folder) as worker:
                 await worker.read(account(server, user))
                 await bare.stdout.readline()
-                await worker.until(lambda: bool(worker.source.readings[0].record))
+                await worker.until(lambda: bool(worker.source.statuses[0].record))
                 await asyncio.sleep(1)
                 behind, told = [], []
                 for number, mail in enumerate(mails, 1):
@@ -232,18 +232,18 @@ async def idle_memory(port: int, ca_file: str, tls: bool) -> None:
     try:
         async with Worker(folder) as worker:
             await worker.read(account(server, "warm@bench.example", tls=tls))
-            await worker.until(lambda: bool(worker.source.readings[0].record))
+            await worker.until(lambda: bool(worker.source.statuses[0].record))
             before = resident_bytes(os.getpid())
             await worker.source.drain(5)
             await worker.read(*(account(server, f"idle{n}@bench.example", tls=tls) for n in range(ACCOUNTS)))
-            await worker.until(lambda: all(reading.record for reading in worker.source.readings))
+            await worker.until(lambda: all(reading.record for reading in worker.source.statuses))
             await asyncio.sleep(3)
             print(json.dumps({"before": before, "after": resident_bytes(os.getpid())}))
     finally:
         shutil.rmtree(folder)
 
 
-async def memory() -> None:
+async def mailboxes() -> None:
     with dovecot() as server:
         for tls, port in ((False, server.port), (True, server.tls_port)):
             command = [sys.executable, "-m", "benchmarks.imap", "--idle", str(port), str(server.ca_file), str(int(tls))]
@@ -256,7 +256,7 @@ async def memory() -> None:
             )
 
 
-PARTS: dict[str, Callable[[], Awaitable[None]]] = {"catch-up": catch_up, "wake-up": wake_up, "memory": memory}
+PARTS: dict[str, Callable[[], Awaitable[None]]] = {"catch-up": catch_up, "wake-up": wake_up, "memory": mailboxes}
 
 
 def main(arguments: list[str]) -> None:

@@ -26,7 +26,7 @@ from ingest.retry import DAY, Schedule
 from ingest.sources import Source, SourceError
 from ingest.sources.imap import ImapSource
 from ingest.sources.smtp import SmtpSource
-from ingest.sources.smtp.limits import Limits
+from ingest.sources.smtp.limits import SmtpLimits
 from ingest.store import Database, StoreUnavailable
 from ingest.store.imap import ImapStore
 from ingest.store.messages import Store
@@ -336,7 +336,7 @@ def _stop_on_signals() -> asyncio.Event:
 def _sources(engine: Engine, clock: Callable[[], float]) -> Iterator[Source]:
     """Yield every source that the settings name."""
     settings, receiver = engine.settings, engine.receiver
-    limits = Limits(settings, clock)
+    limits = SmtpLimits(settings, clock)
     listeners = [(listen, False) for listen in settings.smtp_listen] + [
         (listen, True) for listen in settings.lmtp_listen
     ]
@@ -355,7 +355,7 @@ def _sources(engine: Engine, clock: Callable[[], float]) -> Iterator[Source]:
             settings.imap,
             receiver.receive,
             refusal=receiver.refusal,
-            memory=engine.imap_store,
+            store=engine.imap_store,
             max_message_bytes=settings.max_message_bytes,
             clock=clock,
         )

@@ -52,12 +52,12 @@ class Provider:
             return refuse("authorization_pending")
         number = len(self.access_tokens) + 1
         self.access_tokens.add(f"access-{number}")
-        granted: dict[str, Any] = {"access_token": f"access-{number}", "token_type": "Bearer"}
-        granted["expires_in"] = self.expires_in
+        parse_grant: dict[str, Any] = {"access_token": f"access-{number}", "token_type": "Bearer"}
+        parse_grant["expires_in"] = self.expires_in
         if kind != "client_credentials":
             self.refresh_token = f"refresh-{number + 1}"
-            granted["refresh_token"] = self.refresh_token
-        return 200, granted, {}
+            parse_grant["refresh_token"] = self.refresh_token
+        return 200, parse_grant, {}
 
 
 def refuse(error: str, description: str = "", status: int = 400, **headers: str) -> Answer:

@@ -44,7 +44,9 @@ async def main(folder: Path, port: int, user: str, point: str, number: int) -> N
             return queue_id
 
         taken.receiver.receive = receive  # type: ignore[method-assign] # the place to die at
-        await taken.start(account, pace=faster(batch_messages=4, lease=1.0, renew=0.2), only_worker=point != "never")
+        await taken.start(
+            account, timing=faster(batch_messages=4, lease_seconds=1.0, renew_seconds=0.2), only_worker=point != "never"
+        )
         await asyncio.Event().wait()
 
 

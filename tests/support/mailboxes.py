@@ -20,15 +20,15 @@ from tests.support.dovecot import PASSWORD
 SECONDS = 20.0
 """How long a test waits for anything before it fails."""
 FAST = Timing(
-    patience=3.0,
-    count=3600.0,
-    retry_first=0.05,
-    retry_cap=0.2,
-    refused=3600.0,
-    look_for_credential=0.05,
-    message_waits=(0.0, 0.02, 0.02),
-    paused=0.05,
-    watch=0.05,
+    timeout_seconds=3.0,
+    count_seconds=3600.0,
+    first_retry_seconds=0.05,
+    max_retry_seconds=0.2,
+    refused_retry_seconds=3600.0,
+    credential_poll_seconds=0.05,
+    message_retry_seconds=(0.0, 0.02, 0.02),
+    paused_poll_seconds=0.05,
+    watch_seconds=0.05,
 )
 
 
@@ -77,7 +77,7 @@ class Intake:
 
     def __init__(self, database: SqliteDatabase) -> None:
         self.store = Store(database)
-        self.memory = ImapStore(database)
+        self.mailboxes = ImapStore(database)
         self.receiver = Receiver(self.store, clock=time.time, max_backlog=100_000, min_free_bytes=0)
         self.refused: str | None = None
         self.source: ImapSource | None = None
@@ -102,10 +102,10 @@ class Intake:
         await eventually(enough, f"{len(mails)} mails taken in")
         assert sorted(await self.contents()) == sorted(mails)
 
-    async def start(self, *accounts: ImapAccount, pace: Timing = FAST, **changed: Any) -> ImapSource:
+    async def start(self, *accounts: ImapAccount, timing: Timing = FAST, **changed: Any) -> ImapSource:
         """Begin to read ``accounts``."""
         self.source = ImapSource(
-            accounts, self.receiver.receive, refusal=self.refusal, memory=self.memory, pace=pace, **changed
+            accounts, self.receiver.receive, refusal=self.refusal, store=self.mailboxes, timing=timing, **changed
         )
         await self.source.start()
         return self.source

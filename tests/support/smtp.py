@@ -10,7 +10,7 @@ from typing import Any
 from ingest.config.settings import Settings
 from ingest.model.envelope import ReceivedMessage
 from ingest.sources.smtp import SmtpSource
-from ingest.sources.smtp.limits import OCTETS_IN_FLIGHT, Limits
+from ingest.sources.smtp.limits import MAX_BYTES_IN_FLIGHT, SmtpLimits
 
 SECONDS = 10.0
 """How long a test waits for anything before it fails."""
@@ -102,7 +102,7 @@ def smtp_source(
     listen: str = "127.0.0.1:0",
     lmtp: bool = False,
     clock: Callable[[], float] = time.time,
-    octets: int = OCTETS_IN_FLIGHT,
+    octets: int = MAX_BYTES_IN_FLIGHT,
     **values: Any,
 ) -> SmtpSource:
     """A source, not started, on a port of the system's choice; ``octets`` may be in flight, ``values`` are settings."""
@@ -114,7 +114,7 @@ def smtp_source(
         settings=settings,
         clock=clock,
         lmtp=lmtp,
-        limits=Limits(settings, clock, octets=octets),
+        limits=SmtpLimits(settings, clock, octets=octets),
     )
 
 

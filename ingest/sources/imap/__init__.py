@@ -1,8 +1,9 @@
-"""Mail from IMAP mailboxes: any number of accounts, each on its own.
+"""Reads mail from IMAP mailboxes: any number of accounts and folders, each independent of the others.
 
-Start reading at ``folder.py``, which tells how a folder is read. Below it: ``fetch`` (messages into the store),
-``courtesy`` (marks and moves), ``client`` (commands), ``grammar`` and ``wire`` (what servers send). Above it:
-``keeper`` (connections, for ever), ``leases``, ``watch`` (alarms), and ``trouble``, which explains what goes wrong.
+Start reading at ``folder.py``, which tells how a folder is read. It uses ``fetch`` (messages into the store),
+``after_actions`` (marks, moves, deletes) and ``protocol`` (commands and responses). It is driven by ``supervisor``
+(connects again for ever), beside ``leases`` and ``alarms``. ``diagnosis`` turns errors into a line for the operator,
+and ``auth`` has passwords, tokens and log-in.
 """
 
 import asyncio
@@ -13,16 +14,15 @@ import httpx
 
 from ingest import log
 from ingest.config.imap_accounts import ImapAccount
-from ingest.sources import Receive
+from ingest.sources import Receive, Refusal
 from ingest.sources.imap.alarms import GapAlarm
-from ingest.sources.imap.auth.credentials import credential
-from ingest.sources.imap.budget import Budget
-from ingest.sources.imap.fetch_retries import FetchRetries
+from ingest.sources.imap.auth.credentials import credential_for
+from ingest.sources.imap.context import MemoryBudget, ReaderContext
 from ingest.sources.imap.leases import Leases
-from ingest.sources.imap.reading import FolderStatus, ReaderContext, Refusal
-from ingest.sources.imap.state import ImapState
+from ingest.sources.imap.status import FolderStatus
 from ingest.sources.imap.supervisor import FolderSupervisor
 from ingest.sources.imap.timing import MiB, Timing
+from ingest.store.imap import ImapStore
 
 __all__ = ["ImapSource", "Timing"]
 
@@ -30,8 +30,8 @@ _log = log.get("imap")
 
 
 class ImapSource:
-    """Reads all folders of ``accounts``. An account that does not work never keeps another, or the worker, from
-    working: it is told in the log and by ``readings``, and tried again for ever."""
+    """Reads all folders of ``accounts``. An account that fails never stops another one or the worker: the failure is
+    logged, shown in ``statuses``, and the account is tried again for ever."""
 
     name = "imap"
 
@@ -41,54 +41,57 @@ class ImapSource:
         receive: Receive,
         *,
         refusal: Refusal,
-        memory: ImapState,
+        store: ImapStore,
         max_message_bytes: int = 35 * MiB,
         only_worker: bool = True,
         clock: Callable[[], float] = time.time,
-        pace: Timing | None = None,
+        timing: Timing | None = None,
     ) -> None:
-        """``refusal`` says why no mail can be taken now. ``only_worker``: no other process reads these mailboxes, so
-        leases that a dead one left are void."""
-        pace = pace or Timing()
-        house = ReaderContext(
+        """``only_worker``: no other process reads these mailboxes, so leases that a dead process left are void."""
+        timing = timing or Timing()
+        self._shared = ReaderContext(
             receive=receive,
             refusal=refusal,
-            memory=memory,
+            store=store,
             clock=clock,
-            pace=pace,
+            timing=timing,
             max_message_bytes=max_message_bytes,
-            budget=Budget(pace.octets_in_flight),
+            memory=MemoryBudget(timing.bytes_in_flight),
         )
-        self._accounts, self._house, self._only_worker = accounts, house, only_worker
-        self.readings = [
-            FolderStatus(house=house, account=account, name=folder, trials=FetchRetries(pace.message_waits))
-            for account in accounts
-            for folder in account.folders
-        ]
-        """How each folder does, for the operator."""
+        self._accounts, self._only_worker = accounts, only_worker
+        self._supervisors: list[FolderSupervisor] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._http: httpx.AsyncClient | None = None
 
+    @property
+    def statuses(self) -> tuple[FolderStatus, ...]:
+        """How each folder does now, in the order of the accounts and their folders; empty before ``start``."""
+        return tuple(supervisor.status for supervisor in self._supervisors)
+
     async def start(self) -> None:
-        """Begin to read; returns at once, and does not fail for the sake of an account.
+        """Begin to read and return at once. A failing account does not make it fail.
 
         Raises:
-            StoreUnavailable: the store does not answer.
+            StoreUnavailable: the database cannot be asked now.
         """
-        house = self._house
+        shared = self._shared
         if self._only_worker:
-            await house.memory.release_all_leases()
+            await shared.store.release_all_leases()
         self._http = http = httpx.AsyncClient(trust_env=False)
-        credentials = {a.name: credential(a, house.memory, http, house.clock) for a in self._accounts}
-        leases = Leases(house.memory, house.clock, house.pace)
-        keepers = [FolderSupervisor(reading, credentials[reading.account.name], leases) for reading in self.readings]
-        watch = GapAlarm(self.readings, credentials, house.clock, house.pace)
-        parts = [*(keeper.run for keeper in keepers), leases.renew_for_ever, watch.for_ever]
-        self._tasks = [asyncio.create_task(_for_ever(part, house.pace.retry_cap)) for part in parts]
+        credentials = {a.name: credential_for(a, shared.store, http, shared.clock) for a in self._accounts}
+        leases = Leases(shared.store, shared.clock, shared.timing)
+        self._supervisors = [
+            FolderSupervisor(shared, account, folder, credentials[account.name], leases)
+            for account in self._accounts
+            for folder in account.folders
+        ]
+        alarm = GapAlarm(lambda: self.statuses, credentials, shared.clock, shared.timing)
+        jobs = [*(supervisor.run for supervisor in self._supervisors), leases.run, alarm.run]
+        self._tasks = [asyncio.create_task(_run_for_ever(job, shared.timing.max_retry_seconds)) for job in jobs]
 
     async def drain(self, seconds: float) -> None:
-        """Ask for no more mail, wait up to ``seconds`` for what is being stored, and close everything. What was not
-        stored is still on its server."""
+        """Fetch no more mail, wait up to ``seconds`` for messages that are being stored, and close everything. What was
+        not stored is still on its server."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -97,11 +100,12 @@ class ImapSource:
             await self._http.aclose()
 
 
-async def _for_ever(part: Callable[[], Awaitable[None]], pause: float) -> None:
-    """Run what should never end. If a bug of ours ends it, the folder must not stay unread for the sake of it."""
+async def _run_for_ever(job: Callable[[], Awaitable[None]], pause: float) -> None:
+    """Run a job that should never end, and start it again ``pause`` seconds after it did: a bug of ours must not leave
+    a folder unread."""
     while True:
         try:
-            await part()
+            await job()
         except Exception:
-            _log.exception("a part of the mailbox reader ended by itself; it begins anew", seconds=pause)
+            _log.exception("a part of the mailbox reader ended unexpectedly; starting it again", seconds=pause)
         await asyncio.sleep(pause)

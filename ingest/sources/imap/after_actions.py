@@ -1,16 +1,16 @@
-"""What happens in the mailbox to mail that is safely stored: a mark, a move, or nothing.
+"""Applies the account's ``after`` action (nothing, seen, move, delete) to messages that are stored.
 
-A courtesy, not a part of taking mail in: it comes after COMMIT, what it could not do is done at the next count of the
-folder, and no mail is lost or doubled where it never succeeds. Messages are named by UID only, and nothing is
-expunged but what we name: a sequence number, or a bare EXPUNGE, would hit mail of others (hard case 9).
+It runs after COMMIT, so no mail is lost or doubled if it fails; it is tried again at the next count of the folder.
+Messages are named by UID only, and EXPUNGE only ever names the UIDs that we marked: a sequence number, or an EXPUNGE
+without UIDs, would hit other people's mail (hard case 9).
 """
 
 from collections.abc import Iterable, Sequence
 
 from ingest import log
 from ingest.config.imap_accounts import ImapAccount
-from ingest.sources.imap.protocol.client import UIDS_A_COMMAND, Connection, Refused
-from ingest.sources.imap.protocol.uids import ranges
+from ingest.sources.imap.protocol.client import MAX_UIDS_PER_COMMAND, CommandRefused, ImapConnection
+from ingest.sources.imap.protocol.uids import sequence_set
 
 SEEN, DELETED = r"\Seen", r"\Deleted"
 
@@ -18,56 +18,58 @@ _log = log.get("imap")
 
 
 class AfterActions:
-    """Does what ``account.after`` says, over one connection."""
+    """Applies ``account.after`` over one connection, on which the account's folder is selected."""
 
-    def __init__(self, connection: Connection, account: ImapAccount) -> None:
+    def __init__(self, connection: ImapConnection, account: ImapAccount) -> None:
         self._connection, self._account = connection, account
-        self._told = False
+        self._logged = False
 
-    async def do(self, uids: Iterable[int]) -> bool:
-        """See to ``uids``, which are stored. False: the server refused; it has been logged once.
+    async def apply(self, uids: Iterable[int]) -> bool:
+        """Apply the action to ``uids``, which are stored. Returns False if the server refused; only the first refusal
+        on a connection is logged.
 
         Raises:
             ConnectionLost: the session has to end.
         """
-        every = sorted(uids)
+        ordered = sorted(uids)
         try:
-            for start in range(0, len(every), UIDS_A_COMMAND):
-                await self._do(every[start : start + UIDS_A_COMMAND])
-        except Refused as refusal:
-            self._tell(refusal)
+            for start in range(0, len(ordered), MAX_UIDS_PER_COMMAND):
+                await self._apply(ordered[start : start + MAX_UIDS_PER_COMMAND])
+        except CommandRefused as refusal:
+            self._log_once(refusal)
             return False
         return True
 
-    async def _do(self, uids: Sequence[int]) -> None:
+    async def _apply(self, uids: Sequence[int]) -> None:
         match self._account.after:
             case "seen":
                 await self._connection.store(uids, SEEN)
             case "move":
                 await self._move(uids, self._account.move_to or "")
             case "delete":
-                await self._remove(uids)
+                await self._delete(uids)
 
     async def _move(self, uids: Sequence[int], folder: str) -> None:
-        """Where the server has no MOVE, a copy and a removal; what is marked as deleted has been copied before."""
+        """Move messages; without the MOVE extension, copy and delete them. Messages that are marked as deleted were
+        copied in an earlier attempt, and are not copied again."""
         if "MOVE" in self._connection.capabilities:
             return await self._connection.move(uids, folder)
-        marked = set(await self._connection.search(f"UID {ranges(uids)} DELETED"))
-        left = [uid for uid in uids if uid not in marked]
-        if left:
-            await self._connection.copy(left, folder)
-        return await self._remove(uids)
+        marked = set(await self._connection.search(f"UID {sequence_set(uids)} DELETED"))
+        uncopied = [uid for uid in uids if uid not in marked]
+        if uncopied:
+            await self._connection.copy(uncopied, folder)
+        return await self._delete(uids)
 
-    async def _remove(self, uids: Sequence[int]) -> None:
-        """Without UIDPLUS the mail stays, marked as deleted, until somebody expunges it."""
+    async def _delete(self, uids: Sequence[int]) -> None:
+        """Mark messages as deleted and expunge them. Without UIDPLUS they stay, marked, until somebody expunges."""
         await self._connection.store(uids, DELETED)
         if "UIDPLUS" in self._connection.capabilities:
             await self._connection.expunge(uids)
 
-    def _tell(self, refusal: Refused) -> None:
-        if self._told:
+    def _log_once(self, refusal: CommandRefused) -> None:
+        if self._logged:
             return
-        self._told = True
+        self._logged = True
         folder = f"; does the folder {self._account.move_to!r} exist?" if self._account.move_to else ""
         _log.warning(
             "stored mail stays in the mailbox as it is",

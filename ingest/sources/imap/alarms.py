@@ -1,4 +1,4 @@
-"""Alarms: mail that stays on a server though we should have it, and credentials that will end."""
+"""Alarms: mail that stays on a server although we should have stored it, and credentials that will end soon."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -7,53 +7,56 @@ from datetime import UTC, datetime
 
 from ingest import log, metrics
 from ingest.sources.imap.auth.credentials import Credential
-from ingest.sources.imap.reading import FolderStatus
+from ingest.sources.imap.status import FolderStatus
 from ingest.sources.imap.timing import Timing
 
-DAY = 86_400.0
+DAY_SECONDS = 86_400.0
 
 _log = log.get("imap")
 
 
 @dataclass(slots=True)
 class GapAlarm:
-    """Looks at ``readings`` and at the ``credentials`` of their accounts by name."""
+    """Sets metrics and logs alarms from the status of each folder and from the end of each account's credential."""
 
-    readings: Sequence[FolderStatus]
+    statuses: Callable[[], Sequence[FolderStatus]]
     credentials: Mapping[str, Credential]
+    """Credentials by account name."""
     clock: Callable[[], float]
-    pace: Timing
+    timing: Timing
     _alarmed: set[str] = field(default_factory=set)
+    """Sources of the folders whose gap has been logged and has not closed since."""
     _warned: dict[str, int] = field(default_factory=dict)
+    """Days left at the last warning about each account's credential."""
 
-    async def for_ever(self) -> None:
-        """Look every ``pace.watch`` seconds."""
+    async def run(self) -> None:
+        """Check every ``timing.watch_seconds``. Never returns; cancel it."""
         while True:
             now = self.clock()
-            for reading in self.readings:
-                self.look_at_gap(reading, now)
+            for status in self.statuses():
+                self.check_gap(status, now)
             for account, credential in self.credentials.items():
-                await self._look_at_end(account, credential, now)
-            await asyncio.sleep(self.pace.watch)
+                await self._check_credential(account, credential, now)
+            await asyncio.sleep(self.timing.watch_seconds)
 
-    def look_at_gap(self, reading: FolderStatus, now: float) -> None:
-        """Note how many messages we lack, and since when. A gap that lasts is an alarm, once until it closes; so is a
-        folder that cannot be read for as long, since nobody knows what it holds."""
-        record = reading.record
+    def check_gap(self, status: FolderStatus, now: float) -> None:
+        """Set the metrics of missing messages and of how long they are missing. Log an error once per gap that lasts
+        ``gap_alarm_seconds``. A folder that cannot be read counts as a gap, because nobody knows what it holds."""
+        record = status.record
         missing = record.on_server - record.taken_in if record else 0
-        began = (record.gap_since if record else None, reading.trouble_since)
+        began = (record.gap_since if record else None, status.failing_since)
         lasted = max((now - since for since in began if since is not None), default=0.0)
-        labels = {"account": reading.account.name, "folder": reading.name}
+        labels = {"account": status.account, "folder": status.folder}
         metrics.IMAP_GAP.labels(**labels).set(missing)
         metrics.IMAP_GAP_SECONDS.labels(**labels).set(lasted)
-        if lasted < self.pace.alarm:
-            self._alarmed.discard(reading.source)
-        elif reading.source not in self._alarmed:
-            self._alarmed.add(reading.source)
-            reason = reading.paused or reading.trouble or "the server does not deliver it; see the lines above"
+        if lasted < self.timing.gap_alarm_seconds:
+            self._alarmed.discard(status.source)
+        elif status.source not in self._alarmed:
+            self._alarmed.add(status.source)
+            reason = status.paused or status.failure or "the server does not deliver it; see earlier log lines"
             _log.error("mail on the server is not taken in", **labels, messages=missing, reason=reason)
 
-    async def _look_at_end(self, account: str, credential: Credential, now: float) -> None:
+    async def _check_credential(self, account: str, credential: Credential, now: float) -> None:
         try:
             ends_at = await credential.ends_at()
         except Exception as error:
@@ -62,12 +65,12 @@ class GapAlarm:
         if ends_at is None:
             return
         metrics.IMAP_CREDENTIAL_ENDS.labels(account=account).set(ends_at)
-        days = int((ends_at - now) // DAY)
-        if ends_at - now < self.pace.forewarning and self._warned.get(account) != days:
+        days = int((ends_at - now) // DAY_SECONDS)
+        if ends_at - now < self.timing.credential_warning_seconds and self._warned.get(account) != days:
             self._warned[account] = days
-            _log.warning("credential ends soon", account=account, ends=day_of(ends_at), days_left=days)
+            _log.warning("credential ends soon", account=account, ends=utc_date(ends_at), days_left=days)
 
 
-def day_of(moment: float) -> str:
-    """``moment`` as a date, in UTC."""
+def utc_date(moment: float) -> str:
+    """Return the Unix time ``moment`` as an ISO date in UTC."""
     return datetime.fromtimestamp(moment, UTC).date().isoformat()

@@ -1,4 +1,4 @@
-"""`ingest check` for an account: everything is tried, nothing is changed, and what is wrong is told with what to do."""
+"""`ingest check` for an IMAP account: logs in and opens every folder, changes nothing, and says what to do."""
 
 import time
 from collections.abc import AsyncIterator, Callable
@@ -8,23 +8,24 @@ from typing import Literal
 import httpx
 
 from ingest.config.imap_accounts import ImapAccount
-from ingest.sources.imap.alarms import DAY, day_of
-from ingest.sources.imap.auth.credentials import Credential, credential
-from ingest.sources.imap.diagnosis import PROVEN_AFTER, diagnose
-from ingest.sources.imap.protocol.client import Connection, Refused
-from ingest.sources.imap.state import TokenMemory
+from ingest.sources.imap.alarms import DAY_SECONDS, utc_date
+from ingest.sources.imap.auth.credentials import Credential, credential_for
+from ingest.sources.imap.diagnosis import PROVEN_AFTER_REFUSALS, diagnose
+from ingest.sources.imap.protocol.client import CommandRefused, ImapConnection
 from ingest.sources.imap.supervisor import connect
 from ingest.sources.imap.timing import MiB, Timing
+from ingest.store.imap import ImapStore
 
-PATIENCE = 15.0
+TIMEOUT_SECONDS = 15.0
+"""How long a server may keep a person who waits at a terminal waiting; a worker has more patience."""
 
 Level = Literal["ok", "warning", "error"]
-Line = tuple[Level, str]
+LevelAndText = tuple[Level, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One line of the answer."""
+class AccountFinding:
+    """One line of the result of ``check``."""
 
     account: str
     level: Level
@@ -32,25 +33,25 @@ class Finding:
 
 
 async def check(
-    account: ImapAccount, memory: TokenMemory, *, clock: Callable[[], float] = time.time, patience: float = PATIENCE
-) -> tuple[Finding, ...]:
-    """Log in to ``account`` and look at its folders; at least one finding."""
+    account: ImapAccount, store: ImapStore, *, clock: Callable[[], float] = time.time, timeout: float = TIMEOUT_SECONDS
+) -> tuple[AccountFinding, ...]:
+    """Log in to ``account`` and open its folders read-only. Returns at least one finding; never raises."""
     async with httpx.AsyncClient(trust_env=False) as http:
-        way_in = credential(account, memory, http, clock)
-        lines = [line async for line in _tried(account, way_in, patience)]
-        lines += [line async for line in _ends(way_in, clock())]
-    return tuple(Finding(account=account.name, level=level, text=text) for level, text in lines)
+        credential = credential_for(account, store, http, clock)
+        lines = [line async for line in _check_log_in(account, credential, timeout)]
+        lines += [line async for line in _check_end(credential, clock())]
+    return tuple(AccountFinding(account=account.name, level=level, text=text) for level, text in lines)
 
 
-async def _tried(account: ImapAccount, way_in: Credential, patience: float) -> AsyncIterator[Line]:
+async def _check_log_in(account: ImapAccount, credential: Credential, timeout: float) -> AsyncIterator[LevelAndText]:
     try:
-        connection = await connect(account, way_in, patience=patience, max_literal=MiB)
+        connection = await connect(account, credential, timeout=timeout, max_literal=MiB)
     except Exception as error:
-        yield "error", diagnose(error, account, PROVEN_AFTER).text
+        yield "error", diagnose(error, account, PROVEN_AFTER_REFUSALS).text
         return
     try:
         yield "ok", f"logged in to {account.host}:{account.tcp_port} as {account.user}"
-        async for line in _looked_at(connection, account):
+        async for line in _check_folders(connection, account):
             yield line
     except Exception as error:
         yield "error", diagnose(error, account).text
@@ -58,45 +59,45 @@ async def _tried(account: ImapAccount, way_in: Credential, patience: float) -> A
         await connection.logout()
 
 
-async def _looked_at(connection: Connection, account: ImapAccount) -> AsyncIterator[Line]:
-    there = await connection.folders()
+async def _check_folders(connection: ImapConnection, account: ImapAccount) -> AsyncIterator[LevelAndText]:
+    existing = await connection.folders()
     for folder in account.folders:
         try:
             await connection.select(folder, read_only=True)
             yield "ok", f"folder {folder!r} can be read and holds {connection.exists} mails"
-        except Refused as refusal:
-            names = ", ".join(repr(name) for name in there[:20])
-            yield "error", f"folder {folder!r} cannot be opened ({refusal.status.text}); there are: {names}"
-    if account.move_to and account.move_to not in there:
+        except CommandRefused as refusal:
+            names = ", ".join(repr(name) for name in existing[:20])
+            yield "error", f"folder {folder!r} cannot be opened ({refusal.status.text}); existing folders: {names}"
+    if account.move_to and account.move_to not in existing:
         yield "error", f"folder {account.move_to!r} of move_to does not exist: create it, or correct move_to"
-    for line in _what_it_can_do(connection, account):
+    for line in _check_capabilities(connection, account):
         yield line
 
 
-def _what_it_can_do(connection: Connection, account: ImapAccount) -> list[Line]:
-    can: frozenset[str] = connection.capabilities
-    lines: list[Line] = []
-    if "IDLE" not in can:
-        lines.append(("warning", f"the server has no IDLE: new mail is looked for every {account.poll:g} s"))
-    removes = account.after == "delete" or (account.after == "move" and "MOVE" not in can)
-    if removes and "UIDPLUS" not in can:
-        lines.append(("warning", "the server has no UIDPLUS: mail that is done with stays, marked as deleted"))
+def _check_capabilities(connection: ImapConnection, account: ImapAccount) -> list[LevelAndText]:
+    offered: frozenset[str] = connection.capabilities
+    lines: list[LevelAndText] = []
+    if "IDLE" not in offered:
+        lines.append(("warning", f"the server has no IDLE: it is asked for new mail every {account.poll:g} s"))
+    removes = account.after == "delete" or (account.after == "move" and "MOVE" not in offered)
+    if removes and "UIDPLUS" not in offered:
+        lines.append(("warning", "the server has no UIDPLUS: stored mail stays in the folder, marked as deleted"))
     return lines
 
 
-async def _ends(way_in: Credential, now: float) -> AsyncIterator[Line]:
+async def _check_end(credential: Credential, now: float) -> AsyncIterator[LevelAndText]:
     try:
-        ends_at = await way_in.ends_at()
+        ends_at = await credential.ends_at()
     except Exception as error:
         yield "warning", f"cannot tell when the credential ends: {error}"
         return
     if ends_at is None:
         return
-    days = int((ends_at - now) // DAY)
-    told = f"the credential ends on {day_of(ends_at)}, in {days} days"
+    days = int((ends_at - now) // DAY_SECONDS)
+    text = f"the credential ends on {utc_date(ends_at)}, in {days} days"
     if ends_at <= now:
-        yield "error", f"the credential ended on {day_of(ends_at)}: renew it"
-    elif ends_at - now < Timing().forewarning:
-        yield "warning", f"{told}: renew it before"
+        yield "error", f"the credential ended on {utc_date(ends_at)}: renew it"
+    elif ends_at - now < Timing().credential_warning_seconds:
+        yield "warning", f"{text}: renew it before"
     else:
-        yield "ok", told
+        yield "ok", text

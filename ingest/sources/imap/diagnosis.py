@@ -1,4 +1,4 @@
-"""What went wrong, in one line that says what to do, and of which kind it is: the kind decides when we try again."""
+"""Explains errors: turns each into a line that says what to do, and a kind that decides when we retry."""
 
 import re
 import socket
@@ -10,54 +10,55 @@ from enum import StrEnum
 from ingest.config.imap_accounts import CredentialUnreadable, ImapAccount
 from ingest.sources.imap.auth.login import LoginRefused, NoCommonMechanism
 from ingest.sources.imap.auth.oauth import TokenRefused, TokenThrottled, TokenUnavailable
-from ingest.sources.imap.protocol.client import Bye, Insecure, NotImap, Refused
+from ingest.sources.imap.protocol.client import CommandRefused, NotImap, ServerBye, TlsUnavailable
 from ingest.sources.imap.protocol.wire import ConnectionLost
 
-PROVEN_AFTER = 3
-"""Log-ins refused in a row without a reason that proves anything, until the credential is taken to be wrong. Servers
-also refuse when they are ill, and a single such answer must not stop a mailbox."""
+PROVEN_AFTER_REFUSALS = 3
+"""After this many log-ins in a row that were refused without a conclusive reason, the credential is assumed to be
+wrong. Servers also refuse when they have trouble of their own, and one such refusal must not stop a mailbox."""
 
 
-class Kind(StrEnum):
-    """What a failure asks for."""
+class FailureKind(StrEnum):
+    """What a failure requires us to do."""
 
     PASSING = "passing"
-    """Wait, twice as long each time."""
+    """Retry; the wait doubles each time."""
     THROTTLED = "throttled"
-    """The server says that we ask too much of it: wait at least as long as it says."""
+    """The server says that we send too many requests: wait at least as long as it says."""
     REFUSED = "refused"
-    """The credential does not open the account: the operator must act, and we try at a slow pace."""
+    """The credential is not accepted: the operator must act, and we retry at long intervals."""
     SETUP = "setup"
-    """The settings do not fit the server: as PASSING, since servers and networks change too."""
+    """The settings do not fit the server. Retried as PASSING, because servers and networks change too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failure, understood."""
+    """A failure, explained for the operator."""
 
-    kind: Kind
+    kind: FailureKind
     text: str
+    """One line that says what to do."""
     retry_after: float | None = None
-    """Seconds to wait at least, where the other side said so."""
+    """Least seconds to wait, if the server or provider said so."""
 
 
 class FolderMissing(Exception):
-    """The server does not open a folder."""
+    """The server refuses to open a folder."""
 
 
 CODES = {
-    "AUTHENTICATIONFAILED": Kind.REFUSED,
-    "AUTHORIZATIONFAILED": Kind.REFUSED,
-    "EXPIRED": Kind.REFUSED,
-    "CONTACTADMIN": Kind.REFUSED,
-    "PRIVACYREQUIRED": Kind.SETUP,
-    "LIMIT": Kind.THROTTLED,
-    "OVERQUOTA": Kind.THROTTLED,
-    "UNAVAILABLE": Kind.PASSING,
-    "INUSE": Kind.PASSING,
-    "SERVERBUG": Kind.PASSING,
+    "AUTHENTICATIONFAILED": FailureKind.REFUSED,
+    "AUTHORIZATIONFAILED": FailureKind.REFUSED,
+    "EXPIRED": FailureKind.REFUSED,
+    "CONTACTADMIN": FailureKind.REFUSED,
+    "PRIVACYREQUIRED": FailureKind.SETUP,
+    "LIMIT": FailureKind.THROTTLED,
+    "OVERQUOTA": FailureKind.THROTTLED,
+    "UNAVAILABLE": FailureKind.PASSING,
+    "INUSE": FailureKind.PASSING,
+    "SERVERBUG": FailureKind.PASSING,
 }
-"""What the response codes of RFC 5530 mean to us. Gmail says OVERQUOTA when its bandwidth limits are reached."""
+"""What response codes (RFC 5530) mean for us. Gmail sends OVERQUOTA when its bandwidth limits are reached."""
 
 _THROTTLED = re.compile(r"throttl|too many|rate.?limit|bandwidth|limit(?:s)? exceeded|exceeded .*limit", re.IGNORECASE)
 _PASSING = re.compile(r"temporar|try again|unavailable|not connected|internal error|backend", re.IGNORECASE)
@@ -65,27 +66,27 @@ _BACKOFF = re.compile(r"backoff time:? *(\d{1,9}) *milliseconds", re.IGNORECASE)
 
 
 def diagnose(error: BaseException, account: ImapAccount, refusals: int = 1) -> Failure:
-    """What ``error`` means for ``account``, after ``refusals`` refused log-ins in a row, this one included."""
+    """Explain ``error``. ``refusals`` counts the refused log-ins in a row of ``account``, this one included."""
     if isinstance(error, LoginRefused):
         return _login_refused(error, account, refusals)
     for kind_of_error, explain in _TABLE:
         if isinstance(error, kind_of_error):
             return explain(error, account)
-    return Failure(Kind.PASSING, f"{type(error).__name__}: {error}")
+    return Failure(FailureKind.PASSING, f"{type(error).__name__}: {error}")
 
 
-def status_kind(refusal: Refused | Bye) -> Kind | None:
-    """What a status response proves by its code or its text; ``None``: nothing."""
+def status_kind(refusal: CommandRefused | ServerBye) -> FailureKind | None:
+    """Return the kind of failure that a status response proves by code or text, or ``None`` if it proves nothing."""
     status = refusal.status
     if _THROTTLED.search(status.text):
-        return Kind.THROTTLED
+        return FailureKind.THROTTLED
     if status.code in CODES:
         return CODES[status.code]
-    return Kind.PASSING if _PASSING.search(status.text) else None
+    return FailureKind.PASSING if _PASSING.search(status.text) else None
 
 
 def _backoff(text: str) -> float | None:
-    """Exchange Online names the time that it wants to be left alone for."""
+    """Return the seconds of back-off that Exchange Online asks for in its text, or ``None``."""
     stated = _BACKOFF.search(text)
     return int(stated[1]) / 1000 if stated else None
 
@@ -93,14 +94,14 @@ def _backoff(text: str) -> float | None:
 def _login_refused(error: LoginRefused, account: ImapAccount, refusals: int) -> Failure:
     kind = status_kind(error)
     said = f"{error}{f' ({error.detail})' if error.detail else ''}"
-    if kind is Kind.THROTTLED:
+    if kind is FailureKind.THROTTLED:
         return Failure(kind, said, _backoff(error.status.text))
-    proven = kind is Kind.REFUSED and account.auth == "password"
-    if not proven and refusals < PROVEN_AFTER:
-        return Failure(Kind.PASSING, said)
-    if kind is Kind.PASSING:
-        return Failure(Kind.PASSING, said)
-    return Failure(Kind.REFUSED, f"{said}: {_renew_credential(account)}")
+    proven = kind is FailureKind.REFUSED and account.auth == "password"
+    if not proven and refusals < PROVEN_AFTER_REFUSALS:
+        return Failure(FailureKind.PASSING, said)
+    if kind is FailureKind.PASSING:
+        return Failure(FailureKind.PASSING, said)
+    return Failure(FailureKind.REFUSED, f"{said}: {_renew_credential(account)}")
 
 
 def _renew_credential(account: ImapAccount) -> str:
@@ -112,25 +113,29 @@ def _renew_credential(account: ImapAccount) -> str:
 
 
 def _status(error: BaseException, _account: ImapAccount) -> Failure:
-    assert isinstance(error, Refused | Bye)  # as the table says
-    kind = status_kind(error) or Kind.PASSING
-    return Failure(Kind.PASSING if kind is Kind.REFUSED else kind, str(error), _backoff(error.status.text))
+    assert isinstance(error, CommandRefused | ServerBye)  # guaranteed by _TABLE
+    kind = status_kind(error) or FailureKind.PASSING
+    return Failure(
+        FailureKind.PASSING if kind is FailureKind.REFUSED else kind, str(error), _backoff(error.status.text)
+    )
 
 
 def _certificate(error: BaseException, account: ImapAccount) -> Failure:
     reason = getattr(error, "verify_message", "") or str(error)
     advice = "set host to the name on the certificate, or ca_file to the authority that issued it"
-    return Failure(Kind.SETUP, f"the certificate of {_address(account)} is not valid for it ({reason}): {advice}")
+    return Failure(
+        FailureKind.SETUP, f"the certificate of {_address(account)} is not valid for it ({reason}): {advice}"
+    )
 
 
 def _tls(error: BaseException, account: ImapAccount) -> Failure:
     reason = getattr(error, "reason", "") or str(error)
     advice = f"port and security = {account.security} must fit (993 with tls, 143 with starttls)"
-    return Failure(Kind.SETUP, f"TLS fails at {_address(account)} ({reason}): {advice}")
+    return Failure(FailureKind.SETUP, f"TLS fails at {_address(account)} ({reason}): {advice}")
 
 
 def _token_refused(error: BaseException, account: ImapAccount) -> Failure:
-    return Failure(Kind.REFUSED, f"{error}: {_renew_token(account)}")
+    return Failure(FailureKind.REFUSED, f"{error}: {_renew_token(account)}")
 
 
 def _renew_token(account: ImapAccount) -> str:
@@ -140,10 +145,10 @@ def _renew_token(account: ImapAccount) -> str:
 
 
 def _token_throttled(error: BaseException, _account: ImapAccount) -> Failure:
-    return Failure(Kind.THROTTLED, str(error), getattr(error, "retry_after", None))
+    return Failure(FailureKind.THROTTLED, str(error), getattr(error, "retry_after", None))
 
 
-def _says(kind: Kind, template: str) -> Callable[[BaseException, ImapAccount], Failure]:
+def _means(kind: FailureKind, template: str) -> Callable[[BaseException, ImapAccount], Failure]:
     def explain(error: BaseException, account: ImapAccount) -> Failure:
         return Failure(kind, template.format(error=error, address=_address(account), account=account))
 
@@ -157,21 +162,31 @@ def _address(account: ImapAccount) -> str:
 _TABLE: tuple[tuple[type[BaseException], Callable[[BaseException, ImapAccount], Failure]], ...] = (
     (TokenThrottled, _token_throttled),
     (TokenRefused, _token_refused),
-    (CredentialUnreadable, _says(Kind.REFUSED, "{error}: make the file readable for this user")),
-    (NoCommonMechanism, _says(Kind.SETUP, "{error}: auth = {account.auth} does not work there")),
-    (FolderMissing, _says(Kind.SETUP, "{error}: correct `folders`; `ingest check` lists those that exist")),
-    (Insecure, _says(Kind.SETUP, "{error}: nothing was sent; use security = tls, usually on port 993")),
-    (NotImap, _says(Kind.SETUP, "{address}: {error}: check host, port and security")),
-    (Refused, _status),
-    (Bye, _status),
-    (ConnectionLost, _says(Kind.PASSING, "{address}: {error}; connecting again")),
-    (TokenUnavailable, _says(Kind.PASSING, "{error}; asking again")),
+    (CredentialUnreadable, _means(FailureKind.REFUSED, "{error}: make the file readable for this user")),
+    (NoCommonMechanism, _means(FailureKind.SETUP, "{error}: auth = {account.auth} does not work there")),
+    (
+        FolderMissing,
+        _means(FailureKind.SETUP, "{error}: correct `folders`; `ingest check` lists those that exist"),
+    ),
+    (
+        TlsUnavailable,
+        _means(FailureKind.SETUP, "{error}: nothing was sent; use security = tls, usually on port 993"),
+    ),
+    (NotImap, _means(FailureKind.SETUP, "{address}: {error}: check host, port and security")),
+    (CommandRefused, _status),
+    (ServerBye, _status),
+    (ConnectionLost, _means(FailureKind.PASSING, "{address}: {error}; connecting again")),
+    (TokenUnavailable, _means(FailureKind.PASSING, "{error}; asking again")),
     (ssl.SSLCertVerificationError, _certificate),
     (ssl.SSLError, _tls),
-    (socket.gaierror, _says(Kind.SETUP, "the host name {account.host} is not known: check host, and the DNS here")),
-    (ConnectionRefusedError, _says(Kind.SETUP, "nobody listens at {address}: check host and port")),
-    (FileNotFoundError, _says(Kind.SETUP, "cannot read {account.ca_file}: correct ca_file")),
-    (TimeoutError, _says(Kind.PASSING, "{address} does not answer: check host, port and the firewall")),
-    (OSError, _says(Kind.PASSING, "cannot reach {address} ({error}): check the network, host and port")),
+    (
+        socket.gaierror,
+        _means(FailureKind.SETUP, "the host name {account.host} is not known: check host and the DNS"),
+    ),
+    (ConnectionRefusedError, _means(FailureKind.SETUP, "nobody listens at {address}: check host and port")),
+    (FileNotFoundError, _means(FailureKind.SETUP, "cannot read {account.ca_file}: correct ca_file")),
+    (TimeoutError, _means(FailureKind.PASSING, "{address} does not answer: check host, port and the firewall")),
+    (OSError, _means(FailureKind.PASSING, "cannot reach {address} ({error}): check the network, host and port")),
 )
-"""The first row that fits explains. What is in no row is passing: permanent must be proved."""
+"""How to explain each class of error; the first matching row is used. An error in no row is passing: that a failure is
+permanent has to be proved."""

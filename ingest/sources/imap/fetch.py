@@ -1,8 +1,8 @@
-"""Getting messages and having them stored.
+"""Fetches messages and has them stored.
 
-Messages are asked for in batches of some megabytes; each is handed to ``receive`` as soon as it has arrived, and while
-the last of a batch are still on their way to the disk, the next batch is asked for. What the server does not deliver
-is tried again alone, a few times (``trials``), and then recorded as quarantined with what is known of it.
+Messages are fetched in batches of some megabytes. Each is handed to ``receive`` as soon as it has arrived, and the next
+batch is fetched while the last one is being stored. A message that the server does not deliver is fetched again alone
+a few times (``FetchRetries``), and then recorded as quarantined with what is known of it.
 """
 
 import asyncio
@@ -11,75 +11,89 @@ from dataclasses import dataclass, field
 
 from ingest import log
 from ingest.model.imap_folder import Folder
+from ingest.sources.imap.context import FolderContext, LeaseLost
 from ingest.sources.imap.diagnosis import status_kind
-from ingest.sources.imap.mail import date_of, received, what_is_known
-from ingest.sources.imap.protocol.client import UIDS_A_COMMAND, Connection, Message, Refused
-from ingest.sources.imap.protocol.uids import position, ranges
+from ingest.sources.imap.mail import parse_internal_date, placeholder_content, received_message
+from ingest.sources.imap.protocol.client import (
+    MAX_UIDS_PER_COMMAND,
+    CommandRefused,
+    FetchedMessage,
+    ImapConnection,
+    OnMessage,
+)
+from ingest.sources.imap.protocol.uids import position, sequence_set
 from ingest.sources.imap.protocol.wire import ConnectionLost, Literal
-from ingest.sources.imap.reading import FolderStatus, LeaseLost
+from ingest.sources.imap.status import MessagesStored, ReadingPaused, ReadingResumed
 
-NOOP_EVERY = 60.0
-HEADER_OCTETS = 256 * 1024
+NOOP_EVERY_SECONDS = 60.0
+"""Interval of NOOP while reading pauses. Servers may drop a client after 30 minutes without a command (RFC 3501
+section 5.4), and some do so earlier."""
+MAX_HEADER_BYTES = 256 * 1024
+"""Most header bytes to ask for of a message that cannot be fetched whole; header sections of real mail are smaller."""
 
 _log = log.get("imap")
 
 
 @dataclass(slots=True)
-class Batch:
-    """Messages asked for together, and what came."""
+class FetchBatch:
+    """Messages that are fetched by one command, and what came of each."""
 
     uids: Sequence[int]
-    octets: int
+    size: int
+    """Bytes of all of them, as the server stated before."""
     storing: dict[int, asyncio.Task[str]] = field(default_factory=dict)
+    """The tasks that store the messages that came, by UID."""
     failed: dict[int, str] = field(default_factory=dict)
-    """Why a message did not come, where the server said something."""
+    """Why a message did not come, if the server said something, by UID."""
     too_large: dict[int, int] = field(default_factory=dict)
-    """The sizes of those that are above our limit."""
+    """The sizes in bytes of messages above our limit, by UID."""
 
-    def unanswered(self) -> list[int]:
-        """Those that nothing has come of."""
+    def missing(self) -> list[int]:
+        """Return the UIDs of messages that neither came nor are too large."""
         return [uid for uid in self.uids if uid not in self.storing and uid not in self.too_large]
 
 
 class Fetcher:
-    """Gets messages of one folder over one connection. ``on_stored`` is told which are safe."""
+    """Fetches messages of one folder over one connection."""
 
     def __init__(
         self,
-        connection: Connection,
-        reading: FolderStatus,
+        connection: ImapConnection,
+        folder: FolderContext,
         record: Folder,
         on_stored: Callable[[list[int]], Awaitable[None]],
     ) -> None:
-        self._connection, self._reading, self._record = connection, reading, record
-        self._house, self._trials = reading.house, reading.trials
+        """``on_stored`` is called with the UIDs of messages that have been stored whole."""
+        self._connection, self._folder, self._record = connection, folder, record
+        self._shared, self._retries = folder.shared, folder.retries
         self._on_stored = on_stored
         self.older: set[int] = set()
-        """Messages that the server dates before our start."""
+        """UIDs of messages that the server dates before our start; they are not ours to take in."""
 
     async def take(self, uids: Sequence[int]) -> None:
-        """Take in ``uids``, those that made no trouble first.
+        """Fetch and store ``uids``: in batches, and then, each alone, those that failed before.
 
         Raises:
-            ConnectionLost, Refused, LeaseLost: the session has to end. What was stored is stored.
-            StoreUnavailable: as above; the store takes nothing now.
+            ConnectionLost, CommandRefused, LeaseLost: the session has to end. What was stored stays stored.
+            StoreUnavailable: the same, and nothing can be stored now.
         """
-        well = [uid for uid in uids if uid not in self._trials]
-        for start in range(0, len(well), UIDS_A_COMMAND):
-            sizes = await self._sizes(well[start : start + UIDS_A_COMMAND])
+        untroubled = [uid for uid in uids if uid not in self._retries]
+        for start in range(0, len(untroubled), MAX_UIDS_PER_COMMAND):
+            sizes = await self._sizes(untroubled[start : start + MAX_UIDS_PER_COMMAND])
             await self._take_batches(self._batches(sizes))
         for uid in uids:
-            if uid in self._trials:
+            if uid in self._retries:
                 await self._take_alone(uid)
 
     async def _sizes(self, uids: Sequence[int]) -> dict[int, int]:
-        """The sizes of messages that are ours. One whose size the server does not tell gets the largest."""
-        sizes = dict.fromkeys(uids, self._house.max_message_bytes)
-        told: set[int] = set()
+        """Return the sizes in bytes of the messages that are ours. A size that the server does not state is assumed
+        to be the largest that we accept."""
+        sizes = dict.fromkeys(uids, self._shared.max_message_bytes)
+        described: set[int] = set()
 
-        async def note(message: Message) -> None:
+        async def note(message: FetchedMessage) -> None:
             if message.uid in sizes:
-                told.add(message.uid)
+                described.add(message.uid)
                 if self._is_older(message):
                     self.older.add(message.uid)
                 elif message.size is not None:
@@ -87,77 +101,77 @@ class Fetcher:
 
         try:
             await self._fetch(uids, "(UID RFC822.SIZE INTERNALDATE)", note)
-        except Refused as refusal:
+        except CommandRefused as refusal:
             if status_kind(refusal) is not None:
                 raise
         finally:
-            for uid in set(uids) - told:
-                self._trials.suspect(uid)
-        return {uid: sizes[uid] for uid in uids if uid in told and uid not in self.older}
+            for uid in set(uids) - described:
+                self._retries.isolate(uid)
+        return {uid: sizes[uid] for uid in uids if uid in described and uid not in self.older}
 
-    def _is_older(self, message: Message) -> bool:
+    def _is_older(self, message: FetchedMessage) -> bool:
         if self._record.ignored_before is None:
             return False
-        date = date_of(message.internal_date)
+        date = parse_internal_date(message.internal_date)
         return date is not None and date < self._record.ignored_before
 
-    def _batches(self, sizes: dict[int, int]) -> Iterator[Batch]:
-        pace, batch = self._house.pace, Batch([], 0)
+    def _batches(self, sizes: dict[int, int]) -> Iterator[FetchBatch]:
+        timing, batch = self._shared.timing, FetchBatch([], 0)
         for uid, size in sizes.items():
-            if size > self._house.max_message_bytes:
-                yield Batch([uid], 0, too_large={uid: size})
+            if size > self._shared.max_message_bytes:
+                yield FetchBatch([uid], 0, too_large={uid: size})
                 continue
-            if batch.uids and (batch.octets + size > pace.batch_octets or len(batch.uids) >= pace.batch_messages):
+            if batch.uids and (batch.size + size > timing.batch_bytes or len(batch.uids) >= timing.batch_messages):
                 yield batch
-                batch = Batch([], 0)
-            batch = Batch([*batch.uids, uid], batch.octets + size)
+                batch = FetchBatch([], 0)
+            batch = FetchBatch([*batch.uids, uid], batch.size + size)
         if batch.uids:
             yield batch
 
-    async def _take_batches(self, batches: Iterator[Batch]) -> None:
-        """One batch is stored while the next one is fetched."""
-        before: Batch | None = None
-        batch: Batch | None = None
+    async def _take_batches(self, batches: Iterator[FetchBatch]) -> None:
+        """Fetch each batch while the one before it is being stored."""
+        before: FetchBatch | None = None
+        batch: FetchBatch | None = None
         try:
             for batch in batches:
-                await self._get(batch)
+                await self._fetch_batch(batch)
                 await self._finish(before)
                 before = batch
             await self._finish(before)
         finally:
-            await _settled(before, batch)
+            await _storing_ended(before, batch)
 
     async def _take_alone(self, uid: int) -> None:
-        """One message that made trouble before: what goes wrong now is its own fault."""
-        if self._trials.is_hopeless(uid):
-            return await self._give_up(uid, self._trials.reason(uid), None)
-        return await self._take_batches(self._batches({uid: self._house.max_message_bytes}))
+        """Fetch one message that failed before. If it fails again, no other message can be the cause."""
+        if self._retries.is_exhausted(uid):
+            return await self._give_up(uid, self._retries.reason(uid), None)
+        return await self._take_batches(self._batches({uid: self._shared.max_message_bytes}))
 
-    async def _get(self, batch: Batch) -> None:
-        """Have the messages of ``batch`` sent, and their storing begun."""
-        await self._until_there_is_room()
+    async def _fetch_batch(self, batch: FetchBatch) -> None:
+        """Fetch the messages of ``batch`` and start to store each when it has arrived."""
+        await self._until_mail_is_taken()
         if batch.too_large:
             return
-        granted = await self._house.budget.take(batch.octets)
+        granted = await self._shared.memory.reserve(batch.size)
         try:
             await self._fetch(batch.uids, "(UID BODY.PEEK[])", lambda message: self._arrived(batch, message))
-        except Refused as refusal:
+        except CommandRefused as refusal:
             if status_kind(refusal) is not None:
                 raise
-            batch.failed |= dict.fromkeys(batch.unanswered(), str(refusal))
+            batch.failed |= dict.fromkeys(batch.missing(), str(refusal))
         except ConnectionLost as error:
-            self._blame(dict.fromkeys(batch.unanswered()[:1], str(error)))
+            self._record_failures(dict.fromkeys(batch.missing()[:1], str(error)))
             raise
         finally:
-            _when_stored(batch, lambda: self._house.budget.give_back(granted))
+            _after_storing(batch, lambda: self._shared.memory.release(granted))
 
-    async def _fetch(self, uids: Sequence[int], items: str, on_message: Callable[[Message], Awaitable[None]]) -> None:
-        if not self._reading.still_ours():
+    async def _fetch(self, uids: Sequence[int], items: str, on_message: OnMessage) -> None:
+        if not self._folder.holds_lease():
             raise LeaseLost
         await self._connection.fetch(uids, items, on_message)
 
-    async def _arrived(self, batch: Batch, message: Message) -> None:
-        """A FETCH response: one of ours, or about flags that somebody else has changed."""
+    async def _arrived(self, batch: FetchBatch, message: FetchedMessage) -> None:
+        """Handle a FETCH response: a message of ours, or flags that somebody else has changed."""
         uid = message.uid
         if uid is None and len(batch.uids) == 1 and message.body is not None:
             uid = batch.uids[0]  # a server that leaves the UID out can mean only this one
@@ -172,93 +186,94 @@ class Fetcher:
             batch.failed[uid] = "the server sent no content for it"
 
     async def _store(self, uid: int, content: bytes, incomplete: str = "") -> str:
-        message = received(
-            self._reading.account,
-            self._reading.name,
+        message = received_message(
+            self._folder.account,
+            self._folder.name,
             self._record.uid_validity,
             uid,
             content,
-            now=self._house.clock(),
+            now=self._shared.clock(),
             incomplete=incomplete,
         )
-        return await self._house.receive(message)
+        return await self._shared.receive(message)
 
-    async def _finish(self, batch: Batch | None) -> None:
-        """Wait until the messages of ``batch`` are safe, and see to those that did not come."""
+    async def _finish(self, batch: FetchBatch | None) -> None:
+        """Wait until the messages of ``batch`` are stored, then handle those that did not come."""
         if batch is None:
             return
         await asyncio.gather(*batch.storing.values())
         for uid in batch.storing:
-            self._trials.end(uid)
-        self._reading.stored += len(batch.storing)
+            self._retries.remove(uid)
+        self._folder.report(MessagesStored(len(batch.storing)))
         if batch.storing:
             await self._on_stored(list(batch.storing))
         for uid, size in batch.too_large.items():
-            limit = self._house.max_message_bytes
-            await self._give_up(uid, f"it has {size} octets, and INGEST_MAX_MESSAGE_BYTES allows {limit}", size)
-        await self._see_to_missing(batch)
+            limit = self._shared.max_message_bytes
+            await self._give_up(uid, f"it has {size} bytes, and INGEST_MAX_MESSAGE_BYTES allows {limit}", size)
+        await self._handle_missing(batch)
 
-    async def _see_to_missing(self, batch: Batch) -> None:
-        """Those that did not come may be gone: somebody else deletes and moves, too."""
-        missing = batch.unanswered()
+    async def _handle_missing(self, batch: FetchBatch) -> None:
+        """Record the failure of messages that did not come, unless somebody else has deleted or moved them."""
+        missing = batch.missing()
         if not missing:
             return
-        there = set(await self._connection.search(f"UID {ranges(missing)}"))
-        for uid in set(missing) - there:
-            self._trials.end(uid)
-        self._blame({uid: batch.failed.get(uid, "the server did not send it") for uid in missing if uid in there})
+        on_server = set(await self._connection.search(f"UID {sequence_set(missing)}"))
+        for uid in set(missing) - on_server:
+            self._retries.remove(uid)
+        self._record_failures(
+            {uid: batch.failed.get(uid, "the server did not send it") for uid in missing if uid in on_server}
+        )
 
-    def _blame(self, reasons: Mapping[int, str]) -> None:
-        """A message that was asked for among others is suspected; one that was asked for alone has failed."""
+    def _record_failures(self, reasons: Mapping[int, str]) -> None:
+        """Record a failure for messages that were fetched alone. Those that were fetched among others are only isolated
+        for now, because another message may have been the cause."""
         for uid, reason in reasons.items():
-            if uid in self._trials:
-                self._trials.fail(uid, reason, self._house.clock())
+            if uid in self._retries:
+                self._retries.fail(uid, reason, self._shared.clock())
             else:
-                self._trials.suspect(uid)
+                self._retries.isolate(uid)
 
     async def _give_up(self, uid: int, reason: str, size: int | None) -> None:
-        """Record a message that cannot be read with what is known of it; the mail itself stays where it is."""
-        place = f"{self._reading.source} {position(self._record.uid_validity, uid)}"
-        headers = await self._headers(uid) if self._trials.may_ask_headers(uid) else None
-        text = f"{reason}; the mail itself is still in the mailbox ({place})"
-        await self._store(uid, what_is_known(place, size, headers), incomplete=text)
-        self._trials.end(uid)
-        _log.error("mail recorded without its content", account=self._reading.account.name, uid=uid, reason=text)
+        """Record a message that cannot be fetched, with what is known of it; the mail itself stays in the mailbox."""
+        location = f"{self._folder.source} {position(self._record.uid_validity, uid)}"
+        headers = await self._fetch_headers(uid) if self._retries.may_ask_headers(uid) else None
+        text = f"{reason}; the mail itself is still in the mailbox ({location})"
+        await self._store(uid, placeholder_content(location, size, headers), incomplete=text)
+        self._retries.remove(uid)
+        _log.error("mail recorded without its content", account=self._folder.account.name, uid=uid, reason=text)
 
-    async def _headers(self, uid: int) -> bytes | None:
+    async def _fetch_headers(self, uid: int) -> bytes | None:
         found: list[bytes | None] = []
 
-        async def note(message: Message) -> None:
+        async def note(message: FetchedMessage) -> None:
             header = message.header
             found.append(header.octets if isinstance(header, Literal) else None)
 
         try:
-            await self._fetch([uid], f"(UID BODY.PEEK[HEADER]<0.{HEADER_OCTETS}>)", note)
-        except Refused:
+            await self._fetch([uid], f"(UID BODY.PEEK[HEADER]<0.{MAX_HEADER_BYTES}>)", note)
+        except CommandRefused:
             return None
         return next((header for header in found if header), None)
 
-    async def _until_there_is_room(self) -> None:
-        """Backpressure: while the worker takes no mail, the mail stays on the server."""
-        house, reading = self._house, self._reading
+    async def _until_mail_is_taken(self) -> None:
+        """Wait while the worker takes no mail. This is our backpressure: the mail stays on the server."""
+        pause = self._shared.timing.paused_poll_seconds
         waited = 0.0
-        while reason := await house.refusal():
-            if reason != reading.paused:
-                _log.warning("reading pauses", account=reading.account.name, folder=reading.name, reason=reason)
-                reading.paused = reason
-            await asyncio.sleep(house.pace.paused)
-            waited += house.pace.paused
-            if waited >= NOOP_EVERY:
+        while reason := await self._shared.refusal():
+            self._folder.report(ReadingPaused(reason))
+            await asyncio.sleep(pause)
+            waited += pause
+            if waited >= NOOP_EVERY_SECONDS:
                 waited = 0.0
                 await self._connection.noop()
-        reading.paused = ""
+        self._folder.report(ReadingResumed())
 
 
-def _when_stored(batch: Batch, then: Callable[[], Awaitable[None]]) -> None:
-    """Call ``then`` when the storing of ``batch`` has ended, well or not."""
+def _after_storing(batch: FetchBatch, then: Callable[[], Awaitable[None]]) -> None:
+    """Call ``then`` in a task of its own when all messages of ``batch`` are stored or have failed to be."""
 
     async def wait() -> None:
-        await _settled(batch)
+        await _storing_ended(batch)
         await then()
 
     task = asyncio.create_task(wait())
@@ -267,9 +282,9 @@ def _when_stored(batch: Batch, then: Callable[[], Awaitable[None]]) -> None:
 
 
 _waiting: set[asyncio.Task[None]] = set()
-"""The event loop itself holds tasks weakly."""
+"""Keeps those tasks alive: the event loop itself holds only weak references to tasks."""
 
 
-async def _settled(*batches: Batch | None) -> None:
+async def _storing_ended(*batches: FetchBatch | None) -> None:
     storing = [task for batch in batches if batch for task in batch.storing.values()]
     await asyncio.gather(*storing, return_exceptions=True)

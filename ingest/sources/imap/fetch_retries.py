@@ -1,67 +1,71 @@
-"""Messages that the server did not deliver: each is tried again alone a few times, and holds back only itself."""
+"""Retries of messages that the server did not deliver. Each is fetched alone a few more times, so that one bad message
+does not hold up the others."""
 
 from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
 class FetchRetry:
-    """What happened to one message so far."""
+    """What is known of one message that was not delivered."""
 
     failures: int = 0
+    """Attempts to fetch it alone that have failed."""
     due_at: float = 0.0
+    """Unix time before which it is not fetched again."""
     reason: str = ""
+    """Why the last attempt failed."""
     headers_asked: bool = False
-    """Its headers were asked for, as the last resort; if that broke the connection, it is not done again."""
+    """Its headers were asked for, as the last resort. If that broke the connection, it is not done again."""
 
 
 class FetchRetries:
-    """The messages of one folder that made trouble, for as long as the process lives. ``waits`` are the seconds
-    between the tries."""
+    """The messages of one folder, by UID, that must be fetched alone. Kept as long as the process lives."""
 
     def __init__(self, waits: tuple[float, ...]) -> None:
+        """``waits`` are the seconds between the attempts."""
         self._waits = waits
-        self._trials: dict[int, FetchRetry] = {}
+        self._entries: dict[int, FetchRetry] = {}
 
     def __contains__(self, uid: int) -> bool:
-        return uid in self._trials
+        return uid in self._entries
 
     def is_due(self, uid: int, now: float) -> bool:
-        """Whether a message may be asked for now; one that made no trouble always may."""
-        trial = self._trials.get(uid)
-        return trial is None or trial.due_at <= now
+        """Return whether a message may be fetched now; one without an entry always may."""
+        entry = self._entries.get(uid)
+        return entry is None or entry.due_at <= now
 
     def next_due(self) -> float | None:
-        """When the next of them may be asked for."""
-        return min((trial.due_at for trial in self._trials.values()), default=None)
+        """Return the Unix time at which the first entry is due, or ``None`` if there are no entries."""
+        return min((entry.due_at for entry in self._entries.values()), default=None)
 
-    def suspect(self, uid: int) -> None:
-        """A message may be to blame for a broken connection: from now on it is asked for alone."""
-        self._trials.setdefault(uid, FetchRetry())
+    def isolate(self, uid: int) -> None:
+        """Fetch this message alone from now on, because it may be why a connection broke."""
+        self._entries.setdefault(uid, FetchRetry())
 
     def fail(self, uid: int, reason: str, now: float) -> None:
-        """A message was asked for alone, and did not come."""
-        trial = self._trials.get(uid, FetchRetry())
-        wait = self._waits[min(trial.failures, len(self._waits) - 1)]
-        self._trials[uid] = replace(trial, failures=trial.failures + 1, due_at=now + wait, reason=reason)
+        """Record that a message was fetched alone and did not come, and when it is due again."""
+        entry = self._entries.get(uid, FetchRetry())
+        wait = self._waits[min(entry.failures, len(self._waits) - 1)]
+        self._entries[uid] = replace(entry, failures=entry.failures + 1, due_at=now + wait, reason=reason)
 
-    def is_hopeless(self, uid: int) -> bool:
-        """Whether it has been tried as often as we try."""
-        return uid in self._trials and self._trials[uid].failures > len(self._waits)
+    def is_exhausted(self, uid: int) -> bool:
+        """True once the message has used up its retries."""
+        return uid in self._entries and self._entries[uid].failures > len(self._waits)
 
     def reason(self, uid: int) -> str:
-        """Why it did not come, the last time."""
-        return self._trials[uid].reason
+        """Return why the last attempt to fetch a message failed."""
+        return self._entries[uid].reason
 
     def may_ask_headers(self, uid: int) -> bool:
-        """True once: the headers of a hopeless message may be asked for."""
-        trial = self._trials.get(uid, FetchRetry())
-        self._trials[uid] = replace(trial, headers_asked=True)
-        return not trial.headers_asked
+        """Return True on the first call for a message, and False afterwards: its headers are asked for once."""
+        entry = self._entries.get(uid, FetchRetry())
+        self._entries[uid] = replace(entry, headers_asked=True)
+        return not entry.headers_asked
 
-    def end(self, uid: int) -> None:
-        """A message is stored, whole or in part."""
-        self._trials.pop(uid, None)
+    def remove(self, uid: int) -> None:
+        """Remove a message that is stored, whole or in part, or that is gone from the folder."""
+        self._entries.pop(uid, None)
 
     def keep_only(self, uids: set[int]) -> None:
-        """Forget the messages that are not missing any more: somebody deleted or moved them."""
-        self._trials = {uid: trial for uid, trial in self._trials.items() if uid in uids}
+        """Remove all entries but ``uids``, the messages that are still missing: others were deleted or moved."""
+        self._entries = {uid: entry for uid, entry in self._entries.items() if uid in uids}

@@ -8,15 +8,15 @@ from collections.abc import Callable
 from ingest.config.settings import Settings
 from ingest.config.types import split_host_port
 from ingest.sources import Receive, SourceError
-from ingest.sources.smtp.connection import Connection
-from ingest.sources.smtp.limits import Limits
+from ingest.sources.smtp.connection import SmtpConnection
+from ingest.sources.smtp.limits import SmtpLimits
 from ingest.sources.smtp.listener import Listener, Refusal
 from ingest.sources.smtp.session import SmtpSession
 from ingest.sources.smtp.tls import Certificate
 
-ABORT = 1.0
+ABORT_SECONDS = 1.0
 """Seconds that a connection may take to notice that it was cut."""
-BACKLOG = 1024
+BACKLOG_CONNECTIONS = 1024
 """Connections that the system keeps for us until we accept them."""
 
 
@@ -32,7 +32,7 @@ class SmtpSource:
         settings: Settings,
         clock: Callable[[], float],
         lmtp: bool = False,
-        limits: Limits | None = None,
+        limits: SmtpLimits | None = None,
     ) -> None:
         """``listen`` is ``host:port``, port 0 for any; ``limits`` are those shared with other listeners, if any."""
         self.host, self.port = split_host_port(listen)
@@ -43,7 +43,7 @@ class SmtpSource:
             settings=settings,
             clock=clock,
             lmtp=lmtp,
-            limits=limits or Limits(settings, clock),
+            limits=limits or SmtpLimits(settings, clock),
         )
         self._server: asyncio.Server | None = None
         self.name = self._name()
@@ -63,7 +63,7 @@ class SmtpSource:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                lambda: SmtpSession(self._listener, loop), self.host, self.port, backlog=BACKLOG
+                lambda: SmtpSession(self._listener, loop), self.host, self.port, backlog=BACKLOG_CONNECTIONS
             )
         except (OSError, OverflowError) as error:
             raise SourceError(f"cannot listen on {self.host}:{self.port}: {error}; choose another address") from error
@@ -83,9 +83,9 @@ class SmtpSource:
         await self._ended(seconds)
         for connection in self._connections():
             connection.abort()
-        await self._ended(ABORT)
+        await self._ended(ABORT_SECONDS)
 
-    def _connections(self) -> tuple[Connection, ...]:
+    def _connections(self) -> tuple[SmtpConnection, ...]:
         return tuple(self._listener.connections)
 
     async def _ended(self, seconds: float) -> None:

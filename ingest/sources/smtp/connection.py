@@ -12,12 +12,12 @@ from aiosmtpd.smtp import SMTP
 
 from ingest import log, metrics
 from ingest.sources.smtp import replies
-from ingest.sources.smtp.data import STREAM_LIMIT, EndlessLineError, Wire
-from ingest.sources.smtp.limits import IDLE_COST, PATIENCE, cost
+from ingest.sources.smtp.data import STREAM_LIMIT_BYTES, EndlessLineError, SmtpReader
+from ingest.sources.smtp.limits import ERROR_BUDGET, IDLE_PENALTY, penalty
 from ingest.sources.smtp.listener import Listener, client_address
 
 LOG = log.get("smtp")
-LINGER = 10.0
+LINGER_SECONDS = 10.0
 """Seconds that our last words may take to reach a client before the connection is cut."""
 _SMTP_COMMANDS = frozenset(
     {"DATA", "EHLO", "EXPN", "HELO", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "STARTTLS", "VRFY"}
@@ -26,10 +26,10 @@ _LMTP_COMMANDS = _SMTP_COMMANDS - {"EHLO", "HELO"} | {"LHLO"}
 _IDLE_COMMANDS = frozenset({"EHLO", "EXPN", "HELO", "HELP", "LHLO", "NOOP", "RSET", "STARTTLS", "VRFY"})
 
 
-class Connection(SMTP):
+class SmtpConnection(SMTP):
     """A connection from its first octet to its last. Its task is never cancelled: it learns of the end by reading."""
 
-    line_length_limit = STREAM_LIMIT
+    line_length_limit = STREAM_LIMIT_BYTES
     """What aiosmtpd gives its stream as limit; the lengths of lines are ours to judge."""
 
     def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
@@ -45,7 +45,7 @@ class Connection(SMTP):
         self._commands = _LMTP_COMMANDS if listener.lmtp else _SMTP_COMMANDS
         self._client = ""
         self._opened_at = self._active_at = loop.time()
-        self._patience = PATIENCE
+        self._error_budget = ERROR_BUDGET
         self._storing = False
         self._tls = False
         self._unsent = bytearray()
@@ -59,7 +59,7 @@ class Connection(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._wire = Wire(self._reader)
+        self._input = SmtpReader(self._reader)
         self._client = client_address((transport.get_extra_info("peername") or [None])[0])
         self._listener.connections.add(self)
         metrics.CONNECTIONS.inc()
@@ -93,7 +93,7 @@ class Connection(SMTP):
             self._listener.connections.discard(self)
             metrics.CONNECTIONS.dec()
             self._close()
-            self._let_go()
+            self._break_cycles()
 
     async def _admit(self) -> bool:
         """Learn who the client is, and whether it may and can be served."""
@@ -133,10 +133,10 @@ class Connection(SMTP):
         if not transport.is_closing():
             assert self._timeout_handle is not None
             self._timeout_handle.cancel()
-            self._timeout_handle = self.loop.call_later(LINGER, transport.abort)
+            self._timeout_handle = self.loop.call_later(LINGER_SECONDS, transport.abort)
             transport.close()
 
-    def _let_go(self) -> None:
+    def _break_cycles(self) -> None:
         """Drop what refers back to us: memory is free at once then, and not when the collector comes round."""
         self._client_connected_cb = None
         del self._writer
@@ -175,9 +175,9 @@ class Connection(SMTP):
 
     async def _next_line(self) -> bytes | None:
         """Replies to commands that came together go out together (RFC 2920 section 3.2): when we would have to wait."""
-        if not self._wire.has_line:
+        if not self._input.has_line:
             await self._flush()
-        return await self._wire.line()
+        return await self._input.line()
 
     async def _obey(self, line: bytes | None) -> None:
         verb, _, argument = (line or b"").partition(b" ")
@@ -192,7 +192,7 @@ class Connection(SMTP):
                 raise
             await self.push(await self.handle_exception(error))
         if name in _IDLE_COMMANDS:
-            self._spend(IDLE_COST)
+            self._charge(IDLE_PENALTY)
 
     async def handle_exception(self, error: Exception) -> str:
         """A fault of ours is temporary, and its text is for the log only."""
@@ -205,7 +205,7 @@ class Connection(SMTP):
         """Reply, in our words or in aiosmtpd's completed with an enhanced status code, and keep account of refusals."""
         reply = replies.enhanced(status if isinstance(status, str) else status.decode())
         self._put(reply)
-        self._spend(cost(reply))
+        self._charge(penalty(reply))
 
     def _put(self, reply: str) -> None:
         self._unsent += reply.encode("ascii", "replace") + b"\r\n"
@@ -225,10 +225,10 @@ class Connection(SMTP):
         transaction = self.envelope
         sender = transaction.mail_from if transaction else None
         # Of recipients too many there may be thousands; each other refusal costs patience, so their number is bounded.
-        write = LOG.info if cost(reply) else LOG.debug
+        write = LOG.info if penalty(reply) else LOG.debug
         write("refused", client=self._client, reply=reply, mail_from=sender and log.redact_address(sender))
 
-    def _spend(self, price: int) -> None:
-        self._patience -= price
-        if self._patience < 0:
+    def _charge(self, points: int) -> None:
+        self._error_budget -= points
+        if self._error_budget < 0:
             self.end(replies.TOO_MANY_ERRORS)

@@ -6,22 +6,22 @@ are gathered as they come, and the end is searched for in each new chunk.
 
 import asyncio
 
-STREAM_LIMIT = 64 * 1024
+STREAM_LIMIT_BYTES = 64 * 1024
 """Half of the octets that the stream holds for us before it stops the client."""
-CHUNK = 1024 * 1024
+CHUNK_BYTES = 1024 * 1024
 """Octets asked of the stream at once: all that it holds."""
-MAX_LINE = 2048
+MAX_LINE_BYTES = 2048
 """Octets of a command line. RFC 5321 section 4.5.3.1.4 asks for 512 and room for what extensions add."""
-MAX_DROPPED_LINE = 1024 * 1024
+MAX_DROPPED_LINE_BYTES = 1024 * 1024
 """Octets of one overlong command line that are read and dropped before the connection is given up."""
-END = b"\r\n.\r\n"
+END_OF_DATA = b"\r\n.\r\n"
 
 
 class EndlessLineError(Exception):
     """A command line went on beyond all patience."""
 
 
-class Wire:
+class SmtpReader:
     """The octets of one client in order: as lines between messages, as chunks within one."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
@@ -47,15 +47,15 @@ class Wire:
         """
         dropped = 0
         while (end := self._pending.find(b"\n")) < 0:
-            if len(self._pending) > MAX_LINE:
+            if len(self._pending) > MAX_LINE_BYTES:
                 dropped += len(self._pending)
                 self._pending.clear()
-            if dropped > MAX_DROPPED_LINE:
+            if dropped > MAX_DROPPED_LINE_BYTES:
                 raise EndlessLineError
             self._pending += await self._read()
         line = bytes(self._pending[:end])
         del self._pending[: end + 1]
-        return None if dropped or end > MAX_LINE else line.rstrip(b"\r")
+        return None if dropped or end > MAX_LINE_BYTES else line.rstrip(b"\r")
 
     async def chunk(self) -> bytes:
         """Whatever has come, at least one octet.
@@ -69,12 +69,12 @@ class Wire:
         self._pending.clear()
         return chunk
 
-    def put_back(self, octets: bytes) -> None:
+    def push_back(self, octets: bytes) -> None:
         """Give back what came behind the end of a message: with PIPELINING, the next command."""
         self._pending[:0] = octets
 
     async def _read(self) -> bytes:
-        octets = await self._reader.read(CHUNK)
+        octets = await self._reader.read(CHUNK_BYTES)
         if not octets:
             raise EOFError
         return octets
@@ -93,7 +93,7 @@ class MessageData:
         self._trace_length = len(trace)
         self._limit = limit
         # A line of one dot travels as two, so three octets of a message may be four on the wire.
-        self._wire_limit = self._trace_length + limit + limit // 3 + len(END)
+        self._wire_limit = self._trace_length + limit + limit // 3 + len(END_OF_DATA)
         self.kept = True
         """False once the octets have been let go: too many, or nobody could hold them."""
         self.dropped = 0
@@ -101,21 +101,21 @@ class MessageData:
 
     def feed(self, chunk: bytes) -> bytes | None:
         """Take in a chunk: ``None`` while the message goes on, else the octets that came behind its end."""
-        start = max(len(self._octets) - len(END) + 1, 0)
+        start = max(len(self._octets) - len(END_OF_DATA) + 1, 0)
         self._octets += chunk
-        end = self._octets.find(END, start)
+        end = self._octets.find(END_OF_DATA, start)
         if end < 0:
             if not self.kept or len(self._octets) > self._wire_limit:
                 self.drop()
             return None
-        rest = bytes(self._octets[end + len(END) :])
+        rest = bytes(self._octets[end + len(END_OF_DATA) :])
         del self._octets[end + 2 :]
         return rest
 
     def drop(self) -> None:
         """Let go of the octets and go on reading for the end."""
         self.kept = False
-        surplus = max(len(self._octets) - len(END) + 1, 0)
+        surplus = max(len(self._octets) - len(END_OF_DATA) + 1, 0)
         self.dropped += surplus
         del self._octets[:surplus]
 

@@ -5,26 +5,26 @@ from collections.abc import Callable
 
 from ingest.config.settings import MiB, Settings
 
-OCTETS_IN_FLIGHT = 512 * MiB
+MAX_BYTES_IN_FLIGHT = 512 * MiB
 """Octets of messages that are being received or stored at the same time, over all connections."""
-MAX_RATES = 10_000
+MAX_CLIENT_RATES = 10_000
 """Clients whose rate is remembered; the one that was quiet for longest is forgotten first."""
-PATIENCE = 1000
+ERROR_BUDGET = 1000
 """What a session may cost us between two accepted mails."""
-ERROR_COST = 50
-IDLE_COST = 10
+ERROR_PENALTY = 50
+IDLE_PENALTY = 10
 """Of a command that moves nothing, such as NOOP, and of a temporary refusal."""
 
 
-class Limits:
+class SmtpLimits:
     """Counts connections, rates and octets. Shared by all listeners of a process."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float], *, octets: int = OCTETS_IN_FLIGHT) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float], *, octets: int = MAX_BYTES_IN_FLIGHT) -> None:
         self._settings = settings
         self._clock = clock
         self._connections: Counter[str] = Counter()
         self._open = 0
-        self._free_octets = max(octets, 2 * settings.max_message_bytes)
+        self._free_bytes = max(octets, 2 * settings.max_message_bytes)
         self._rates: dict[str, tuple[float, float]] = {}
 
     def connect(self, client: str) -> bool:
@@ -45,16 +45,16 @@ class Limits:
         if not self._connections[client]:
             del self._connections[client]
 
-    def take_octets(self, count: int) -> bool:
+    def reserve_bytes(self, count: int) -> bool:
         """Reserve room for message octets; ``False`` where there is none, and then nothing is reserved."""
-        if count > self._free_octets:
+        if count > self._free_bytes:
             return False
-        self._free_octets -= count
+        self._free_bytes -= count
         return True
 
-    def give_back_octets(self, count: int) -> None:
+    def release_bytes(self, count: int) -> None:
         """Free what was reserved."""
-        self._free_octets += count
+        self._free_bytes += count
 
     def begin_message(self, client: str) -> bool:
         """Count a mail against its client's rate (a bucket that refills over a minute); ``False`` where it is empty."""
@@ -66,31 +66,31 @@ class Limits:
         left = min(left + max(now - at, 0.0) * rate / 60, rate)
         allowed = left >= 1
         self._rates[client] = (left - allowed, now)
-        if len(self._rates) > MAX_RATES:
+        if len(self._rates) > MAX_CLIENT_RATES:
             del self._rates[next(iter(self._rates))]
         return allowed
 
 
-def cost(reply: str) -> int:
+def penalty(reply: str) -> int:
     """What a reply of ours takes from a session's patience.
 
     One recipient too many costs nothing: a list server that names thousands goes on with the rest in its next
     transaction, and being thrown out would keep it from ever getting there (RFC 5321 section 4.5.3.1.10)."""
     if reply.startswith("5"):
-        return ERROR_COST
-    return IDLE_COST if reply.startswith("4") and not reply.startswith("452 4.5.3") else 0
+        return ERROR_PENALTY
+    return IDLE_PENALTY if reply.startswith("4") and not reply.startswith("452 4.5.3") else 0
 
 
-class Hold:
+class MemoryReservation:
     """The room that one message takes while it is received and stored; given back when the ``with`` ends."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: SmtpLimits) -> None:
         self._limits = limits
-        self._held = 0
+        self._reserved = 0
         self.refused = False
         """There was no room for all of it."""
 
-    def __enter__(self) -> "Hold":
+    def __enter__(self) -> "MemoryReservation":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -98,14 +98,14 @@ class Hold:
 
     def take(self, count: int) -> bool:
         """Reserve ``count`` octets more; ``False`` where there is no room, and then what was held is released."""
-        if not self._limits.take_octets(count):
+        if not self._limits.reserve_bytes(count):
             self.refused = True
             self.release()
             return False
-        self._held += count
+        self._reserved += count
         return True
 
     def release(self) -> None:
         """Give everything back."""
-        self._limits.give_back_octets(self._held)
-        self._held = 0
+        self._limits.release_bytes(self._reserved)
+        self._reserved = 0

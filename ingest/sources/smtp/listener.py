@@ -7,7 +7,7 @@ from typing import Any
 from ingest.config.settings import Settings
 from ingest.sources import Receive
 from ingest.sources.smtp import replies
-from ingest.sources.smtp.limits import Limits
+from ingest.sources.smtp.limits import SmtpLimits
 from ingest.sources.smtp.tls import Certificate
 
 Refusal = Callable[[], Awaitable[str | None]]
@@ -26,7 +26,7 @@ class Listener:
         settings: Settings,
         clock: Callable[[], float],
         lmtp: bool,
-        limits: Limits,
+        limits: SmtpLimits,
     ) -> None:
         self.receive = receive
         self.refusal = refusal

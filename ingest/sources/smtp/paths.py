@@ -11,7 +11,7 @@ _PATH = re.compile(
     r"(?P<parameters>(?:[ ]+[\x21-\x7e]+)*)[ ]*"
 )
 _ESCAPE = re.compile(r"\\(.)")
-MAX_PATH = 1000
+MAX_PATH_CHARACTERS = 1000
 """Characters of a path. RFC 5321 section 4.5.3.1.3 asks for 256 at least, and addresses of mailing lists exceed it."""
 NULL_PATH = "<>"
 """The null reverse-path as aiosmtpd's envelope keeps it, where an empty string means that there was no MAIL yet."""
@@ -30,7 +30,7 @@ def parse_path(argument: str) -> tuple[str, str]:
         PathError: the argument is no path, or not text, or too long.
     """
     match = _PATH.fullmatch(argument)
-    if not match or len(match["mailbox"]) > MAX_PATH or not argument.isprintable():
+    if not match or len(match["mailbox"]) > MAX_PATH_CHARACTERS or not argument.isprintable():
         raise PathError
     return match["mailbox"] or NULL_PATH, match["parameters"]
 

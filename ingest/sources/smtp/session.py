@@ -14,22 +14,22 @@ from aiosmtpd.smtp import MISSING
 from ingest import log
 from ingest.model.envelope import Envelope, ReceivedMessage, SourceRef
 from ingest.sources.smtp import replies
-from ingest.sources.smtp.connection import Connection
+from ingest.sources.smtp.connection import SmtpConnection
 from ingest.sources.smtp.data import MessageData
-from ingest.sources.smtp.limits import PATIENCE, Hold
+from ingest.sources.smtp.limits import ERROR_BUDGET, MemoryReservation
 from ingest.sources.smtp.paths import NULL_PATH, PathError, parse_path, refuse_recipient
 from ingest.sources.smtp.tls import Certificate
 from ingest.sources.smtp.trace import protocol, received_field
 from ingest.store import StoreUnavailable
 
 LOG = log.get("smtp")
-TLS_HANDSHAKE = 30.0
+TLS_HANDSHAKE_SECONDS = 30.0
 """Seconds that a TLS handshake may take."""
-DROPPED = 2
+MAX_DROPPED_RATIO = 2
 """A message above the size limit is read and dropped for this many times the limit, then the connection is closed."""
 
 
-class SmtpSession(Connection):
+class SmtpSession(SmtpConnection):
     """What a client may say."""
 
     # Before a transaction
@@ -52,13 +52,13 @@ class SmtpSession(Connection):
         if not hostname:
             await self.push("501 5.5.4 Say who you are: a host name is missing")
             return
-        self._begin_again()
+        self._reset_transaction()
         self.session.host_name = hostname
         self.session.extended_smtp = bool(extensions)
         *first, last = [self.hostname, *extensions]
         self._put("".join(f"250-{line}\r\n" for line in first) + f"250 {last}")
 
-    def _begin_again(self) -> None:
+    def _reset_transaction(self) -> None:
         self.envelope = self._create_envelope()
 
     async def smtp_HELP(self, _arg: str | None) -> None:
@@ -79,7 +79,7 @@ class SmtpSession(Connection):
             await self.push("501 5.5.4 STARTTLS takes no argument")
         elif self._tls:
             await self.push("503 5.5.1 TLS is active already")
-        elif self._wire.pending or self._reader._buffer:  # type: ignore[attr-defined]  # no public way to ask
+        elif self._input.pending or self._reader._buffer:  # type: ignore[attr-defined]  # no public way to ask
             self.end("554 5.5.0 Commands were sent behind STARTTLS")
         else:
             self._put("220 2.0.0 Ready to start TLS")
@@ -96,7 +96,7 @@ class SmtpSession(Connection):
             self,
             certificate.context(),
             server_side=True,
-            ssl_handshake_timeout=TLS_HANDSHAKE,
+            ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS,
         )
         if transport is None:
             raise EOFError
@@ -106,7 +106,7 @@ class SmtpSession(Connection):
         self._writer._transport = transport  # type: ignore[attr-defined]  # see above
         self.transport = transport
         self.session.host_name = None
-        self._begin_again()
+        self._reset_transaction()
 
     # A transaction
 
@@ -181,9 +181,9 @@ class SmtpSession(Connection):
         else:
             self._put("354 End data with <CR><LF>.<CR><LF>")
             await self._flush()
-            with Hold(self._listener.limits) as hold:
-                reply = self._for_each_recipient(await self._take(hold))
-            self._begin_again()
+            with MemoryReservation(self._listener.limits) as reservation:
+                reply = self._for_each_recipient(await self._receive_message(reservation))
+            self._reset_transaction()
             await self.push(reply)
 
     def _for_each_recipient(self, reply: str) -> str:
@@ -191,31 +191,31 @@ class SmtpSession(Connection):
         assert self.envelope is not None
         return "\r\n".join([reply] * len(self.envelope.rcpt_tos)) if self._listener.lmtp else reply
 
-    async def _take(self, hold: Hold) -> str:
+    async def _receive_message(self, reservation: MemoryReservation) -> str:
         """Read a message and store it; the reply that tells what became of it."""
         received_at = self._listener.clock()
         trace = self._trace(received_at)
         data = MessageData(trace, self._listener.settings.max_message_bytes)
-        await self._gather(data, hold)
+        await self._read_data(data, reservation)
         content = data.content()
         if content is None:
-            return replies.UNAVAILABLE if hold.refused else replies.TOO_LARGE
+            return replies.UNAVAILABLE if reservation.refused else replies.TOO_LARGE
         return await self._store(content, len(trace), received_at)
 
-    async def _gather(self, data: MessageData, hold: Hold) -> None:
+    async def _read_data(self, data: MessageData, reservation: MemoryReservation) -> None:
         rest = None
         while rest is None:
-            chunk = await self._wire.chunk()
+            chunk = await self._input.chunk()
             self._reset_timeout()
-            if data.kept and not hold.take(len(chunk)):
+            if data.kept and not reservation.take(len(chunk)):
                 data.drop()
             rest = data.feed(chunk)
             if not data.kept:
-                hold.release()
-            if data.dropped > DROPPED * self._listener.settings.max_message_bytes:
+                reservation.release()
+            if data.dropped > MAX_DROPPED_RATIO * self._listener.settings.max_message_bytes:
                 self.end(self._for_each_recipient(replies.TOO_LARGE))
                 raise EOFError
-        self._wire.put_back(rest)
+        self._input.push_back(rest)
 
     def _trace(self, received_at: float) -> bytes:
         assert self.session is not None
@@ -254,7 +254,7 @@ class SmtpSession(Connection):
         finally:
             self._storing = False
             self._reset_timeout()
-        self._patience = PATIENCE
+        self._error_budget = ERROR_BUDGET
         return f"250 2.0.0 Ok: queued as {queue_id}"
 
     def _envelope(self) -> Envelope:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 _UNSAFE_NAME = re.compile(r"[^A-Za-z0-9.:_\[\]-]")
 _SAFE_MAILBOX = re.compile(r"[!#-\'*+\-./0-9=?A-Z^_`a-z{|}~]+@[A-Za-z0-9.\[\]:_-]+")
-MAX_NAME = 255
+MAX_NAME_CHARACTERS = 255
 
 
 def protocol(*, lmtp: bool, extended: bool, tls: bool, utf8: bool) -> str:
@@ -27,9 +27,9 @@ def received_field(
     ``recipient`` is told only where there is exactly one, or a blind copy would not be blind. What the client said is
     reduced to the characters of names and addresses: it can add neither a field nor a comment.
     """
-    name = _UNSAFE_NAME.sub("?", helo[:MAX_NAME]) or "unknown"
+    name = _UNSAFE_NAME.sub("?", helo[:MAX_NAME_CHARACTERS]) or "unknown"
     literal = f"IPv6:{client}" if ":" in client else client
-    told = recipient is not None and len(recipient) <= MAX_NAME and _SAFE_MAILBOX.fullmatch(recipient)
+    told = recipient is not None and len(recipient) <= MAX_NAME_CHARACTERS and _SAFE_MAILBOX.fullmatch(recipient)
     lines = (
         f"Received: from {name} ([{literal}])",
         f"\tby {hostname} with {with_protocol}" + (f"\r\n\tfor <{recipient}>" if told else "") + ";",

@@ -1,4 +1,4 @@
-"""What opens an account: a password, or access tokens; and when it ends."""
+"""The credential of an account, a password or OAuth access tokens, and when it ends."""
 
 import hashlib
 from collections.abc import Callable
@@ -9,35 +9,38 @@ import httpx
 
 from ingest.config.imap_accounts import CredentialUnreadable, ImapAccount, OAuthClient
 from ingest.sources.imap.auth.oauth import AccessTokens
-from ingest.sources.imap.state import TokenMemory
+from ingest.store.imap import ImapStore
 
 
 class Credential(Protocol):
-    """One account's way in."""
+    """A source of credentials for one account (password or OAuth token)."""
 
     async def get(self) -> str:
-        """The password or an access token, now.
+        """Return the password or a valid access token.
 
         Raises:
-            CredentialUnreadable, TokenRefused, TokenThrottled, TokenUnavailable: as their names say.
+            CredentialUnreadable: a file that holds a secret cannot be read.
+            TokenRefused: the provider says that the refresh token or the application's secret is not valid.
+            TokenThrottled: the provider wants to be asked later.
+            TokenUnavailable: the provider does not answer, or its response proves nothing.
         """
         ...
 
     def reject(self, secret: str) -> None:
-        """The server did not accept ``secret``."""
+        """Record that the mail server did not accept ``secret``, so that ``get`` returns another one if it can."""
         ...
 
     async def fingerprint(self) -> str:
-        """Something that changes when the operator supplies another credential."""
+        """Return a digest that changes when the operator supplies another credential."""
         ...
 
     async def ends_at(self) -> float | None:
-        """When it ends, as a Unix time; ``None`` where nobody says."""
+        """Return the Unix time at which the credential ends, or ``None`` if that is not known."""
         ...
 
 
-class Password:
-    """A password of the settings, read anew each time."""
+class PasswordCredential:
+    """A password from the settings. A password file is read each time, so a new one counts at once."""
 
     def __init__(self, account: ImapAccount) -> None:
         self._account = account
@@ -46,7 +49,7 @@ class Password:
         return self._account.read_password()
 
     def reject(self, secret: str) -> None:
-        """There is no other to be had."""
+        """Do nothing: there is no other password to return."""
 
     async def fingerprint(self) -> str:
         try:
@@ -58,15 +61,15 @@ class Password:
         return None
 
 
-class Tokens:
-    """Access tokens, by a refresh token or by the application's secret."""
+class TokenCredential:
+    """OAuth access tokens, which a refresh token or the application's secret gives."""
 
     def __init__(
-        self, account: ImapAccount, memory: TokenMemory, http: httpx.AsyncClient, clock: Callable[[], float]
+        self, account: ImapAccount, store: ImapStore, http: httpx.AsyncClient, clock: Callable[[], float]
     ) -> None:
         assert account.oauth is not None  # the settings were checked
         self._client: OAuthClient = account.oauth
-        self._tokens = AccessTokens(account.name, self._client, memory, http, clock)
+        self._tokens = AccessTokens(account.name, self._client, store, http, clock)
 
     async def get(self) -> str:
         return await self._tokens.get()
@@ -91,11 +94,11 @@ class Tokens:
         return min(ends, default=None)
 
 
-def credential(
-    account: ImapAccount, memory: TokenMemory, http: httpx.AsyncClient, clock: Callable[[], float]
+def credential_for(
+    account: ImapAccount, store: ImapStore, http: httpx.AsyncClient, clock: Callable[[], float]
 ) -> Credential:
-    """What opens ``account``."""
-    return Password(account) if account.auth == "password" else Tokens(account, memory, http, clock)
+    """Return the credential configured for ``account``."""
+    return PasswordCredential(account) if account.auth == "password" else TokenCredential(account, store, http, clock)
 
 
 def _digest(secret: str) -> str:

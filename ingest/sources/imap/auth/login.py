@@ -1,4 +1,4 @@
-"""Logging in: LOGIN, and the SASL mechanisms PLAIN (RFC 4616), XOAUTH2 and OAUTHBEARER (RFC 7628)."""
+"""Logs in by LOGIN or by the SASL mechanisms PLAIN (RFC 4616), XOAUTH2 and OAUTHBEARER (RFC 7628)."""
 
 import json
 from base64 import b64decode, b64encode
@@ -6,28 +6,31 @@ from collections.abc import Callable
 
 from ingest.config.imap_accounts import ImapAccount
 from ingest.sources.imap.protocol import utf7
-from ingest.sources.imap.protocol.client import Connection, Refused
+from ingest.sources.imap.protocol.client import CommandRefused, ImapConnection
 
 SEPARATOR = "\x01"
+"""Separates the fields of an XOAUTH2 or OAUTHBEARER message (RFC 7628 section 3.1), and alone ends a refused one."""
 
 
-class LoginRefused(Refused):
-    """The server does not let us in. ``detail`` is what it said of an access token, if it said anything."""
+class LoginRefused(CommandRefused):
+    """The server refused the log-in. ``detail`` is its explanation of why an access token was refused, or ``""``."""
 
-    def __init__(self, refusal: Refused, detail: str) -> None:
+    def __init__(self, refusal: CommandRefused, detail: str) -> None:
         super().__init__(refusal.command, refusal.status)
         self.detail = detail
 
 
 class NoCommonMechanism(Exception):
-    """The server does not offer the way in which the account is to log in."""
+    """The server does not offer the log-in mechanism that the account needs."""
 
 
-async def log_in(connection: Connection, account: ImapAccount, secret: str) -> None:
+async def log_in(connection: ImapConnection, account: ImapAccount, secret: str) -> None:
     """Log in with ``secret``: the password, or an access token.
 
     Raises:
-        LoginRefused, NoCommonMechanism, ConnectionLost: as their names say.
+        LoginRefused: wrong credentials, or the server refuses for another reason.
+        NoCommonMechanism: the server offers no mechanism that the account can use.
+        ConnectionLost: the connection cannot be used any more.
     """
     if connection.is_authenticated:
         return
@@ -40,8 +43,9 @@ async def log_in(connection: Connection, account: ImapAccount, secret: str) -> N
         await connection.command("CAPABILITY")
 
 
-async def _with_password(connection: Connection, user: str, password: str) -> None:
-    """AUTHENTICATE PLAIN takes any password; LOGIN takes ASCII and is what old servers know."""
+async def _with_password(connection: ImapConnection, user: str, password: str) -> None:
+    """Prefer AUTHENTICATE PLAIN, which takes any password; fall back to LOGIN, which old servers know and which takes
+    ASCII only."""
     if "AUTH=PLAIN" in connection.capabilities:
         return await _authenticate(connection, "PLAIN", f"\0{user}\0{password}")
     if "LOGINDISABLED" in connection.capabilities:
@@ -49,47 +53,50 @@ async def _with_password(connection: Connection, user: str, password: str) -> No
     if not (user + password).isascii():
         raise NoCommonMechanism("the server takes only ASCII in user name and password")
     try:
-        await connection.command("LOGIN", utf7.quoted(user), utf7.quoted(password))
-    except Refused as refusal:
+        await connection.command("LOGIN", utf7.quoted_string(user), utf7.quoted_string(password))
+    except CommandRefused as refusal:
         raise LoginRefused(refusal, "") from None
     return None
 
 
-async def _authenticate(connection: Connection, mechanism: str, response: str) -> None:
-    """One message from us; where the server asks back, it has refused and explains why (RFC 7628 section 3.2.3)."""
+async def _authenticate(connection: ImapConnection, mechanism: str, response: str) -> None:
+    """Send one SASL message. If the server then sends a challenge, it has refused: the challenge explains why
+    (RFC 7628 section 3.2.3)."""
     if f"AUTH={mechanism}" not in connection.capabilities:
         raise NoCommonMechanism(f"the server does not offer {mechanism}")
     encoded = b64encode(response.encode("utf-8"))
-    explained: list[bytes] = []
-    at_once = [encoded] if "SASL-IR" in connection.capabilities else []
+    explanations: list[bytes] = []
+    initial = [encoded] if "SASL-IR" in connection.capabilities else []
     try:
         await connection.command(
             f"AUTHENTICATE {mechanism}",
-            *at_once,
-            on_challenge=_answers(encoded, bool(at_once), explained),
+            *initial,
+            on_challenge=_challenge_handler(encoded, bool(initial), explanations),
             shown=f"AUTHENTICATE {mechanism}",
         )
-    except Refused as refusal:
-        raise LoginRefused(refusal, _explanation(explained)) from None
+    except CommandRefused as refusal:
+        raise LoginRefused(refusal, _explanation(explanations)) from None
 
 
-def _answers(encoded: bytes, sent: bool, explained: list[bytes]) -> Callable[[bytes], bytes]:
+def _challenge_handler(encoded: bytes, sent: bool, explanations: list[bytes]) -> Callable[[bytes], bytes]:
+    """Return a function that responds to challenges: to the first one with ``encoded`` unless that was ``sent``
+    already; to all others, which are collected in ``explanations``, with the empty response that ends the exchange."""
     pending = [] if sent else [encoded]
 
-    def answer(challenge: bytes) -> bytes:
+    def respond(challenge: bytes) -> bytes:
         if pending:
             return pending.pop()
-        explained.append(challenge)
+        explanations.append(challenge)
         return b64encode(SEPARATOR.encode())
 
-    return answer
+    return respond
 
 
 def _bearer(account: ImapAccount, token: str) -> str:
     if account.auth == "xoauth2":
         return SEPARATOR.join([f"user={account.user}", f"auth=Bearer {token}", "", ""])
     escaped = account.user.replace("=", "=3D").replace(",", "=2C")
-    parts = [
+    fields = [
         f"n,a={escaped},",
         f"host={account.host}",
         f"port={account.tcp_port}",
@@ -97,12 +104,12 @@ def _bearer(account: ImapAccount, token: str) -> str:
         "",
         "",
     ]
-    return SEPARATOR.join(parts)
+    return SEPARATOR.join(fields)
 
 
 def _explanation(challenges: list[bytes]) -> str:
     try:
-        told = json.loads(b64decode(b"".join(challenges)))
-        return ", ".join(f"{key}: {value}" for key, value in told.items() if key != "schemes")
+        details = json.loads(b64decode(b"".join(challenges)))
+        return ", ".join(f"{key}: {value}" for key, value in details.items() if key != "schemes")
     except (ValueError, AttributeError):
         return ""

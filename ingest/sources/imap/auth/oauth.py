@@ -1,7 +1,7 @@
-"""Access tokens (RFC 6749): got with a refresh token or with the application's own secret, kept until they end.
+"""Requests access tokens (RFC 6749) with a refresh token or with the application's secret, and caches them.
 
-oauthlib writes the requests and reads the answers; httpx carries them. A provider may give a new refresh token with
-each answer, and the old one may be worth nothing from then on: the new one is saved before anything else happens.
+oauthlib builds the requests and parses the responses; httpx sends them. A provider may return a new refresh token with
+each response and make the old one invalid, so the new one is saved before anything else happens.
 """
 
 import asyncio
@@ -16,16 +16,20 @@ from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error, WebApplicatio
 from ingest.config.imap_accounts import OAuthClient
 from ingest.log import printable
 from ingest.model.imap_folder import SavedToken
-from ingest.sources.imap.state import TokenMemory
+from ingest.store.imap import ImapStore
 
-EARLY = 300.0
-"""Seconds before its end from which an access token is not used any more."""
-USUAL_LIFE = 3_600.0
-DAY = 86_400.0
-MICROSOFT_REFRESH_LIFE = 90 * DAY
-"""Microsoft's refresh tokens end when they have not been used for so long; its answers do not say so."""
-REQUEST_SECONDS = 30.0
-MAX_ANSWER = 256 * 1024
+RENEW_BEFORE_SECONDS = 300.0
+"""An access token is replaced this long before it ends, so that it does not end while we log in, nor by a clock that
+differs from the provider's."""
+DEFAULT_LIFE_SECONDS = 3_600.0
+"""Life of an access token if the provider does not state it; the common value, and RFC 6749's own example."""
+DAY_SECONDS = 86_400.0
+MICROSOFT_REFRESH_LIFE_SECONDS = 90 * DAY_SECONDS
+"""Microsoft's refresh tokens end when they have not been used for this long; its responses do not say so."""
+REQUEST_TIMEOUT_SECONDS = 30.0
+"""A token endpoint that has not answered within this time is treated as unavailable, and asked again later."""
+MAX_RESPONSE_BYTES = 256 * 1024
+"""Bounds the memory that a token endpoint can use; real responses have a few kilobytes."""
 
 REFUSALS = frozenset(
     {
@@ -39,8 +43,10 @@ REFUSALS = frozenset(
         "login_required",
     }
 )
-"""Errors (RFC 6749 section 5.2, OpenID Connect Core section 3.1.2.6) that only a person can mend."""
+"""Errors (RFC 6749 section 5.2, OpenID Connect Core section 3.1.2.6) that only a person can
+resolve."""
 THROTTLING = frozenset({"slow_down", "temporarily_unavailable"})
+"""Errors that ask us to come back later (RFC 8628 section 3.5, RFC 6749 section 4.1.2.1)."""
 
 
 class TokenRefused(Exception):
@@ -48,7 +54,7 @@ class TokenRefused(Exception):
 
 
 class TokenThrottled(Exception):
-    """The provider wants to be asked later. ``retry_after`` is in seconds, ``None`` where it does not say."""
+    """The provider wants to be asked later. ``retry_after`` is in seconds, or ``None`` if it does not say."""
 
     def __init__(self, text: str, retry_after: float | None) -> None:
         super().__init__(text)
@@ -56,12 +62,12 @@ class TokenThrottled(Exception):
 
 
 class TokenUnavailable(Exception):
-    """The provider does not answer, or says nothing that proves anything."""
+    """The provider does not answer, or its response does not prove that the credential is bad."""
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
-    """What a token endpoint gave."""
+class TokenGrant:
+    """A successful response of a token endpoint; times in seconds."""
 
     access_token: str
     expires_in: float
@@ -70,72 +76,76 @@ class Granted:
 
 
 class AccessTokens:
-    """The access tokens of one account. Several folders may ask at once; the provider is asked once."""
+    """Caches the access token of one account. If several folders ask at once, the provider is asked once."""
 
     def __init__(
         self,
         account: str,
         client: OAuthClient,
-        memory: TokenMemory,
+        store: ImapStore,
         http: httpx.AsyncClient,
         clock: Callable[[], float],
     ) -> None:
         self._account, self._client = account, client
-        self._memory, self._http, self._clock = memory, http, clock
+        self._store, self._http, self._clock = store, http, clock
         self._lock = asyncio.Lock()
         self._token = ""
         self._ends_at = 0.0
 
     async def get(self) -> str:
-        """An access token that is good for some minutes more.
+        """Return an access token that is valid for ``RENEW_BEFORE_SECONDS`` at least.
 
         Raises:
-            TokenRefused, TokenThrottled, TokenUnavailable, CredentialUnreadable: as their names say.
+            TokenRefused: the refresh token or the application's secret is not valid.
+            TokenThrottled: the provider wants to be asked later.
+            TokenUnavailable: the provider does not answer, or its response proves nothing.
+            CredentialUnreadable: a file that holds a secret cannot be read.
+            StoreUnavailable: the saved refresh token cannot be read or replaced now.
         """
         async with self._lock:
-            if self._clock() >= self._ends_at - EARLY:
+            if self._clock() >= self._ends_at - RENEW_BEFORE_SECONDS:
                 grant = await self._grant()
                 self._token, self._ends_at = grant.access_token, self._clock() + grant.expires_in
             return self._token
 
     def reject(self, token: str) -> None:
-        """The mail server did not accept ``token``: get another next time."""
+        """Record that the mail server did not accept ``token``, so that ``get`` requests another one."""
         if token == self._token:
             self._ends_at = 0.0
 
     async def saved(self) -> SavedToken | None:
-        """The refresh token to use: the saved one, unless the operator has supplied another since."""
-        saved = await self._memory.token(self._account)
+        """Return the refresh token to use: the saved one, unless the operator has supplied another since."""
+        saved = await self._store.token(self._account)
         first = self._client.first_refresh_token()
-        if first is None or (saved and saved.origin in ("", origin_of(first))):
+        if first is None or (saved and saved.origin in ("", token_digest(first))):
             return saved
-        return SavedToken(refresh_token=first, saved_at=self._clock(), origin=origin_of(first))
+        return SavedToken(refresh_token=first, saved_at=self._clock(), origin=token_digest(first))
 
-    async def _grant(self) -> Granted:
+    async def _grant(self) -> TokenGrant:
         if self._client.flow == "client_credentials":
-            return await request_token(self._http, self._client, _own_grant(self._client))
+            return await request_token(self._http, self._client, _client_credentials_body(self._client))
         saved = await self.saved()
         if saved is None:
             raise TokenRefused("nobody has logged in yet")
         try:
             return await self._refresh(saved)
         except TokenRefused:
-            newer = await self._memory.token(self._account)
+            newer = await self._store.token(self._account)
             if newer is None or newer.refresh_token == saved.refresh_token:
                 raise
             return await self._refresh(newer)  # another worker was faster, and the provider rotates
 
-    async def _refresh(self, saved: SavedToken) -> Granted:
-        grant = await request_token(self._http, self._client, _refresh_grant(self._client, saved.refresh_token))
-        await self._memory.save_token(self._account, renewed(grant, saved, self._client, self._clock()))
+    async def _refresh(self, saved: SavedToken) -> TokenGrant:
+        grant = await request_token(self._http, self._client, _refresh_token_body(self._client, saved.refresh_token))
+        await self._store.save_token(self._account, token_to_save(grant, saved, self._client, self._clock()))
         return grant
 
 
-def renewed(grant: Granted, saved: SavedToken | None, client: OAuthClient, now: float) -> SavedToken:
-    """What to save after a grant: the new refresh token, or the old one, whose life use has prolonged."""
+def token_to_save(grant: TokenGrant, saved: SavedToken | None, client: OAuthClient, now: float) -> SavedToken:
+    """Return what to save after a grant: the new refresh token, or else the old one, whose life this use extended."""
     life = grant.refresh_expires_in
     if life is None and client.provider == "microsoft":
-        life = MICROSOFT_REFRESH_LIFE
+        life = MICROSOFT_REFRESH_LIFE_SECONDS
     return SavedToken(
         refresh_token=grant.refresh_token or (saved.refresh_token if saved else ""),
         saved_at=now,
@@ -144,81 +154,84 @@ def renewed(grant: Granted, saved: SavedToken | None, client: OAuthClient, now: 
     )
 
 
-def origin_of(refresh_token: str) -> str:
-    """The digest by which a supplied token is known again."""
+def token_digest(refresh_token: str) -> str:
+    """Return a digest that tells whether a token that the operator supplies is one we know already."""
     return hashlib.sha256(refresh_token.encode()).hexdigest()
 
 
-async def request_token(http: httpx.AsyncClient, client: OAuthClient, body: str) -> Granted:
-    """Ask the token endpoint.
+async def request_token(http: httpx.AsyncClient, client: OAuthClient, body: str) -> TokenGrant:
+    """Send a request to the token endpoint.
 
     Raises:
-        TokenRefused, TokenThrottled, TokenUnavailable: as their names say.
+        TokenRefused: the provider says that the credential in ``body`` is not valid.
+        TokenThrottled: the provider wants to be asked later.
+        TokenUnavailable: the provider does not answer, or its response proves nothing.
     """
     status, headers, text = await post_form(http, client.token_endpoint, body)
     try:
-        return granted(client, text)
+        return parse_grant(client, text)
     except (OAuth2Error, ValueError) as error:
-        raise failure(status, headers, error) from error
+        raise token_error(status, headers, error) from error
 
 
-def granted(client: OAuthClient, text: str) -> Granted:
-    """What a token endpoint's answer gives.
+def parse_grant(client: OAuthClient, text: str) -> TokenGrant:
+    """Parse the response of a token endpoint.
 
     Raises:
-        OAuth2Error, ValueError: it is no token.
+        OAuth2Error: the response is an error, or has no token.
+        ValueError: the response is not JSON of the expected form.
     """
     token = WebApplicationClient(client.client_id).parse_request_body_response(text)
-    return Granted(
+    return TokenGrant(
         str(token["access_token"]),
-        seconds(token.get("expires_in")) or USUAL_LIFE,
+        parse_seconds(token.get("expires_in")) or DEFAULT_LIFE_SECONDS,
         token.get("refresh_token"),
-        seconds(token.get("refresh_token_expires_in")),
+        parse_seconds(token.get("refresh_token_expires_in")),
     )
 
 
 async def post_form(http: httpx.AsyncClient, url: str, body: str) -> tuple[int, httpx.Headers, str]:
-    """Post a form and read the answer, as far as it is worth reading.
+    """Send a form by POST and return status, headers and body of the response.
 
     Raises:
-        TokenUnavailable: there is no answer.
+        TokenUnavailable: there is no response in time, or it exceeds ``MAX_RESPONSE_BYTES``.
     """
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
     try:
         async with (
-            asyncio.timeout(REQUEST_SECONDS),
+            asyncio.timeout(REQUEST_TIMEOUT_SECONDS),
             http.stream("POST", url, content=body, headers=headers) as response,
         ):
-            answer = b""
+            content = b""
             async for chunk in response.aiter_bytes():
-                answer += chunk
-                if len(answer) > MAX_ANSWER:
-                    raise TokenUnavailable(f"{url} sends an answer without an end")
-            return response.status_code, response.headers, answer.decode("utf-8", "replace")
+                content += chunk
+                if len(content) > MAX_RESPONSE_BYTES:
+                    raise TokenUnavailable(f"{url} sends a response above {MAX_RESPONSE_BYTES} bytes")
+            return response.status_code, response.headers, content.decode("utf-8", "replace")
     except (httpx.HTTPError, TimeoutError) as error:
         raise TokenUnavailable(f"{url} does not answer ({type(error).__name__}: {error})") from error
 
 
-def failure(status: int, headers: httpx.Headers, error: Exception) -> Exception:
-    """What an answer without a token means."""
+def token_error(status: int, headers: httpx.Headers, error: Exception) -> Exception:
+    """Return the exception that a response without a token means."""
     name = (error.error or "") if isinstance(error, OAuth2Error) else ""
     said = printable(f"{name} {getattr(error, 'description', '')}".strip() or f"HTTP status {status}", 200)
     text = f"the provider gives no token ({said})"
     if status == httpx.codes.TOO_MANY_REQUESTS or name in THROTTLING:
-        return TokenThrottled(text, seconds(headers.get("Retry-After")))
+        return TokenThrottled(text, parse_seconds(headers.get("Retry-After")))
     if status < httpx.codes.INTERNAL_SERVER_ERROR and name in REFUSALS:
         return TokenRefused(text)
     return TokenUnavailable(text)
 
 
-def _own_grant(client: OAuthClient) -> str:
+def _client_credentials_body(client: OAuthClient) -> str:
     body: str = BackendApplicationClient(client.client_id).prepare_request_body(
         scope=client.scopes, include_client_id=True, client_secret=client.secret()
     )
     return body
 
 
-def _refresh_grant(client: OAuthClient, refresh_token: str) -> str:
+def _refresh_token_body(client: OAuthClient, refresh_token: str) -> str:
     secret = client.secret()
     extra = {"client_secret": secret} if secret else {}
     body: str = WebApplicationClient(client.client_id).prepare_refresh_body(
@@ -227,16 +240,16 @@ def _refresh_grant(client: OAuthClient, refresh_token: str) -> str:
     return body
 
 
-def seconds(value: object) -> float | None:
-    """A duration as a provider writes it; ``None`` where it is none."""
+def parse_seconds(value: object) -> float | None:
+    """Return a duration in seconds as providers write it (number or text), or ``None`` if it is none."""
     try:
         return max(0.0, float(str(value)))
     except ValueError:
         return None
 
 
-def read_json(text: str) -> dict[str, object]:
-    """The object in an answer; ``{}`` where there is none."""
+def parse_json_object(text: str) -> dict[str, object]:
+    """Return the JSON object in ``text``, or ``{}`` if there is none."""
     try:
         found = json.loads(text)
     except ValueError:

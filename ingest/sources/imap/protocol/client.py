@@ -1,7 +1,7 @@
-"""One IMAP connection: commands, and the state that the server's untagged responses tell (RFC 3501).
+"""An IMAP connection: sends commands and tracks the state that untagged responses tell (RFC 3501).
 
-A client for one job: read a folder, mark or move what was read, wait for more. One command runs at a time. Whatever
-comes in between, an EXISTS, a BYE, a FETCH that nobody asked for, is understood or passed over, never an error.
+It has the commands that a reader needs: read a folder, mark or move what was read, wait for more. One command runs at
+a time. Unsolicited responses (EXISTS, BYE, FETCH of changed flags) are handled or ignored at any time.
 """
 
 import asyncio
@@ -10,65 +10,70 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from ingest.sources.imap.protocol import grammar, utf7
-from ingest.sources.imap.protocol.grammar import Continuation, Data, Status, Unknown, Value
-from ingest.sources.imap.protocol.uids import ranges
-from ingest.sources.imap.protocol.wire import ConnectionLost, Silence, Wire
+from ingest.sources.imap.protocol.grammar import Continuation, StatusResponse, UnparsableResponse, UntaggedData, Value
+from ingest.sources.imap.protocol.uids import sequence_set
+from ingest.sources.imap.protocol.wire import ConnectionLost, NothingReceived, Wire
 
-UIDS_A_COMMAND = 500
-"""UIDs named in one command, which keeps its line below the 8,000 octets that servers take (RFC 7162 section 4)."""
+MAX_UIDS_PER_COMMAND = 500
+"""Most UIDs named in one command. It keeps the command line below the 8,000 octets that servers accept (RFC 7162
+section 4)."""
 BODY_ITEMS = ("BODY[]", "BODY[]<0>", "RFC822")
-"""Under these names servers send what was asked for as BODY.PEEK[]."""
+"""Names under which servers send what was asked for as BODY.PEEK[]."""
 
 HEADER_ITEMS = ("BODY[HEADER]", "BODY[HEADER]<0>")
+"""Names under which servers send what was asked for as BODY.PEEK[HEADER]<0.n>."""
 
 
-class Refused(Exception):
-    """The server answered NO or BAD, or said BYE instead of an answer."""
+class CommandRefused(Exception):
+    """The server answered a command with NO or BAD."""
 
-    def __init__(self, command: str, status: Status) -> None:
+    def __init__(self, command: str, status: StatusResponse) -> None:
         said = f"[{status.code}] {status.text}" if status.code else status.text
         super().__init__(f"the server answered {command} with {status.condition} {said}".strip())
         self.command = command
         self.status = status
 
 
-class Bye(ConnectionLost):
-    """The server said that it closes the connection, and why."""
+class ServerBye(ConnectionLost):
+    """The server closes the connection and said why (``* BYE``)."""
 
-    def __init__(self, status: Status) -> None:
+    def __init__(self, status: StatusResponse) -> None:
         super().__init__(f"the server closed the connection: {status.text or 'it gave no reason'}")
         self.status = status
 
 
 class NotImap(Exception):
-    """Something answers at that address, and it speaks no IMAP."""
+    """The peer is no IMAP server, or one that lacks what we need."""
 
 
-class Insecure(Exception):
-    """The connection would go on in clear, so it does not go on."""
+class TlsUnavailable(Exception):
+    """The settings require STARTTLS and it is impossible. The connection is given up before anything secret is sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """What a FETCH response tells of a message."""
+class FetchedMessage:
+    """The items of one FETCH response that we use."""
 
     uid: int | None
-    """``None``: the server left it out."""
+    """``None`` if the server left it out."""
     size: int | None = None
+    """RFC822.SIZE in octets."""
     internal_date: bytes = b""
+    """INTERNALDATE as it was sent; empty if it was not."""
     body: Value = None
-    """The whole message; ``None`` where the server sent NIL or nothing."""
+    """The whole message; ``None`` if the server sent NIL or nothing."""
     header: Value = None
+    """The header section, or its beginning; ``None`` as above."""
 
 
-OnMessage = Callable[[Message], Awaitable[None]]
+OnMessage = Callable[[FetchedMessage], Awaitable[None]]
 
 
-class Connection:
-    """A connection to a server, greeted and, where asked for, under TLS.
+class ImapConnection:
+    """A connection to a server whose greeting was read and, if the settings ask for it, under TLS.
 
-    ``exists``, ``uid_validity`` and ``uid_next`` are what the server last said of the open folder; ``arrivals`` counts
-    the messages by which it has ever grown, so that a change of it tells of new mail even where others delete."""
+    ``exists``, ``uid_validity`` and ``uid_next`` are what the server last said of the selected folder. ``arrivals`` is
+    the total by which the folder has grown while selected: it changes on new mail even if others delete mail."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -84,16 +89,20 @@ class Connection:
 
     @classmethod
     async def open(
-        cls, host: str, port: int, security: str, context: ssl.SSLContext, *, patience: float, max_literal: int
-    ) -> "Connection":
-        """Connect and read the greeting; with ``tls`` or ``starttls``, nothing goes on in clear if TLS fails.
+        cls, host: str, port: int, security: str, context: ssl.SSLContext, *, timeout: float, max_literal: int
+    ) -> "ImapConnection":
+        """Connect and read the greeting. If ``security`` is ``tls`` or ``starttls``, nothing is sent in clear when TLS
+        fails. ``timeout`` is in seconds, ``max_literal`` in octets.
 
         Raises:
             OSError, TimeoutError: no connection, or no TLS.
-            NotImap, Insecure, Refused, ConnectionLost: as their names say.
+            NotImap: the peer does not greet as an IMAP server does.
+            TlsUnavailable: the server does not offer STARTTLS, or refuses it.
+            CommandRefused: the server refused CAPABILITY.
+            ConnectionLost: the connection ended (``ServerBye``: the server said why).
         """
         implicit = context if security == "tls" else None
-        wire = await Wire.connect(host, port, tls=implicit, patience=patience, max_literal=max_literal)
+        wire = await Wire.connect(host, port, tls=implicit, timeout=timeout, max_literal=max_literal)
         connection = cls(wire)
         try:
             await connection._greet()
@@ -107,23 +116,23 @@ class Connection:
         return connection
 
     async def _greet(self) -> None:
-        greeting = grammar.read(await self._wire.receive())
-        if not isinstance(greeting, Status) or greeting.tag != "*":
+        greeting = grammar.parse_response(await self._wire.receive())
+        if not isinstance(greeting, StatusResponse) or greeting.tag != "*":
             raise NotImap("what answers there does not greet as an IMAP server does")
         if greeting.condition == "BYE":
-            raise Bye(greeting)
+            raise ServerBye(greeting)
         self._note(greeting)
         self.is_authenticated = greeting.condition == "PREAUTH"
 
     async def _start_tls(self, context: ssl.SSLContext, host: str) -> None:
-        """What was said in clear is forgotten (RFC 3501 section 6.2.1). A PREAUTH greeting makes STARTTLS
-        impossible, so it is taken for what an attacker would send."""
+        """Start TLS and discard what was learned in clear (RFC 3501 section 6.2.1). A PREAUTH greeting rules STARTTLS
+        out, and an attacker could send one, so it is an error."""
         if self.is_authenticated:
-            raise Insecure("the server greets with PREAUTH, which rules STARTTLS out")
+            raise TlsUnavailable("the server greets with PREAUTH, which rules STARTTLS out")
         try:
             await self.command("STARTTLS")
-        except Refused as refusal:
-            raise Insecure(f"the server does not start TLS ({refusal.status.text})") from refusal
+        except CommandRefused as refusal:
+            raise TlsUnavailable(f"the server does not start TLS ({refusal.status.text})") from refusal
         await self._wire.start_tls(context, host)
         self.capabilities = frozenset()
 
@@ -136,25 +145,25 @@ class Connection:
         on_message: OnMessage | None = None,
         on_challenge: Callable[[bytes], bytes] | None = None,
         shown: str | None = None,
-    ) -> Status:
-        """Send a command and take in what comes until its tagged answer, which is returned if it is OK.
+    ) -> StatusResponse:
+        """Send a command, handle what comes until its tagged response, and return that if it is OK.
 
-        ``on_message`` is given each FETCH response as it arrives; ``on_challenge`` answers a continuation request.
-        ``shown`` names the command in errors, where its arguments are secret.
+        ``on_message`` is called with each FETCH response as it arrives; ``on_challenge`` returns what to send on a
+        continuation request. ``shown`` is the command's name for error messages, if its arguments are secret.
 
         Raises:
-            Refused: the answer is NO or BAD.
-            ConnectionLost: the connection can't be used any more (``Bye``: the server said why).
+            CommandRefused: the tagged response is NO or BAD.
+            ConnectionLost: the connection cannot be used any more (``ServerBye``: the server said why).
         """
         tag = await self._send(name, *arguments)
         while True:
-            response = grammar.read(await self._wire.receive())
+            response = grammar.parse_response(await self._wire.receive())
             if isinstance(response, Continuation):
-                await self._go_on(response, on_challenge)
-            elif isinstance(response, Status) and response.tag == tag:
+                await self._continue(response, on_challenge)
+            elif isinstance(response, StatusResponse) and response.tag == tag:
                 return self._accept(response, shown or name)
-            elif isinstance(response, Data) and response.name == "FETCH" and on_message:
-                await on_message(_message(response))
+            elif isinstance(response, UntaggedData) and response.name == "FETCH" and on_message:
+                await on_message(_parse_message(response))
             else:
                 self._note(response)
 
@@ -164,29 +173,29 @@ class Connection:
         await self._wire.send(b" ".join([tag.encode(), name.encode(), *arguments]) + b"\r\n")
         return tag
 
-    async def _go_on(self, request: Continuation, on_challenge: Callable[[bytes], bytes] | None) -> None:
+    async def _continue(self, request: Continuation, on_challenge: Callable[[bytes], bytes] | None) -> None:
         if on_challenge is None:
-            raise ConnectionLost("the server waits for more of a command that was complete")
+            raise ConnectionLost("the server asks for more of a command that was complete")
         await self._wire.send(on_challenge(request.text) + b"\r\n")
 
-    def _accept(self, status: Status, name: str) -> Status:
+    def _accept(self, status: StatusResponse, name: str) -> StatusResponse:
         if status.condition != "OK":
-            raise Refused(name, status)
+            raise CommandRefused(name, status)
         self._note(status)
         return status
 
-    def _note(self, response: Status | Data | Continuation | Unknown) -> None:
-        """Take in what a response says about the state of things."""
-        if isinstance(response, Unknown):
+    def _note(self, response: StatusResponse | UntaggedData | Continuation | UnparsableResponse) -> None:
+        """Update the connection's state from a response that answers no command of ours."""
+        if isinstance(response, UnparsableResponse):
             raise ConnectionLost("the server sent a line that is no IMAP response; the connection is out of step")
-        if isinstance(response, Status):
+        if isinstance(response, StatusResponse):
             self._note_status(response)
-        elif isinstance(response, Data):
+        elif isinstance(response, UntaggedData):
             self._note_data(response)
 
-    def _note_status(self, status: Status) -> None:
+    def _note_status(self, status: StatusResponse) -> None:
         if status.condition == "BYE":
-            raise Bye(status)
+            raise ServerBye(status)
         if status.tag != "*" and not status.tag.startswith("i"):
             raise ConnectionLost("the server answered a command that we did not send; the connection is out of step")
         if status.code == "CAPABILITY":
@@ -196,7 +205,7 @@ class Connection:
         elif status.code == "UIDNEXT" and status.argument.isdigit():
             self.uid_next = int(status.argument)
 
-    def _note_data(self, data: Data) -> None:
+    def _note_data(self, data: UntaggedData) -> None:
         match data.name:
             case "EXISTS":
                 self.arrivals += max(0, data.number - self.exists)
@@ -208,57 +217,62 @@ class Connection:
             case "CAPABILITY":
                 self.capabilities = frozenset(v.decode("ascii", "replace").upper() for v in _texts(data.values))
             case "LIST" if data.values and (name := _octets(data.values[-1])):
-                self._folders.append(utf7.readable(name))
+                self._folders.append(utf7.decode_folder(name))
 
     async def select(self, folder: str, *, read_only: bool) -> None:
-        """Open a folder; ``read_only`` opens it so that nothing in it can change (EXAMINE)."""
+        """Select a folder; with ``read_only`` by EXAMINE, so that nothing in it can change."""
         self.uid_validity = self.uid_next = self.exists = self.arrivals = 0
-        await self.command("EXAMINE" if read_only else "SELECT", utf7.mailbox(folder))
+        await self.command("EXAMINE" if read_only else "SELECT", utf7.encode_folder(folder))
 
     async def search(self, criteria: str) -> list[int]:
-        """The UIDs of the messages that meet ``criteria``, in order."""
+        """Return the UIDs of the messages that match ``criteria``, in ascending order."""
         self._found = []
         await self.command("UID SEARCH", criteria.encode("ascii"))
         return sorted(set(self._found))
 
     async def fetch(self, uids: Iterable[int], items: str, on_message: OnMessage) -> None:
-        """Have ``items`` of each message in ``uids``, at most ``UIDS_A_COMMAND``, given to ``on_message``."""
-        await self.command("UID FETCH", ranges(uids).encode(), items.encode("ascii"), on_message=on_message)
+        """Fetch ``items`` of ``uids``, at most ``MAX_UIDS_PER_COMMAND``, and call ``on_message`` with each response."""
+        await self.command("UID FETCH", sequence_set(uids).encode(), items.encode("ascii"), on_message=on_message)
 
     async def store(self, uids: Iterable[int], flag: str) -> None:
-        """Set a flag, and leave the others as they are."""
-        await self.command("UID STORE", ranges(uids).encode(), b"+FLAGS.SILENT", f"({flag})".encode("ascii"))
+        """Add a flag to messages and keep their other flags."""
+        await self.command("UID STORE", sequence_set(uids).encode(), b"+FLAGS.SILENT", f"({flag})".encode("ascii"))
 
     async def move(self, uids: Iterable[int], folder: str) -> None:
         """Move messages to ``folder`` (RFC 6851)."""
-        await self.command("UID MOVE", ranges(uids).encode(), utf7.mailbox(folder))
+        await self.command("UID MOVE", sequence_set(uids).encode(), utf7.encode_folder(folder))
 
     async def copy(self, uids: Iterable[int], folder: str) -> None:
         """Copy messages to ``folder``."""
-        await self.command("UID COPY", ranges(uids).encode(), utf7.mailbox(folder))
+        await self.command("UID COPY", sequence_set(uids).encode(), utf7.encode_folder(folder))
 
     async def expunge(self, uids: Iterable[int]) -> None:
-        """Remove those of ``uids`` that are marked as deleted, and no others (RFC 4315)."""
-        await self.command("UID EXPUNGE", ranges(uids).encode())
+        """Remove those of ``uids`` that are marked as deleted, and no other messages (RFC 4315)."""
+        await self.command("UID EXPUNGE", sequence_set(uids).encode())
 
     async def folders(self) -> list[str]:
-        """The names of all folders."""
+        """Return the names of all folders, sorted."""
         self._folders = []
         await self.command("LIST", b'""', b'"*"')
         return sorted(self._folders)
 
     async def identify(self) -> None:
-        """Say who we are, where the server wants to know: some let nobody in who does not (RFC 2971)."""
+        """Send ID (RFC 2971) if the server advertises it. Some servers refuse clients that do not."""
         if "ID" in self.capabilities:
             await self.command("ID", b'("name" "email-ingest")')
 
     async def noop(self) -> None:
-        """Ask for news, and show that we are there."""
+        """Send NOOP, so that the server reports new mail and does not time us out."""
         await self.command("NOOP")
 
     async def idle(self, seconds: float) -> None:
-        """Wait until the folder holds a message more, at most ``seconds`` (RFC 2177). The server has to answer at
-        the end, so a connection that is silently dead is noticed here."""
+        """Wait until the folder has grown, at most ``seconds`` (RFC 2177). The server has to answer at the end, so a
+        connection that died silently is noticed here.
+
+        Raises:
+            CommandRefused: the server refuses IDLE.
+            ConnectionLost: the connection cannot be used any more.
+        """
         before = self.arrivals
         tag = await self._send("IDLE")
         await self._until_idling(tag)
@@ -266,45 +280,45 @@ class Connection:
         until = clock() + seconds
         try:
             while self.arrivals == before:
-                self._note(grammar.read(await self._wire.receive(wait=max(0.0, until - clock()))))
-        except Silence:
+                self._note(grammar.parse_response(await self._wire.receive(wait=max(0.0, until - clock()))))
+        except NothingReceived:
             pass
         await self._wire.send(b"DONE\r\n")
-        await self._until_answered(tag, "IDLE")
+        await self._until_tagged(tag, "IDLE")
 
     async def _until_idling(self, tag: str) -> None:
-        while not isinstance(response := grammar.read(await self._wire.receive()), Continuation):
-            if isinstance(response, Status) and response.tag == tag:
-                raise Refused("IDLE", response)
+        while not isinstance(response := grammar.parse_response(await self._wire.receive()), Continuation):
+            if isinstance(response, StatusResponse) and response.tag == tag:
+                raise CommandRefused("IDLE", response)
             self._note(response)
 
-    async def _until_answered(self, tag: str, name: str) -> None:
+    async def _until_tagged(self, tag: str, name: str) -> None:
         while True:
-            response = grammar.read(await self._wire.receive())
-            if isinstance(response, Status) and response.tag == tag:
+            response = grammar.parse_response(await self._wire.receive())
+            if isinstance(response, StatusResponse) and response.tag == tag:
                 self._accept(response, name)
                 return
             self._note(response)
 
     async def logout(self) -> None:
-        """Say good-bye, and close whatever the server answers."""
+        """Send LOGOUT and close the connection whatever the server answers. Raises nothing."""
         try:
             await self.command("LOGOUT")
-        except (ConnectionLost, Refused):
+        except (ConnectionLost, CommandRefused):
             pass  # BYE is the answer to LOGOUT
         finally:
             self.close()
 
     def close(self) -> None:
-        """Drop the connection at once."""
+        """Close the connection at once, without LOGOUT."""
         self._wire.close()
 
 
-def _message(data: Data) -> Message:
-    found = grammar.fields(data)
+def _parse_message(data: UntaggedData) -> FetchedMessage:
+    found = grammar.fetch_items(data)
     uid, size = (grammar.numbers([found.get(name)]) for name in ("UID", "RFC822.SIZE"))
     date = found.get("INTERNALDATE")
-    return Message(
+    return FetchedMessage(
         uid=uid[0] if uid else None,
         size=size[0] if size else None,
         internal_date=date if isinstance(date, bytes) else b"",

@@ -1,8 +1,8 @@
-"""What a server's response means (RFC 3501 section 9), read tolerantly.
+"""A tolerant parser of server responses (RFC 3501 section 9).
 
-Servers send more than the grammar allows: response codes nobody registered, atoms with brackets in them, lists that
-are never closed. Whatever comes is read as far as it makes sense, and nothing here raises: a response that cannot be
-understood has no fields, and whoever needs them sees that they are missing.
+Servers send more than the grammar allows: unregistered response codes, atoms that contain brackets, lists that are
+never closed. Everything is parsed as far as possible, and nothing here raises: what could not be parsed is missing from
+the result, and the caller handles that.
 """
 
 import re
@@ -12,12 +12,15 @@ from typing import TypeAlias
 
 from ingest.sources.imap.protocol.wire import Literal, Response
 
-MAX_DEPTH = 32
-MAX_PARSED = 1024 * 1024
-"""Octets of the lines of a response that are taken apart; only SEARCH has reason to send more, and has no structure."""
+MAX_LIST_DEPTH = 32
+"""Deeper lists are parsed as part of the list at this depth. FETCH responses of the items we ask for nest two deep; the
+limit bounds what a hostile server makes us build."""
+MAX_PARSED_BYTES = 1024 * 1024
+"""A response whose lines have more octets than this is not parsed. Only SEARCH has reason to be longer; it is handled
+separately, because it needs no tokenizer."""
 
 Value: TypeAlias = "bytes | Literal | list[Value] | None"
-"""An atom or a quoted string, a literal, NIL, or a list in parentheses."""
+"""An atom or quoted string (``bytes``), a literal, NIL (``None``), or a parenthesized list."""
 
 _STATUS = re.compile(
     rb"(?P<tag>\S+) (?P<condition>OK|NO|BAD|BYE|PREAUTH)\b ?"
@@ -37,20 +40,20 @@ _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """``OK``, ``NO``, ``BAD``, ``BYE`` or ``PREAUTH``, tagged or not (RFC 3501 section 7.1)."""
+class StatusResponse:
+    """A tagged or untagged ``OK``, ``NO``, ``BAD``, ``BYE`` or ``PREAUTH`` (RFC 3501 section 7.1)."""
 
     tag: str
-    """``*`` where the response is untagged."""
+    """``*`` if the response is untagged."""
     condition: str
     code: str = ""
-    """The response code in upper case, such as ``UIDVALIDITY`` or ``AUTHENTICATIONFAILED``; ``""`` for none."""
+    """The response code in upper case, such as ``UIDVALIDITY`` or ``AUTHENTICATIONFAILED``; ``""`` if there is none."""
     argument: str = ""
     text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class UntaggedData:
     """Untagged data: ``* 3 EXISTS``, ``* SEARCH 1 2``, ``* 4 FETCH (...)``."""
 
     name: str
@@ -60,21 +63,21 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """``+``: the server waits for us to go on."""
+    """A continuation request (``+``): the server waits for the rest of a command."""
 
     text: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
-    """A line that is no response at all, or one in which a literal does not end where its count says: then the octets
-    of one thing were taken for another, and nothing that follows can be trusted."""
+class UnparsableResponse:
+    """A line that is no response, or a response whose literal does not end where its count says. Either way we have
+    lost track of the stream, and nothing that follows can be trusted."""
 
     line: bytes
 
 
-def read(response: Response) -> Status | Data | Continuation | Unknown:
-    """What ``response`` says."""
+def parse_response(response: Response) -> StatusResponse | UntaggedData | Continuation | UnparsableResponse:
+    """Parse one response. Never raises."""
     head = response[0]
     assert isinstance(head, bytes)  # a response begins with a line
     if head.startswith(b"+"):
@@ -82,47 +85,49 @@ def read(response: Response) -> Status | Data | Continuation | Unknown:
     if status := _STATUS.match(head):
         return _status(status)
     if head[:9].upper() == b"* SEARCH ":
-        return Data("SEARCH", 0, list(head[9:].split()))
-    return _data(head, response) or Unknown(head)
+        return UntaggedData("SEARCH", 0, list(head[9:].split()))
+    return _data(head, response) or UnparsableResponse(head)
 
 
-def _data(head: bytes, response: Response) -> Data | None:
-    """Structured data; ``None`` where it is too much, out of step, or none."""
-    if sum(len(piece) for piece in response if isinstance(piece, bytes)) > MAX_PARSED:
+def _data(head: bytes, response: Response) -> UntaggedData | None:
+    """Return untagged data, or ``None`` if the response is too long, out of step, or something else."""
+    if sum(len(piece) for piece in response if isinstance(piece, bytes)) > MAX_PARSED_BYTES:
         return None
     if (numbered := _NUMBERED.match(head)) and _is_in_step(response):
-        return Data(_text(numbered[2]).upper(), int(numbered[1]), values(_after(response, numbered.end())))
+        return UntaggedData(
+            _text(numbered[2]).upper(), int(numbered[1]), parse_values(_after(response, numbered.end()))
+        )
     if named := _NAMED.match(head):
-        return Data(_text(named[1]).upper(), 0, values(_after(response, named.end())))
+        return UntaggedData(_text(named[1]).upper(), 0, parse_values(_after(response, named.end())))
     return None
 
 
 def _is_in_step(response: Response) -> bool:
-    """Whether what follows the last literal looks like the end of a FETCH response. A count that is wrong would make
-    a mail longer or shorter by octets that are not its own, and nobody would notice."""
+    """Return whether the text after the last literal looks like the end of a FETCH response. Without this check a wrong
+    octet count would silently make a mail longer or shorter."""
     last = response[-1]
     return len(response) == 1 or (isinstance(last, bytes) and _END_OF_ITEMS.match(last) is not None)
 
 
-def fields(data: Data) -> dict[str, Value]:
-    """The items of a FETCH response by name in upper case; ``{}`` where there is no list of them."""
+def fetch_items(data: UntaggedData) -> dict[str, Value]:
+    """Return the items of a FETCH response by name in upper case, or ``{}`` if there is no list of them."""
     items = next((value for value in data.values if isinstance(value, list)), [])
     pairs = zip(items[::2], items[1::2], strict=False)
     return {_text(name).upper(): value for name, value in pairs if isinstance(name, bytes)}
 
 
 def numbers(found: Iterable[Value]) -> list[int]:
-    """The numbers among ``found``, such as those of a SEARCH response."""
+    """Return the numbers among ``found``, such as those of a SEARCH response."""
     return [int(value) for value in found if isinstance(value, bytes) and value.isdigit()]
 
 
-def values(pieces: Iterable[bytes | Literal]) -> list[Value]:
-    """The values in ``pieces``. A list that is not closed ends where the response ends; one that nobody opened ends
-    nothing; lists deeper than ``MAX_DEPTH`` are read into the one above."""
+def parse_values(pieces: Iterable[bytes | Literal]) -> list[Value]:
+    """Parse the values in ``pieces``. A list that is not closed ends with the response, a surplus closing parenthesis
+    is ignored, and lists deeper than ``MAX_LIST_DEPTH`` become part of the one above."""
     top: list[Value] = []
     stack = [top]
     for token in _tokens(pieces):
-        if token is _OPEN and len(stack) < MAX_DEPTH:
+        if token is _OPEN and len(stack) < MAX_LIST_DEPTH:
             inner: list[Value] = []
             stack[-1].append(inner)
             stack.append(inner)
@@ -157,14 +162,14 @@ def _token(match: re.Match[bytes]) -> bytes | Literal | None:
     return None if found.upper() == b"NIL" else found
 
 
-def _status(match: re.Match[bytes]) -> Status:
+def _status(match: re.Match[bytes]) -> StatusResponse:
     tag, condition, code, argument, text = (_text(part or b"") for part in match.groups())
-    return Status(tag, condition.upper(), code.upper(), argument, text.strip())
+    return StatusResponse(tag, condition.upper(), code.upper(), argument, text.strip())
 
 
 def _after(response: Response, start: int) -> list[bytes | Literal]:
     head = response[0]
-    assert isinstance(head, bytes)  # as in read
+    assert isinstance(head, bytes)  # as in parse_response
     return [head[start:], *response[1:]]
 
 

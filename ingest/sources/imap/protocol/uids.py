@@ -1,10 +1,10 @@
-"""Sets of UIDs as IMAP writes them (RFC 3501 section 9, ``sequence-set``)."""
+"""Formats UIDs for commands and for the store."""
 
 from collections.abc import Iterable
 
 
-def ranges(uids: Iterable[int]) -> str:
-    """``1:3,5`` for 1, 2, 3 and 5."""
+def sequence_set(uids: Iterable[int]) -> str:
+    """Return a ``sequence-set`` (RFC 3501 section 9): ``1:3,5`` for 1, 2, 3 and 5."""
     runs: list[list[int]] = []
     for uid in sorted(uids):
         if runs and uid <= runs[-1][1] + 1:
@@ -15,5 +15,5 @@ def ranges(uids: Iterable[int]) -> str:
 
 
 def position(uid_validity: int, uid: int) -> str:
-    """The place of a message as the store keeps it."""
+    """Return a message's position in its folder as the store keeps it (``SourceRef.position``)."""
     return f"{uid_validity}/{uid}"

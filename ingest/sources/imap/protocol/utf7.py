@@ -1,4 +1,4 @@
-"""Folder names on the wire: modified UTF-7 (RFC 3501 section 5.1.3) in quotes."""
+"""Encodes and decodes folder names: quoted modified UTF-7 (RFC 3501 section 5.1.3)."""
 
 import re
 from base64 import b64decode, b64encode
@@ -7,19 +7,19 @@ _NOT_PRINTABLE_ASCII = re.compile(r"[^\x20-\x7e]+")
 _SHIFTED = re.compile(r"&([A-Za-z0-9+,]*)-")
 
 
-def quoted(text: str) -> bytes:
-    """``text``, which must be ASCII without line ends, as a quoted string."""
+def quoted_string(text: str) -> bytes:
+    """Return ``text``, which must be ASCII without line ends, as a quoted string."""
     return b'"' + re.sub(rb'(["\\])', rb"\\\1", text.encode("ascii")) + b'"'
 
 
-def mailbox(name: str) -> bytes:
-    """A folder's name as it goes to the server."""
+def encode_folder(name: str) -> bytes:
+    """Return a folder's name as it is sent to the server."""
     escaped = name.replace("&", "&-")
-    return quoted(_NOT_PRINTABLE_ASCII.sub(lambda run: _shift(run[0]), escaped))
+    return quoted_string(_NOT_PRINTABLE_ASCII.sub(lambda run: _shift(run[0]), escaped))
 
 
-def readable(name: bytes) -> str:
-    """A folder's name as people write it; what is no modified UTF-7 stays as it is."""
+def decode_folder(name: bytes) -> str:
+    """Return a folder's name in Unicode. Invalid modified UTF-7 is left as it is."""
     text = name.decode("utf-8", "replace")
     return _SHIFTED.sub(_unshift, text)
 

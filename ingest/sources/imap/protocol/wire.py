@@ -1,8 +1,8 @@
-"""The octets of one IMAP connection: commands out, responses in, line by line and literal by literal (RFC 3501
+"""Sends commands and splits the octets of an IMAP connection into responses: lines and literals (RFC 3501
 section 2.2).
 
-Memory is bounded whatever a server sends: a line has a limit, and a literal above the limit is read and dropped. A
-literal is collected in a ``BytesIO``, whose ``getvalue`` hands over its buffer without a copy: a mail of 50 MB is in
+Memory is bounded whatever a server sends: lines have a limit, and a literal above its limit is read and dropped. A
+literal is collected in a ``BytesIO``, whose ``getvalue`` returns its buffer without a copy, so a mail of 50 MB is in
 memory once.
 """
 
@@ -14,79 +14,85 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
-CHUNK = 128 * 1024
-MAX_LINE = 32 * 1024 * 1024
-"""Octets of the lines of one response: a SEARCH that finds four million messages fits."""
+CHUNK_BYTES = 128 * 1024
+"""Octets read from the stream at once, and half of what asyncio buffers. Larger chunks save system calls and cost
+memory per connection."""
+MAX_LINE_BYTES = 32 * 1024 * 1024
+"""Most octets in the lines of one response: a SEARCH that finds four million messages fits."""
 MAX_LITERALS = 256
-SMALL_LITERAL = 64 * 1024
-"""Octets that any literal may have, beside those that the mail itself may have: names, headers."""
-KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
-"""A peer that is gone without a word is noticed by the kernel within two minutes."""
+"""Most literals in one response; a FETCH response that we asked for has one, a LIST response one as its name."""
+SMALL_LITERAL_BYTES = 64 * 1024
+"""A literal of up to this many octets is always kept, such as a folder name or a header section, even after a mail has
+used up the response's allowance."""
+KEEPALIVE_OPTIONS = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+"""TCP keep-alive in seconds and probes: the kernel notices within two minutes (60 + 4 x 15 s) that a peer is gone."""
 
 _ANNOUNCES_LITERAL = re.compile(rb"~?\{(\d{1,19})\+?\}\r?\n\Z")
 
 
 class ConnectionLost(Exception):
-    """The connection has ended, has gone silent, or is out of step; a new one is needed."""
+    """The connection has ended, has gone silent, or is out of step. A new one is needed."""
 
 
-class Silence(Exception):
-    """Nothing came in the time that was given; the connection may be well."""
+class NothingReceived(Exception):
+    """No response began within the time given. The connection may be fine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """Octets that a server sent with their count in front."""
+    """A literal: octets that the server announced with their count."""
 
     octets: bytes | None
-    """``None``: there were more than we take, so they were read and dropped."""
+    """``None`` if there were more than the limit, so that they were read and dropped."""
     size: int
+    """The announced count."""
 
 
 Response = Sequence[bytes | Literal]
-"""One response in the order in which it came: pieces of lines, and literals between them."""
+"""One response: pieces of lines and the literals between them, in order."""
 
 
 class Wire:
-    """One connection to a server. ``patience`` is how many seconds it may keep us waiting for an octet."""
+    """One connection to a server. ``timeout`` is how many seconds the server may be silent while it owes us octets;
+    ``max_literal`` is how many octets of literals a response may keep in memory."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, patience: float, max_literal: int
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, timeout: float, max_literal: int
     ) -> None:
         self._reader, self._writer = reader, writer
         self._in_clear: asyncio.StreamWriter | None = None
-        self._patience = patience
+        self._timeout = timeout
         self._max_literal = max_literal
 
     @classmethod
     async def connect(
-        cls, host: str, port: int, *, tls: ssl.SSLContext | None, patience: float, max_literal: int
+        cls, host: str, port: int, *, tls: ssl.SSLContext | None, timeout: float, max_literal: int
     ) -> "Wire":
-        """Connect, with TLS from the first octet where ``tls`` is given.
+        """Connect, with TLS from the first octet if ``tls`` is given.
 
         Raises:
             OSError: the host is unknown or does not answer (``ssl.SSLError``: TLS failed).
-            TimeoutError: as ``OSError``, after ``patience`` seconds.
+            TimeoutError: no connection within ``timeout`` seconds.
         """
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(timeout):
             reader, writer = await asyncio.open_connection(
-                host, port, ssl=tls, server_hostname=host if tls else None, limit=CHUNK
+                host, port, ssl=tls, server_hostname=host if tls else None, limit=CHUNK_BYTES
             )
         _keep_alive(writer.get_extra_info("socket"))
-        return cls(reader, writer, patience=patience, max_literal=max_literal)
+        return cls(reader, writer, timeout=timeout, max_literal=max_literal)
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
-        """Go on under TLS. What the server sent before belongs to nobody: it is dropped with the old reader, because
-        whoever sits between us could have put it there (the STARTTLS injection of CVE-2011-0411).
+        """Start TLS. Octets that came before are dropped with the old reader, because somebody between the server and
+        us could have injected them (STARTTLS injection, CVE-2011-0411).
 
         Raises:
-            OSError: TLS failed; the connection is closed, and nothing was said on it in clear.
+            OSError: TLS failed. The connection is closed, and nothing more was sent in clear.
         """
         loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=CHUNK)
+        reader = asyncio.StreamReader(limit=CHUNK_BYTES)
         protocol = asyncio.StreamReaderProtocol(reader)
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 transport = await loop.start_tls(self._writer.transport, protocol, context, server_hostname=host)
         except BaseException:
             self._writer.transport.abort()
@@ -98,24 +104,24 @@ class Wire:
         self._reader, self._writer = reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def send(self, data: bytes) -> None:
-        """Send ``data``; waits while the server does not take it.
+        """Send ``data``, waiting while the server does not accept it.
 
         Raises:
             ConnectionLost: it cannot be sent.
         """
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 self._writer.write(data)
                 await self._writer.drain()
         except OSError as error:
             raise ConnectionLost(f"the connection broke while a command was being sent: {error}") from error
 
     async def receive(self, wait: float | None = None) -> Response:
-        """The next response, waiting ``wait`` seconds for it to begin (``patience`` by default).
+        """Return the next response. It must begin within ``wait`` seconds (``timeout`` by default).
 
         Raises:
-            Silence: it did not begin in ``wait`` seconds, where ``wait`` was given.
-            ConnectionLost: the connection ended, or stalled within a response.
+            NothingReceived: ``wait`` was given, and no response began in that time.
+            ConnectionLost: the connection ended, or the server was silent for ``timeout`` seconds.
         """
         first = await self._first_line(wait)
         pieces: list[bytes | Literal] = []
@@ -127,13 +133,13 @@ class Wire:
             pieces.append(literal)
             line = await self._line()
             lines += len(line)
-            if lines > MAX_LINE or len(pieces) > 2 * MAX_LITERALS:
+            if lines > MAX_LINE_BYTES or len(pieces) > 2 * MAX_LITERALS:
                 raise ConnectionLost("the server sent a response without an end")
         pieces.append(line.rstrip(b"\r\n"))
         return pieces
 
     def close(self) -> None:
-        """Drop the connection at once."""
+        """Close the connection at once."""
         self._writer.transport.abort()
 
     async def _first_line(self, wait: float | None) -> bytes:
@@ -143,21 +149,21 @@ class Wire:
             async with asyncio.timeout(wait):
                 head = await self._until_line_end()
         except TimeoutError:
-            raise Silence from None
+            raise NothingReceived from None
         return head if head.endswith(b"\n") else head + await self._line()
 
     async def _line(self) -> bytes:
         pieces: list[bytes] = []
         size = 0
         while not pieces or not pieces[-1].endswith(b"\n"):
-            pieces.append(await self._timely(self._until_line_end()))
+            pieces.append(await self._within_timeout(self._until_line_end()))
             size += len(pieces[-1])
-            if size > MAX_LINE:
+            if size > MAX_LINE_BYTES:
                 raise ConnectionLost("the server sent a line without an end")
         return b"".join(pieces)
 
     async def _until_line_end(self) -> bytes:
-        """Octets up to the end of the line, or as many as the reader holds of a long one."""
+        """Return octets up to the end of the line, or as many of a long line as the reader holds."""
         try:
             return await self._reader.readuntil(b"\n")
         except asyncio.LimitOverrunError as error:
@@ -168,10 +174,10 @@ class Wire:
             raise ConnectionLost(f"the connection broke: {error}") from error
 
     async def _literal(self, size: int, allowance: int) -> Literal:
-        wanted = size <= max(allowance, SMALL_LITERAL)
+        wanted = size <= max(allowance, SMALL_LITERAL_BYTES)
         buffer, left = BytesIO(), size
         while left:
-            chunk = await self._timely(self._reader.read(min(left, CHUNK)))
+            chunk = await self._within_timeout(self._reader.read(min(left, CHUNK_BYTES)))
             if not chunk:
                 raise ConnectionLost(f"the server closed the connection within a message, {left} octets before its end")
             left -= len(chunk)
@@ -179,18 +185,18 @@ class Wire:
                 buffer.write(chunk)
         return Literal(buffer.getvalue() if wanted else None, size)
 
-    async def _timely(self, reading: Coroutine[object, object, bytes]) -> bytes:
+    async def _within_timeout(self, reading: Coroutine[object, object, bytes]) -> bytes:
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 return await reading
         except TimeoutError:
-            raise ConnectionLost(f"the server has been silent for {self._patience:g} s") from None
+            raise ConnectionLost(f"the server has been silent for {self._timeout:g} s") from None
         except OSError as error:
             raise ConnectionLost(f"the connection broke: {error}") from error
 
 
 def _keep_alive(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in KEEPALIVE.items():
+    for name, value in KEEPALIVE_OPTIONS.items():
         if hasattr(socket, name):  # not on every system
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

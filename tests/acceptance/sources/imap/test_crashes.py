@@ -61,13 +61,15 @@ async def test_another_worker_takes_over_from_a_dead_one_when_its_lease_ends(tmp
         victim = start_victim(tmp_path, server, "never", 0)
         try:
             await taken.has(*MAILS)
-            source = await taken.start(account(server, USER), pace=faster(lease=1.0, renew=0.2), only_worker=False)
+            source = await taken.start(
+                account(server, USER), timing=faster(lease_seconds=1.0, renew_seconds=0.2), only_worker=False
+            )
             server.deliver(USER, mail("one"))
             await taken.has(*MAILS, mail("one"))
-            assert source.readings[0].record is None, "the other one reads"
+            assert source.statuses[0].record is None, "the other one reads"
         finally:
             victim.kill()
             await asyncio.to_thread(victim.wait)
         server.deliver(USER, mail("two"))
         await taken.has(*MAILS, mail("one"), mail("two"))
-        assert source.readings[0].record is not None
+        assert source.statuses[0].record is not None

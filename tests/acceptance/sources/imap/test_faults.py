@@ -52,8 +52,8 @@ def when_stored(taken: Intake, number: int, do: Callable[[], object]) -> None:
 async def test_a_server_that_dies_in_the_middle_of_a_fetch(server: Dovecot, taken: Intake) -> None:
     server.deliver(USER, *MAILS)
     when_stored(taken, 7, server.stop)
-    source = await taken.start(account(server, USER), pace=faster(**SMALL_BATCHES))
-    await eventually(lambda: bool(source.readings[0].trouble), "the death is noticed")
+    source = await taken.start(account(server, USER), timing=faster(**SMALL_BATCHES))
+    await eventually(lambda: bool(source.statuses[0].failure), "the death is noticed")
     server.start()
     await taken.has(*MAILS)
 
@@ -63,7 +63,7 @@ async def test_a_server_that_dies_while_we_wait_in_idle(server: Dovecot, taken: 
     source = await taken.start(account(server, USER))
     await taken.has(mail("before"))
     server.stop()
-    await eventually(lambda: bool(source.readings[0].trouble), "the death is noticed")
+    await eventually(lambda: bool(source.statuses[0].failure), "the death is noticed")
     server.start()
     server.deliver(USER, mail("after"))
     await taken.has(mail("before"), mail("after"))
@@ -72,7 +72,7 @@ async def test_a_server_that_dies_while_we_wait_in_idle(server: Dovecot, taken: 
 async def test_a_connection_that_silently_dies_in_idle_is_noticed_and_replaced(
     server: Dovecot, network: Proxy, taken: Intake
 ) -> None:
-    await taken.start(account(server, USER, port=network.port), pace=faster(idle=0.2, patience=0.3))
+    await taken.start(account(server, USER, port=network.port), timing=faster(idle_seconds=0.2, timeout_seconds=0.3))
     server.deliver(USER, mail("before"))
     await taken.has(mail("before"))
     network.stall()
@@ -82,7 +82,7 @@ async def test_a_connection_that_silently_dies_in_idle_is_noticed_and_replaced(
 
 
 async def test_idle_is_begun_anew_in_time(server: Dovecot, network: Proxy, taken: Intake) -> None:
-    await taken.start(account(server, USER, port=network.port), pace=faster(idle=0.1))
+    await taken.start(account(server, USER, port=network.port), timing=faster(idle_seconds=0.1))
     await eventually(lambda: network.said.count(b"DONE\r\n") >= 4, "some rounds of IDLE on one connection")
     server.deliver(USER, mail("one"))
     await taken.has(mail("one"))
@@ -94,7 +94,7 @@ async def test_a_connection_that_stalls_in_the_middle_of_a_fetch(
 ) -> None:
     server.deliver(USER, *MAILS)
     when_stored(taken, 5, network.stall)
-    await taken.start(account(server, USER, port=network.port), pace=faster(patience=0.5, **SMALL_BATCHES))
+    await taken.start(account(server, USER, port=network.port), timing=faster(timeout_seconds=0.5, **SMALL_BATCHES))
     await taken.has(*MAILS)
 
 
@@ -103,8 +103,10 @@ async def test_connections_that_are_cut_at_every_stage_of_the_dialogue(
 ) -> None:
     server.deliver(USER, *MAILS)
     network.cuts = iter(chain(range(1, 2_000, 61), range(2_000, 12_000, 641)))
-    pace = faster(retry_first=0.001, retry_cap=0.001, batch_messages=4, message_waits=(0.0,) * 60)
-    await taken.start(account(server, USER, port=network.port), pace=pace)
+    timing = faster(
+        first_retry_seconds=0.001, max_retry_seconds=0.001, batch_messages=4, message_retry_seconds=(0.0,) * 60
+    )
+    await taken.start(account(server, USER, port=network.port), timing=timing)
     await taken.has(*MAILS)
     assert network.connections > 20
 
@@ -130,14 +132,14 @@ async def test_a_message_that_others_delete_or_move_while_we_read_is_no_trouble(
         other.uid("MOVE", "25:29", "Elsewhere")
 
     when_stored(taken, 2, interfere)
-    await taken.start(account(server, USER, after="delete"), pace=faster(count=0.2, **SMALL_BATCHES))
+    await taken.start(account(server, USER, after="delete"), timing=faster(count_seconds=0.2, **SMALL_BATCHES))
     left = (*MAILS[:19], MAILS[29])
     await taken.has(*left)
     await eventually(lambda: server.uids(USER) == [], "the rest is removed")
     other.logout()
 
     async def no_gap() -> bool:
-        [folder] = await taken.memory.folders()
+        [folder] = await taken.mailboxes.folders()
         return folder.gap_since is None and folder.counted_at is not None
 
     await eventually(no_gap, "what others took away is no gap")
@@ -148,7 +150,7 @@ async def test_a_mailbox_that_is_numbered_anew_is_read_again(server: Dovecot, ta
     source = await taken.start(account(server, USER))
     await taken.has(*MAILS[:3])
     server.stop()
-    await eventually(lambda: bool(source.readings[0].trouble), "the death is noticed")
+    await eventually(lambda: bool(source.statuses[0].failure), "the death is noticed")
     server.renew_uid_validity(USER)
     server.start()
     await taken.has(*MAILS[:3], *MAILS[:3])
@@ -161,7 +163,7 @@ async def test_after_new_numbers_what_was_there_before_us_is_still_not_ours(serv
     old.append("INBOX", "", '"01-Oct-2020 10:00:00 +0000"', mail("old"))
     old.logout()
     source = await taken.start(account(server, USER, first="new"))
-    await eventually(lambda: source.readings[0].record is not None, "the folder is open")
+    await eventually(lambda: source.statuses[0].record is not None, "the folder is open")
     server.deliver(USER, mail("new"))
     await taken.has(mail("new"))
     server.stop()
@@ -190,19 +192,19 @@ async def test_a_gap_that_lasts_is_an_alarm_with_its_reason_and_closes(
 ) -> None:
     taken.refused = "the backlog is too long"
     server.deliver(USER, *MAILS)
-    source = await taken.start(account(server, USER), pace=faster(alarm=0.2, count=0.1))
+    source = await taken.start(account(server, USER), timing=faster(gap_alarm_seconds=0.2, count_seconds=0.1))
     told = await _alarm(capsys)
     assert "messages=30" in told
     assert "the backlog is too long" in told
     taken.refused = None
     await taken.has(*MAILS)
-    await eventually(lambda: getattr(source.readings[0].record, "gap_since", 0) is None, "the gap is closed")
+    await eventually(lambda: getattr(source.statuses[0].record, "gap_since", 0) is None, "the gap is closed")
 
 
 async def test_a_folder_that_cannot_be_read_for_as_long_is_an_alarm_too(
     server: Dovecot, taken: Intake, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await taken.start(account(server, USER, port=1), pace=faster(alarm=0.2))
+    await taken.start(account(server, USER, port=1), timing=faster(gap_alarm_seconds=0.2))
     assert "nobody listens at 127.0.0.1:1" in await _alarm(capsys)
 
 
@@ -220,7 +222,7 @@ async def _alarm(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_the_usual_figures_are_those_that_the_issue_asks_for() -> None:
-    pace = Timing()
-    assert pace.alarm == 600
-    assert pace.forewarning == 14 * 86_400
-    assert 60 <= pace.retry_cap <= 600
+    timing = Timing()
+    assert timing.gap_alarm_seconds == 600
+    assert timing.credential_warning_seconds == 14 * 86_400
+    assert 60 <= timing.max_retry_seconds <= 600

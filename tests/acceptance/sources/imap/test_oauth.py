@@ -10,13 +10,13 @@ from ingest.config.imap_accounts import ImapAccount
 from ingest.model.imap_folder import SavedToken
 from ingest.sources.imap.auth.authorize import LoginImpossible, login
 from ingest.sources.imap.auth.oauth import TokenRefused
-from ingest.sources.imap.check import Finding, check
+from ingest.sources.imap.check import AccountFinding, check
 from tests.support.dovecot import Dovecot, dovecot
 from tests.support.fake_oauth import SECRET, USER, Provider, provider, refuse
 from tests.support.mailboxes import Intake, account, eventually, faster, intake, mail
 
 NOW = 1_800_000_000.0
-DAY = 86_400.0
+DAY_SECONDS = 86_400.0
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def reads(server: object, tokens: Provider, *, auth: str = "xoauth2", **oauth: A
 
 
 async def with_refresh_token(taken: Intake, refresh_token: str = "refresh-1", **facts: Any) -> None:
-    await taken.memory.save_token("alice", SavedToken(refresh_token=refresh_token, saved_at=NOW, **facts))
+    await taken.mailboxes.save_token("alice", SavedToken(refresh_token=refresh_token, saved_at=NOW, **facts))
 
 
 def deliver(server: Dovecot, name: str) -> None:
@@ -66,7 +66,7 @@ async def test_a_mailbox_is_read_with_an_access_token_and_the_rotated_refresh_to
     deliver(server, "one")
     await taken.start(reads(server, tokens, auth=auth))
     await taken.has(mail("one"))
-    saved = await taken.memory.token("alice")
+    saved = await taken.mailboxes.token("alice")
     assert saved is not None
     assert saved.refresh_token == tokens.refresh_token == "refresh-2"
 
@@ -86,7 +86,7 @@ async def test_an_access_token_that_the_server_no_longer_takes_is_replaced(
 ) -> None:
     await with_refresh_token(taken)
     source = await taken.start(reads(server, tokens))
-    await eventually(lambda: source.readings[0].record is not None, "the folder is open")
+    await eventually(lambda: source.statuses[0].record is not None, "the folder is open")
     tokens.access_tokens.clear()
     server.stop()
     server.start()
@@ -100,7 +100,7 @@ async def test_a_first_refresh_token_from_a_file_is_used_until_the_file_holds_an
     file = tmp_path / "token"
     file.write_text("refresh-1")
     source = await taken.start(reads(server, tokens, refresh_token_file=file))
-    await eventually(lambda: source.readings[0].record is not None, "the folder is open")
+    await eventually(lambda: source.statuses[0].record is not None, "the folder is open")
     await taken.stop()
     await taken.start(reads(server, tokens, refresh_token_file=file))
     await eventually(lambda: tokens.requests[-1]["refresh_token"] == "refresh-2", "the rotated one counts")
@@ -108,21 +108,21 @@ async def test_a_first_refresh_token_from_a_file_is_used_until_the_file_holds_an
     tokens.refresh_token = "pasted by the operator"
     file.write_text("pasted by the operator")
     source = await taken.start(reads(server, tokens, refresh_token_file=file))
-    await eventually(lambda: source.readings[0].record is not None, "the new file counts")
+    await eventually(lambda: source.statuses[0].record is not None, "the new file counts")
 
 
 async def test_a_token_that_another_worker_has_rotated_is_looked_up_before_it_counts_as_refused(
     server: Dovecot, tokens: Provider, taken: Intake
 ) -> None:
     await with_refresh_token(taken, "refresh-1")
-    real = taken.memory.token
+    real = taken.mailboxes.token
     asked: list[str] = []
 
     async def stale_at_first(account: str) -> SavedToken | None:
         asked.append(account)
         return SavedToken(refresh_token="used by the other", saved_at=NOW) if len(asked) == 1 else await real(account)
 
-    taken.memory.token = stale_at_first  # type: ignore[method-assign] # as if another worker saved in between
+    taken.mailboxes.token = stale_at_first  # type: ignore[method-assign] # as if another worker saved in between
     deliver(server, "one")
     await taken.start(reads(server, tokens))
     await taken.has(mail("one"))
@@ -159,8 +159,8 @@ async def test_a_provider_that_says_when_is_left_alone_until_then(
     tokens.odd.append(refuse("slow_down", status=429, Retry_After="3600"))
     await with_refresh_token(taken)
     source = await taken.start(reads(server, tokens))
-    await eventually(lambda: bool(source.readings[0].trouble), "the trouble is told")
-    assert "slow_down" in source.readings[0].trouble
+    await eventually(lambda: bool(source.statuses[0].failure), "the trouble is told")
+    assert "slow_down" in source.statuses[0].failure
     assert len(tokens.requests) == 1
 
 
@@ -170,8 +170,8 @@ async def test_a_revoked_token_waits_for_the_operator_and_a_new_one_is_used_at_o
     await with_refresh_token(taken, "revoked")
     deliver(server, "one")
     source = await taken.start(reads(server, tokens))
-    await eventually(lambda: bool(source.readings[0].trouble), "the trouble is told")
-    assert "run `ingest imap login alice`" in source.readings[0].trouble
+    await eventually(lambda: bool(source.statuses[0].failure), "the trouble is told")
+    assert "run `ingest imap login alice`" in source.statuses[0].failure
     assert await taken.records() == ()
     await with_refresh_token(taken, "refresh-1")
     await taken.has(mail("one"))
@@ -184,8 +184,8 @@ async def test_a_wrong_password_is_tried_slowly_and_a_new_one_in_its_file_at_onc
     file.write_text("wrong")
     deliver(server, "one")
     source = await taken.start(account(server, USER, password=None, password_file=file))
-    await eventually(lambda: bool(source.readings[0].trouble), "the trouble is told")
-    assert "check user and password" in source.readings[0].trouble
+    await eventually(lambda: bool(source.statuses[0].failure), "the trouble is told")
+    assert "check user and password" in source.statuses[0].failure
     attempts = server.log().count("auth failed")
     assert attempts <= 1
     file.write_text("open-sesame")
@@ -198,7 +198,7 @@ async def test_a_wrong_password_is_tried_slowly_and_a_new_one_in_its_file_at_onc
 async def test_two_weeks_before_its_end_a_credential_is_warned_about(
     server: Dovecot, tokens: Provider, taken: Intake, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await with_refresh_token(taken, "unused", ends_at=NOW + 10 * DAY)
+    await with_refresh_token(taken, "unused", ends_at=NOW + 10 * DAY_SECONDS)
     told = ""
 
     def warned() -> bool:
@@ -206,15 +206,15 @@ async def test_two_weeks_before_its_end_a_credential_is_warned_about(
         told += capsys.readouterr().out
         return "credential ends soon" in told
 
-    await taken.start(reads(server, tokens), clock=lambda: NOW, pace=faster())
+    await taken.start(reads(server, tokens), clock=lambda: NOW, timing=faster())
     await eventually(warned, "the warning")
     assert "days_left=10" in told
 
 
 async def test_check_says_when_a_token_or_secret_ends(server: Dovecot, tokens: Provider, taken: Intake) -> None:
     ends = {"flow": "client_credentials", "client_secret": SECRET, "client_secret_ends": "2027-01-20"}
-    found = await check(reads(server, tokens, **ends), taken.memory, clock=lambda: NOW)
-    assert Finding(account="alice", level="warning", text=_ENDS) in found
+    found = await check(reads(server, tokens, **ends), taken.mailboxes, clock=lambda: NOW)
+    assert AccountFinding(account="alice", level="warning", text=_ENDS) in found
     assert all(finding.level != "error" for finding in found)
 
 
@@ -241,7 +241,7 @@ async def test_login_gets_the_first_token_by_device_code(server: Dovecot, tokens
         asked += 1
         tokens.entered = asked > 2
 
-    await login(reads(server, tokens), taken.memory, show=shown.append, ask=_never, sleep=sleep)
+    await login(reads(server, tokens), taken.mailboxes, show=shown.append, ask=_never, sleep=sleep)
     assert "https://example/device" in shown[0]
     assert "ABCD-EFGH" in shown[0]
     deliver(server, "one")
@@ -251,13 +251,13 @@ async def test_login_gets_the_first_token_by_device_code(server: Dovecot, tokens
 
 async def test_a_device_code_that_nobody_enters_ends(server: Dovecot, tokens: Provider, taken: Intake) -> None:
     with pytest.raises(TokenRefused, match="not entered in time"):
-        await login(reads(server, tokens), taken.memory, show=lambda _: None, ask=_never, sleep=_sleep)
+        await login(reads(server, tokens), taken.mailboxes, show=lambda _: None, ask=_never, sleep=_sleep)
 
 
 async def test_a_person_who_declines_ends_the_login(server: Dovecot, tokens: Provider, taken: Intake) -> None:
     tokens.odd.extend([tokens.answer("/device", {}), refuse("access_denied", "the user said no")])
     with pytest.raises(TokenRefused, match="the user said no"):
-        await login(reads(server, tokens), taken.memory, show=lambda _: None, ask=_never, sleep=_sleep)
+        await login(reads(server, tokens), taken.mailboxes, show=lambda _: None, ask=_never, sleep=_sleep)
 
 
 async def test_google_is_logged_in_by_the_address_that_the_browser_ends_at(
@@ -270,11 +270,11 @@ async def test_google_is_logged_in_by_the_address_that_the_browser_ends_at(
         state = shown[0].partition("state=")[2].partition("&")[0]
         return f"http://127.0.0.1:1/?state={state}&code=code-1"
 
-    await login(google, taken.memory, show=shown.append, ask=browse)
+    await login(google, taken.mailboxes, show=shown.append, ask=browse)
     assert "https://accounts.google.com/" in shown[0]
     assert tokens.requests[-1]["code"] == "code-1"
     assert tokens.requests[-1]["code_verifier"]
-    saved = await taken.memory.token("alice")
+    saved = await taken.mailboxes.token("alice")
     assert saved is not None
     assert saved.refresh_token == tokens.refresh_token
 
@@ -285,10 +285,10 @@ async def test_an_address_of_another_login_is_not_accepted(server: Dovecot, toke
 
     google = reads(server, tokens, provider="google", device_url=None)
     with pytest.raises(LoginImpossible):
-        await login(google, taken.memory, show=lambda _: None, ask=browse)
+        await login(google, taken.mailboxes, show=lambda _: None, ask=browse)
     assert tokens.requests == []
 
 
 async def test_an_account_with_a_password_needs_no_login(server: Dovecot, taken: Intake) -> None:
     with pytest.raises(LoginImpossible, match="password"):
-        await login(account(server, USER), taken.memory, show=lambda _: None, ask=_never)
+        await login(account(server, USER), taken.mailboxes, show=lambda _: None, ask=_never)

@@ -125,7 +125,7 @@ async def test_a_literal_shorter_than_announced_costs_a_connection_and_no_mail(
     server: ScriptedServer, taken: Intake
 ) -> None:
     server.answer_bodies(lambda _tag, uid, usual: usual.replace(b"{1", b"{2", 1) if uid == BAD else None)
-    await taken.start(reads(server), pace=faster(patience=0.3))
+    await taken.start(reads(server), timing=faster(timeout_seconds=0.3))
     await _has_all_but_the_bad_one(taken)
 
 

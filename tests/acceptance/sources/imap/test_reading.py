@@ -67,7 +67,7 @@ async def test_the_row_says_which_account_folder_and_place_a_mail_was_read_from(
     assert record.source == f"imap:{user.partition('@')[0]}/INBOX"
     assert record.rcpt_tos == ("help@mail.ravenna.example",)
     assert record.mail_from == "alice@customer.example"
-    folder = await taken.memory.folder(record.source)
+    folder = await taken.mailboxes.folder(record.source)
     assert folder is not None
     assert await taken.store.position(record.source) == f"{folder.uid_validity}/1"
 
@@ -176,7 +176,7 @@ async def test_a_move_that_fails_keeps_no_mail_from_coming_in_and_is_made_up_for
     server: Dovecot, user: str, taken: Intake
 ) -> None:
     server.deliver(user, mail("one"))
-    await taken.start(account(server, user, after="move", move_to="Missing"), pace=faster(count=0.2))
+    await taken.start(account(server, user, after="move", move_to="Missing"), timing=faster(count_seconds=0.2))
     await taken.has(mail("one"))
     server.deliver(user, mail("two"))
     await taken.has(mail("one"), mail("two"))
@@ -212,7 +212,7 @@ async def test_one_accounts_trouble_does_not_touch_another(server: Dovecot, user
     ]
     source = await taken.start(*wrong, account(server, user))
     await taken.has(mail("one"))
-    await eventually(lambda: sum(bool(reading.trouble) for reading in source.readings) == 3, "each trouble is told")
+    await eventually(lambda: sum(bool(reading.failure) for reading in source.statuses) == 3, "each trouble is told")
 
 
 @pytest.mark.parametrize("security", ["tls", "starttls"])
@@ -232,7 +232,7 @@ async def test_above_the_limit_reading_pauses_and_the_mail_stays_on_the_server(
     taken.refused = "the backlog is too long"
     server.deliver(user, mail("one"))
     source = await taken.start(account(server, user, after="delete"))
-    await eventually(lambda: source.readings[0].paused == "the backlog is too long", "it pauses and says why")
+    await eventually(lambda: source.statuses[0].paused == "the backlog is too long", "it pauses and says why")
     assert await taken.records() == ()
     assert server.uids(user) == [1]
     taken.refused = None
@@ -283,7 +283,7 @@ async def main(port, user):
         async def release_lease(self, *a): pass
         async def release_all_leases(self): pass
     server = SimpleNamespace(port=port)
-    source = ImapSource([account(server, user)], receive, refusal=refusal, memory=Memory(), max_message_bytes=1 << 26)
+    source = ImapSource([account(server, user)], receive, refusal=refusal, store=Memory(), max_message_bytes=1 << 26)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     await source.start()
     await asyncio.wait_for(got.wait(), 60)
@@ -315,22 +315,22 @@ async def test_a_mail_of_50_mb_is_in_memory_once(server: Dovecot, user: str) -> 
 async def test_one_worker_reads_a_mailbox_at_a_time_and_another_takes_over_when_it_stops(
     server: Dovecot, user: str, taken: Intake
 ) -> None:
-    pace = faster(lease=60.0, renew=0.1)
-    first = await taken.start(account(server, user), pace=pace, only_worker=False)
+    timing = faster(lease_seconds=60.0, renew_seconds=0.1)
+    first = await taken.start(account(server, user), timing=timing, only_worker=False)
     await _reads(taken)
-    second = await taken.start(account(server, user), pace=pace, only_worker=False)
+    second = await taken.start(account(server, user), timing=timing, only_worker=False)
     server.deliver(user, mail("one"))
     await taken.has(mail("one"))
-    assert second.readings[0].record is None
+    assert second.statuses[0].record is None
     await first.drain(5)
     server.deliver(user, mail("two"))
     await taken.has(mail("one"), mail("two"))
-    assert second.readings[0].record is not None
+    assert second.statuses[0].record is not None
 
 
 def test_a_dead_worker_is_replaced_within_a_minute() -> None:
-    pace = Timing()
-    assert pace.lease + pace.renew < 60
+    timing = Timing()
+    assert timing.lease_seconds + timing.renew_seconds < 60
 
 
 # The ledger
@@ -340,12 +340,12 @@ async def test_the_count_of_a_folder_says_what_the_server_holds_and_what_we_have
     server: Dovecot, user: str, taken: Intake
 ) -> None:
     server.deliver(user, mail("old"))
-    await taken.start(account(server, user, first="new"), pace=faster(count=0.1))
+    await taken.start(account(server, user, first="new"), timing=faster(count_seconds=0.1))
     await _reads(taken)
     server.deliver(user, *numbered("new", 3))
     await taken.has(*numbered("new", 3))
     await _counted(taken, 3)
-    [folder] = await taken.memory.folders()
+    [folder] = await taken.mailboxes.folders()
     assert (folder.on_server, folder.taken_in, folder.gap_since) == (3, 3, None)
 
 
@@ -380,11 +380,11 @@ def _search(server: Dovecot, user: str, criterion: str) -> list[int]:
 async def _reads(taken: Intake) -> None:
     source = taken.source
     assert source is not None
-    await eventually(lambda: all(reading.record for reading in source.readings), "every folder is open")
+    await eventually(lambda: all(reading.record for reading in source.statuses), "every folder is open")
 
 
 async def _counted(taken: Intake, messages: int) -> None:
     async def counted() -> bool:
-        return any(folder.taken_in == messages for folder in await taken.memory.folders())
+        return any(folder.taken_in == messages for folder in await taken.mailboxes.folders())
 
     await eventually(counted, f"a count of {messages}")

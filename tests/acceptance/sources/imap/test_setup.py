@@ -10,7 +10,7 @@ import trustme
 from pydantic import ValidationError
 
 from ingest.config.imap_accounts import ImapAccount
-from ingest.sources.imap.check import Finding, check
+from ingest.sources.imap.check import AccountFinding, check
 from tests.support.dovecot import PASSWORD, Dovecot, dovecot
 from tests.support.mailboxes import Intake, account, eventually, faster, intake, mail
 from tests.support.scripted_imap import CLOSE, ScriptedServer, scripted
@@ -36,14 +36,14 @@ async def taken(tmp_path: Path) -> AsyncIterator[Intake]:
         yield running
 
 
-async def _told(taken: Intake, wrong: ImapAccount, patience: float = 5.0) -> str:
+async def _told(taken: Intake, wrong: ImapAccount, timeout: float = 5.0) -> str:
     """What the worker says of ``wrong``, which `ingest check` says too."""
-    source = await taken.start(wrong, pace=faster(patience=patience))
-    await eventually(lambda: bool(source.readings[0].trouble), "the trouble is told")
-    said = source.readings[0].trouble
+    source = await taken.start(wrong, timing=faster(timeout_seconds=timeout))
+    await eventually(lambda: bool(source.statuses[0].failure), "the trouble is told")
+    said = source.statuses[0].failure
     assert "\n" not in said
     errors = [
-        finding.text for finding in await check(wrong, taken.memory, patience=patience) if finding.level == "error"
+        finding.text for finding in await check(wrong, taken.mailboxes, timeout=timeout) if finding.level == "error"
     ]
     assert errors
     return said
@@ -82,7 +82,7 @@ async def test_a_server_that_accepts_and_says_nothing(taken: Intake) -> None:
     silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(60), "127.0.0.1", 0)
     async with silent:
         port = silent.sockets[0].getsockname()[1]
-        assert "silent" in await _told(taken, account_at(port), patience=0.3)
+        assert "silent" in await _told(taken, account_at(port), timeout=0.3)
 
 
 @pytest.mark.parametrize("greeting", [b"220 mail.example ESMTP\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\r\n"])
@@ -160,7 +160,7 @@ async def test_only_a_refused_credential_waits_for_the_operator(
     odd.answers["AUTHENTICATE"] = answer
     source = await taken.start(account_at(odd.port))
     if waits:
-        await eventually(lambda: bool(source.readings[0].trouble), "the trouble is told")
+        await eventually(lambda: bool(source.statuses[0].failure), "the trouble is told")
         assert refused == 3
         assert await taken.records() == ()
     else:
@@ -172,7 +172,7 @@ async def test_a_refusal_that_proves_nothing_counts_when_it_comes_again_and_agai
 ) -> None:
     odd.answers["AUTHENTICATE"] = lambda tag, _command: f"{tag} NO LOGIN failed.\r\n".encode()
     source = await taken.start(account_at(odd.port))
-    await eventually(lambda: "check user and password" in source.readings[0].trouble, "the operator is called")
+    await eventually(lambda: "check user and password" in source.statuses[0].failure, "the operator is called")
     assert sum(command.startswith("AUTHENTICATE") for command in odd.commands) == 3
 
 
@@ -183,25 +183,25 @@ async def test_a_connection_that_is_closed_at_the_greeting(taken: Intake, odd: S
 
 async def test_check_tells_what_works_and_changes_nothing(server: Dovecot, taken: Intake) -> None:
     server.deliver(USER, mail("one"))
-    found = await check(account(server, USER), taken.memory)
+    found = await check(account(server, USER), taken.mailboxes)
     assert found == (
-        Finding(account="alice", level="ok", text=f"logged in to 127.0.0.1:{server.port} as {USER}"),
-        Finding(account="alice", level="ok", text="folder 'INBOX' can be read and holds 1 mails"),
+        AccountFinding(account="alice", level="ok", text=f"logged in to 127.0.0.1:{server.port} as {USER}"),
+        AccountFinding(account="alice", level="ok", text="folder 'INBOX' can be read and holds 1 mails"),
     )
-    assert await taken.memory.folders() == ()
+    assert await taken.mailboxes.folders() == ()
 
 
 async def test_check_names_the_folders_that_there_are(server: Dovecot, taken: Intake) -> None:
-    found = await check(account(server, USER, folders=["Nowhere"], after="move", move_to="Gone"), taken.memory)
+    found = await check(account(server, USER, folders=["Nowhere"], after="move", move_to="Gone"), taken.mailboxes)
     errors = [finding.text for finding in found if finding.level == "error"]
     assert len(errors) == 2
-    assert "there are: 'INBOX'" in errors[0]
+    assert "existing folders: 'INBOX'" in errors[0]
     assert "'Gone' of move_to does not exist" in errors[1]
 
 
 async def test_check_warns_of_what_a_server_cannot_do(taken: Intake, odd: ScriptedServer) -> None:
     odd.capabilities = "IMAP4rev1 AUTH=PLAIN"
-    found = await check(account_at(odd.port, after="delete"), taken.memory)
+    found = await check(account_at(odd.port, after="delete"), taken.mailboxes)
     warnings = [finding.text for finding in found if finding.level == "warning"]
     assert ["no IDLE" in warnings[0], "no UIDPLUS" in warnings[1]] == [True, True]
 

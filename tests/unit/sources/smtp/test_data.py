@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingest.sources.smtp.data import MAX_DROPPED_LINE, MAX_LINE, EndlessLineError, MessageData, Wire
+from ingest.sources.smtp.data import MAX_DROPPED_LINE_BYTES, MAX_LINE_BYTES, EndlessLineError, MessageData, SmtpReader
 
 TRACE = b"Received: from x\r\n\tby y; date\r\n"
 ODD_OCTETS = st.lists(st.sampled_from([b"\r", b"\n", b".", b"a", b"\r\n", b"\r\n.", b"\x00"]), max_size=40).map(
@@ -88,12 +88,12 @@ def test_memory_stays_bounded_while_octets_come_without_end(octets: bytes) -> No
     assert data.dropped == pytest.approx(400 * len(chunk), abs=100)
 
 
-def wire(*chunks: bytes) -> Wire:
+def wire(*chunks: bytes) -> SmtpReader:
     reader = asyncio.StreamReader()
     for chunk in chunks:
         reader.feed_data(chunk)
     reader.feed_eof()
-    return Wire(reader)
+    return SmtpReader(reader)
 
 
 async def test_lines_end_with_crlf_or_a_line_feed_alone() -> None:
@@ -109,19 +109,21 @@ async def test_a_line_without_its_end_is_no_line() -> None:
 
 
 async def test_an_overlong_line_is_dropped_and_the_next_one_read() -> None:
-    source = wire(b"x" * (MAX_LINE + 1) + b"\r\n" + b"y" * 100_000, b"\r\nQUIT\r\n" + b"z" * (MAX_LINE - 2) + b"\r\n")
-    assert [await source.line() for _ in range(4)] == [None, None, b"QUIT", b"z" * (MAX_LINE - 2)]
+    source = wire(
+        b"x" * (MAX_LINE_BYTES + 1) + b"\r\n" + b"y" * 100_000, b"\r\nQUIT\r\n" + b"z" * (MAX_LINE_BYTES - 2) + b"\r\n"
+    )
+    assert [await source.line() for _ in range(4)] == [None, None, b"QUIT", b"z" * (MAX_LINE_BYTES - 2)]
 
 
 async def test_a_line_without_end_is_given_up() -> None:
     with pytest.raises(EndlessLineError):
-        await wire(b"x" * (MAX_DROPPED_LINE + MAX_LINE + 1)).line()
+        await wire(b"x" * (MAX_DROPPED_LINE_BYTES + MAX_LINE_BYTES + 1)).line()
 
 
 async def test_what_is_put_back_is_read_first() -> None:
     source = wire(b"354 data", b" and more")
     assert await source.chunk() == b"354 data and more"
-    source.put_back(b"QUIT\r\nNOOP\r\n")
+    source.push_back(b"QUIT\r\nNOOP\r\n")
     assert source.has_line
     assert await source.line() == b"QUIT"
     assert await source.chunk() == b"NOOP\r\n"

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv6Address
 import pytest
 
 from ingest.config.settings import Settings
-from ingest.sources.smtp.limits import MAX_RATES, Hold, Limits, cost
+from ingest.sources.smtp.limits import MAX_CLIENT_RATES, MemoryReservation, SmtpLimits, penalty
 from ingest.sources.smtp.listener import client_address
 
 
@@ -17,8 +17,8 @@ class Clock:
         return self.now
 
 
-def limits(clock: Clock | None = None, octets: int = 0, **values: int) -> Limits:
-    return Limits(Settings(**values), clock or Clock(), octets=octets)  # type: ignore[arg-type]  # all of them are numbers
+def limits(clock: Clock | None = None, octets: int = 0, **values: int) -> SmtpLimits:
+    return SmtpLimits(Settings(**values), clock or Clock(), octets=octets)  # type: ignore[arg-type]  # all of them are numbers
 
 
 def test_connections_are_counted_in_all_and_for_each_client() -> None:
@@ -50,34 +50,34 @@ def test_a_clock_that_is_set_back_takes_nothing_away() -> None:
 def test_no_more_rates_are_remembered_than_memory_allows() -> None:
     counted = limits(max_messages_per_minute=1)
     counted.begin_message("first")
-    for number in range(MAX_RATES):
+    for number in range(MAX_CLIENT_RATES):
         counted.begin_message(f"client {number}")
     assert counted.begin_message("first")
 
 
 def test_octets_are_held_until_a_message_is_done() -> None:
     counted = limits(max_message_bytes=100_000, octets=200_000)
-    with Hold(counted) as one, Hold(counted) as other:
+    with MemoryReservation(counted) as one, MemoryReservation(counted) as other:
         assert one.take(150_000)
         assert other.take(50_000)
         assert not one.take(1)
         assert one.refused
         assert other.take(150_000)
-    with Hold(counted) as again:
+    with MemoryReservation(counted) as again:
         assert again.take(200_000)
 
 
 def test_there_is_always_room_for_two_of_the_largest_mails() -> None:
     counted = limits(max_message_bytes=100_000, octets=1)
-    assert counted.take_octets(200_000)
+    assert counted.reserve_bytes(200_000)
 
 
 @pytest.mark.parametrize(
-    ("reply", "price"),
+    ("reply", "points"),
     [("250 2.0.0 OK", 0), ("354 go on", 0), ("550 5.1.1 no", 50), ("450 4.7.1 wait", 10), ("452 4.5.3 too many", 0)],
 )
-def test_mistakes_cost_more_than_refusals_and_recipients_too_many_nothing(reply: str, price: int) -> None:
-    assert cost(reply) == price
+def test_mistakes_cost_more_than_refusals_and_recipients_too_many_nothing(reply: str, points: int) -> None:
+    assert penalty(reply) == points
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.sources.smtp.paths import MAX_PATH, NULL_PATH, PathError, parse_path, refuse_recipient
+from ingest.sources.smtp.paths import MAX_PATH_CHARACTERS, NULL_PATH, PathError, parse_path, refuse_recipient
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_path_is_read(argument: str, mailbox: str, parameters: str) -> None:
         "<a b@c.example>", "<a@b@c.example>", "<a@b.example>x", "<a@b.example\r\n>", "<a\x00@b.example>",
         "<a@b.example> \t",
         "<a@b.example> SIZE=²", "<\udcff@b.example>", "<a@-b.example>", "<a@b.example,c@d.example>", "<postmaster@>",
-        "<" + "a" * MAX_PATH + "@b.example>", "<a\u2028b@c.example>", "<a@b.example> X=\x1b[2J",
+        "<" + "a" * MAX_PATH_CHARACTERS + "@b.example>", "<a\u2028b@c.example>", "<a@b.example> X=\x1b[2J",
     ],
 )  # fmt: skip
 def test_what_is_no_path_is_said_to_be_none(argument: str) -> None:
