@@ -69,4 +69,4 @@ class FolderContext:
 
 
 class LeaseLost(Exception):
-    """This process does not hold the folder's lease any more: another worker may read it now."""
+    """Our process does not hold the folder's lease any more: another worker may read it now."""

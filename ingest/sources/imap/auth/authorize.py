@@ -57,7 +57,7 @@ class DeviceCode:
 
 
 class LoginImpossible(Exception):
-    """This account cannot be logged in by browser. The text is one line that says what to do."""
+    """The account cannot be logged in by browser. The text is one line that says what to do."""
 
 
 async def login(
