@@ -13,7 +13,7 @@ from ingest.tickets import sign_address, sign_message_id
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the command to ``app``."""
     app.command("address")(address)
 
 

@@ -1,4 +1,4 @@
-"""``ingest check``: everything that the worker needs, tried one by one."""
+"""``ingest check``: tries everything that the worker needs, one by one."""
 
 import asyncio
 import os
@@ -25,8 +25,8 @@ Level = Literal["ok", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One line of the answer."""
+class CheckResult:
+    """What one check found; one line of the output."""
 
     what: str
     level: Level
@@ -34,7 +34,7 @@ class Finding:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the command to ``app``."""
     app.command("check")(check)
 
 
@@ -54,7 +54,7 @@ def check(json: Annotated[bool, typer.Option("--json", help="One JSON object a l
     return ExitCode.FAILED if any(finding.level == "error" for finding in findings) else ExitCode.OK
 
 
-async def _all(settings: Settings) -> list[Finding]:
+async def _all(settings: Settings) -> list[CheckResult]:
     return [
         *_settings(settings),
         *_certificate(settings),
@@ -63,49 +63,49 @@ async def _all(settings: Settings) -> list[Finding]:
     ]
 
 
-def _settings(settings: Settings) -> Iterator[Finding]:
+def _settings(settings: Settings) -> Iterator[CheckResult]:
     values = {"RAVENNA_API_TOKEN": settings.api_token, "INGEST_DOMAINS": settings.domains}
     missing = [name for name in REQUIRED_TO_SERVE if not values[name]]
     for name in missing:
-        yield Finding(what="settings", level="error", text=f"{name} is not set: {REQUIRED_TO_SERVE[name]}")
+        yield CheckResult(what="settings", level="error", text=f"{name} is not set: {REQUIRED_TO_SERVE[name]}")
     for line in unknown_names(os.environ):
-        yield Finding(what="settings", level="warning", text=line)
+        yield CheckResult(what="settings", level="warning", text=line)
     if settings.signing_key is None:
         text = "INGEST_SIGNING_KEY is not set: signed reply addresses and Message-IDs prove nothing"
-        yield Finding(what="settings", level="warning", text=text)
+        yield CheckResult(what="settings", level="warning", text=text)
     if settings.fallback_author_id is None:
         text = "INGEST_FALLBACK_AUTHOR_ID is not set: mail of senders whom the API does not know is quarantined"
-        yield Finding(what="settings", level="warning", text=text)
+        yield CheckResult(what="settings", level="warning", text=text)
     if not missing:
-        yield Finding(what="settings", level="ok", text=f"mail for {', '.join(settings.domains)} is taken in")
+        yield CheckResult(what="settings", level="ok", text=f"mail for {', '.join(settings.domains)} is taken in")
 
 
-def _certificate(settings: Settings) -> Iterator[Finding]:
+def _certificate(settings: Settings) -> Iterator[CheckResult]:
     chain, key = settings.tls_certificate, settings.tls_key
     if chain is None or key is None:
         return
     try:
         Certificate(chain, key)
     except (OSError, ssl.SSLError) as error:
-        yield Finding(what="certificate", level="error", text=f"cannot use {chain} with {key}: {error}")
+        yield CheckResult(what="certificate", level="error", text=f"cannot use {chain} with {key}: {error}")
     else:
-        yield Finding(what="certificate", level="ok", text=f"{chain} goes with its key")
+        yield CheckResult(what="certificate", level="ok", text=f"{chain} goes with its key")
 
 
-async def _api(settings: Settings) -> AsyncIterator[Finding]:
+async def _api(settings: Settings) -> AsyncIterator[CheckResult]:
     if settings.api_token is None:
         return
     async with TicketApiClient(settings) as api:
         try:
             await api.list_tickets(limit=1)
         except Unavailable as error:
-            yield Finding(what="api", level="error", text=f"{settings.api_url}: {error}")
+            yield CheckResult(what="api", level="error", text=f"{settings.api_url}: {error}")
         else:
-            yield Finding(what="api", level="ok", text=f"{settings.api_url} answers, and takes the token")
+            yield CheckResult(what="api", level="ok", text=f"{settings.api_url} answers, and takes the token")
 
 
-async def _database(settings: Settings) -> AsyncIterator[Finding]:
-    """The database, and the mailboxes, whose tokens are kept in it."""
+async def _database(settings: Settings) -> AsyncIterator[CheckResult]:
+    """Check the database, and the mailboxes, whose tokens are kept in it."""
     file = file_of(settings.database_url)
     is_new = not file.exists()
     try:
@@ -113,17 +113,17 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
             yield await _ledger(str(file), database, is_new)
             for account in settings.imap:
                 for found in await check_account(account, ImapStore(database)):
-                    yield Finding(what=f"imap {found.account}", level=found.level, text=found.text)
+                    yield CheckResult(what=f"imap {found.account}", level=found.level, text=found.text)
     except StoreUnavailable as error:
-        yield Finding(what="database", level="error", text=str(error))
+        yield CheckResult(what="database", level="error", text=str(error))
 
 
-async def _ledger(file: str, database: Database, is_new: bool) -> Finding:
+async def _ledger(file: str, database: Database, is_new: bool) -> CheckResult:
     ledger = await Store(database).ledger(now=time.time())
     free = database.free_bytes()
     room = "" if free is None else f", {free // MiB} MiB of disk are free"
     if not ledger.holds:
         text = f"{file}: the ledger does not hold; see `ingest ledger`"
-        return Finding(what="database", level="error", text=text)
+        return CheckResult(what="database", level="error", text=text)
     text = f"{file}{' was made' if is_new else ''}: {ledger.accepted} mails accepted, all accounted for{room}"
-    return Finding(what="database", level="ok", text=text)
+    return CheckResult(what="database", level="ok", text=text)

@@ -1,6 +1,7 @@
-"""What would happen to a mail: the story of ``pipeline.py`` up to its one effect, without that effect.
+"""Decides about mails as the pipeline does, and posts and stores nothing: for ``explain`` and ``replay --dry-run``.
 
-Needs neither database nor API. Where they are configured they are asked, and only asked."""
+Needs neither a database nor an API. Where they are configured they are only read from.
+"""
 
 import asyncio
 import tempfile
@@ -30,26 +31,29 @@ from ingest.store.opening import SQLITE, file_of, open_store
 class Explanation:
     """What would become of one mail, and why."""
 
-    place: str
-    size: int
-    """Octets."""
+    path: str
+    """The file, and for an mbox the number of the mail in it: ``support.mbox#3``."""
+    size_bytes: int
     decision: Decision
     reply: Reply
-    """Also where nothing would be posted; empty where the mail cannot be read at all."""
+    """The text that was extracted, also if it would not be posted; empty if the mail cannot be read at all."""
 
 
-class Decider:
-    """Decides about mails, several at a time."""
+class DryRun:
+    """Runs mails through the pipeline up to its decision, several at a time."""
 
-    def __init__(self, store: Store, desk: TicketApi, children: ParsePool, settings: Settings) -> None:
+    def __init__(self, store: Store, ticket_api: TicketApi, parse_pool: ParsePool, settings: Settings) -> None:
         self._store = store
-        self._desk = desk
-        self._children = children
+        self._ticket_api = ticket_api
+        self._parse_pool = parse_pool
         self._settings = settings
         self._pipeline_settings = pipeline_settings(settings)
 
     async def explain_all(self, mails: Iterable[StoredMail | Unread]) -> AsyncGenerator[Explanation | Unread, None]:
-        """Each mail in its order; those after it are worked on meanwhile. Close it, so that nothing is left behind."""
+        """Yield an explanation of each mail, in the order of ``mails``, while the next ones are being worked on.
+
+        A file that could not be read is passed through. Close the generator to end the work that is in progress.
+        """
         width = self._settings.parse_children + 1
         running: deque[asyncio.Task[Explanation | Unread]] = deque()
         source = iter(mails)
@@ -71,15 +75,15 @@ class Decider:
         queued = _as_if_queued(mail)
         pipeline = Pipeline(
             store=self._store,
-            ticket_api=self._desk,
-            parse_pool=self._children,
+            ticket_api=self._ticket_api,
+            parse_pool=self._parse_pool,
             settings=self._settings_for(queued.envelope),
             clock=time.time,
         )
         decision = await pipeline.decide(queued, mail.content)
-        if isinstance(self._desk, NoTicketApi):
-            decision = replace(decision, resolution=_without_desk(decision.resolution))
-        return Explanation(place=mail.place, size=len(mail.content), decision=decision, reply=decision.reply)
+        if isinstance(self._ticket_api, NoTicketApi):
+            decision = replace(decision, resolution=_mark_not_asked(decision.resolution))
+        return Explanation(path=mail.place, size_bytes=len(mail.content), decision=decision, reply=decision.reply)
 
     def _settings_for(self, envelope: Envelope) -> PipelineSettings:
         """Return the pipeline's settings; where no domain is configured, every recipient counts as ours."""
@@ -95,28 +99,28 @@ class Decider:
 
 
 @asynccontextmanager
-async def decider(settings: Settings) -> AsyncIterator[Decider]:
-    """A decider with the database and the API of the settings, as far as they are there.
+async def open_dry_run(settings: Settings) -> AsyncIterator[DryRun]:
+    """Yield a dry run that reads from the configured database and API, as far as they exist.
 
     Raises:
-        StoreUnavailable: there is a database, and it cannot be used.
+        StoreUnavailable: the database exists and cannot be used.
     """
-    children = ParsePool(
+    parse_pool = ParsePool(
         processes=settings.parse_children, seconds=settings.parse_seconds, memory_bytes=settings.parse_memory_bytes
     )
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(_store(settings))
-        desk = (
+        ticket_api = (
             NoTicketApi() if settings.api_token is None else await stack.enter_async_context(TicketApiClient(settings))
         )
-        await children.start()
-        stack.push_async_callback(children.stop)
-        yield Decider(store, desk, children, settings)
+        await parse_pool.start()
+        stack.push_async_callback(parse_pool.stop)
+        yield DryRun(store, ticket_api, parse_pool, settings)
 
 
 @asynccontextmanager
 async def _store(settings: Settings) -> AsyncIterator[Store]:
-    """The configured store if there is one, else an empty one that is gone afterwards."""
+    """Yield the configured store if its file exists, else an empty temporary one."""
     if file_of(settings.database_url).exists():
         async with open_store(settings.database_url) as store:
             yield store
@@ -127,8 +131,11 @@ async def _store(settings: Settings) -> AsyncIterator[Store]:
 
 
 class NoTicketApi:
-    """Stands in for the ticket API where none is configured. It takes every author for known and every ticket id at
-    its word, and knows no code such as ``TAI-42``."""
+    """The ticket API of a dry run without a token: it sends no request.
+
+    Every author counts as known and every ticket id as existing. A code such as ``TAI-42`` finds no ticket, because
+    only the API knows its id.
+    """
 
     async def find_user(self, email: str) -> User | None:
         return User(id="an author who was not looked up", email=email, name="")
@@ -146,17 +153,17 @@ class NoTicketApi:
         return ()
 
     async def post_message(self, *_draft: object, **_options: object) -> NoReturn:
-        raise AssertionError("deciding posts nothing")
+        raise AssertionError("a dry run posts nothing")
 
     async def find_posted(self, *_draft: object, **_options: object) -> NoReturn:
-        raise AssertionError("deciding posts nothing")
+        raise AssertionError("a dry run posts nothing")
 
 
-def _without_desk(resolution: Resolution) -> Resolution:
-    return replace(resolution, evidence=tuple(map(_not_asked, resolution.evidence)))
+def _mark_not_asked(resolution: Resolution) -> Resolution:
+    return replace(resolution, evidence=tuple(map(_as_not_asked, resolution.evidence)))
 
 
-def _not_asked(evidence: Evidence) -> Evidence:
+def _as_not_asked(evidence: Evidence) -> Evidence:
     if evidence.finding not in (Finding.NO_SUCH_TICKET, Finding.TICKET_GONE):
         return evidence
     return replace(evidence, finding=Finding.NOT_ASKED)

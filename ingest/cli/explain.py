@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from ingest.cli import output
-from ingest.cli.dry_run import Explanation, decider
+from ingest.cli.dry_run import Explanation, open_dry_run
 from ingest.cli.exit_codes import ExitCode
-from ingest.cli.page import page
+from ingest.cli.explain_page import explain_page
 from ingest.config.settings import Settings, load
 from ingest.decision import Decision
 from ingest.model.message import Attachment, ParsedMessage
@@ -27,7 +27,7 @@ NO_MESSAGE = ParsedMessage(message_id=None)
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the command to ``app``."""
     app.command("explain")(explain)
 
 
@@ -57,7 +57,7 @@ def explain(
 async def _explain(settings: Settings, paths: list[Path], show: Show) -> int:
     unread = 0
     mails = replay.read(paths, limit=settings.max_message_bytes)
-    async with decider(settings) as deciding, aclosing(deciding.explain_all(mails)) as explained:
+    async with open_dry_run(settings) as dry_run, aclosing(dry_run.explain_all(mails)) as explained:
         async for item in explained:
             if isinstance(item, Explanation):
                 show(item)
@@ -70,7 +70,7 @@ async def _explain(settings: Settings, paths: list[Path], show: Show) -> int:
 async def _write_page(settings: Settings, paths: list[Path]) -> int:
     found: list[Explanation] = []
     code = await _explain(settings, paths, found.append)
-    sys.stdout.write(page((item.place, facts(item), item.reply.segments) for item in found))
+    sys.stdout.write(explain_page((item.path, facts(item), item.reply.segments) for item in found))
     return code
 
 
@@ -78,7 +78,7 @@ def facts(item: Explanation) -> dict[str, Any]:
     """The explanation as ``--json`` prints it."""
     decision, message = item.decision, item.decision.message or NO_MESSAGE
     return {
-        "path": item.place,
+        "path": item.path,
         "message": {
             "message_id": message.message_id,
             "in_reply_to": list(message.in_reply_to),
@@ -138,7 +138,7 @@ def _emit(item: Explanation) -> None:
 
 def _tell(item: Explanation) -> None:
     told = facts(item)
-    output.say(f"=== {item.place}")
+    output.say(f"=== {item.path}")
     for line in [*_header(told), "", *_evidence(told), "", *_verdict(told), "", *_text(told), ""]:
         output.say(line)
 
@@ -149,7 +149,7 @@ def _header(told: dict[str, Any]) -> Iterator[str]:
         value = message[name]
         yield f"{name.replace('_', '-'):12} {' '.join(value) if isinstance(value, list) else value or ''}"
     for item in message["attachments"]:
-        yield f"{'attachment':12} {item['filename']} ({item['content_type']}, {item['size']} octets)"
+        yield f"{'attachment':12} {item['filename']} ({item['content_type']}, {item['size']} bytes)"
     for defect in message["defects"]:
         yield f"{'defect':12} {defect}"
 

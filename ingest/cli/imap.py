@@ -1,4 +1,4 @@
-"""``ingest imap``: what only mailboxes need."""
+"""``ingest imap``: commands for mailboxes that are read by IMAP."""
 
 import asyncio
 import os
@@ -21,11 +21,11 @@ imap = typer.Typer(no_args_is_help=True, help="Log in to mailboxes with OAuth2."
 
 @imap.callback()
 def _imap() -> None:
-    """A group, though it has one command."""
+    """Make typer build a group, though it has only one command."""
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command to ``app``."""
     app.add_typer(imap, name="imap")
 
 

@@ -1,4 +1,4 @@
-"""``ingest ledger``: is everything that was accepted still accounted for?"""
+"""``ingest ledger``: counts whether every accepted mail is accounted for."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ import typer
 
 from ingest.cli import output
 from ingest.cli.exit_codes import ExitCode
-from ingest.cli.operator import existing_database
+from ingest.cli.store_access import existing_database
 from ingest.model.imap_folder import Folder
 from ingest.store import Ledger
 from ingest.store.imap import ImapStore
@@ -16,7 +16,7 @@ from ingest.store.messages import Store
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the command to ``app``."""
     app.command("ledger")(ledger)
 
 
@@ -59,7 +59,7 @@ def _facts(found: Ledger) -> dict[str, int | bool]:
 
 
 def _mailbox(folder: Folder) -> dict[str, object]:
-    """What the last count of a folder said of the mail past our start."""
+    """Return what the last count of a folder found, of the mail that came after we began to read it."""
     return {
         "mailbox": folder.source,
         "on_server": folder.on_server,

@@ -12,7 +12,7 @@ import typer
 
 from ingest.cli import output
 from ingest.cli.exit_codes import CommandError, ExitCode
-from ingest.cli.operator import By, Json, existing_database, existing_store, user_name
+from ingest.cli.store_access import By, Json, existing_database, existing_store, user_name
 from ingest.model.outcome import State
 from ingest.store import MessageRecord
 from ingest.store.messages import Store
@@ -31,7 +31,7 @@ _TIMES = ("received_at", "next_attempt_at", "leased_until", "updated_at")
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command to ``app``."""
     app.add_typer(messages, name="messages")
 
 
@@ -76,7 +76,7 @@ def show(queue_id: QueueId, json: Json = False) -> None:
 
 _LISTS = {
     "evidence": {"evidence": "signal", "value": "value", "ticket": "ticket_id", "strength": "strength", "note": "note"},
-    "attachments": {"part": "part", "ticket": "ticket_id", "attachment": "attachment_id", "not brought": "reason"},
+    "attachments": {"part": "part", "ticket": "ticket_id", "attachment": "attachment_id", "not uploaded": "reason"},
     "history": {
         "attempt": "number",
         "started": "started_at",
@@ -92,7 +92,7 @@ _LISTS = {
 def raw(queue_id: QueueId) -> None:
     """Write a mail as it was received.
 
-    On a terminal control characters are shown as escapes; redirect the output to have the exact octets:
+    On a terminal control characters are shown as escapes; redirect the output to get the exact bytes:
     ingest messages raw ID > mail.eml
     """
     content = asyncio.run(_content(queue_id))
@@ -137,7 +137,7 @@ def discard(
 ) -> None:
     """End mails that nobody needs.
 
-    Their octets are kept for the retention time; `ingest messages retry` brings them back."""
+    Their content is kept for the retention time; `ingest messages retry` brings them back."""
     who, now = by or user_name(), time.time()
 
     async def act(store: Store, queue_id: str) -> None:
@@ -168,12 +168,12 @@ async def _content(queue_id: str) -> bytes:
             return await store.content(queue_id)
         except KeyError:
             raise CommandError(
-                f"{queue_id}: its octets were deleted after INGEST_RETENTION_DAYS", ExitCode.NOT_FOUND
+                f"{queue_id}: its content was deleted after INGEST_RETENTION_DAYS", ExitCode.NOT_FOUND
             ) from None
 
 
 async def _each(queue_ids: list[str], done: str, act: Act) -> None:
-    """``act`` on each; what is not possible for one does not stop the others, and is told at the end."""
+    """Call ``act`` for each message. A failure does not stop the others; all are told at the end."""
     problems = []
     async with existing_store() as store:
         for queue_id in queue_ids:

@@ -12,7 +12,7 @@ from ingest.store.sqlite import SqliteDatabase
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the command to ``app``."""
     app.command("migrate")(migrate)
 
 

@@ -1,6 +1,7 @@
-"""What commands print: tables for people, one JSON object a line for programs, progress on standard error.
+"""Prints the results of commands: tables for people, JSON lines for programs, progress on standard error.
 
-Whatever comes out of a mail is made printable first; a terminal never sees a control character of a stranger."""
+Text for people is made printable first, because it can come from a mail: no control character reaches the terminal.
+"""
 
 import json
 import sys
@@ -16,26 +17,29 @@ from rich.text import Text
 from ingest.log import printable
 
 MAX_CELL_CHARACTERS = 200
+"""Longest cell of a table: a subject is recognised by less, and a row stays within a few lines of a terminal."""
+MAX_LINE_CHARACTERS = 10_000
+"""Longest line of other output. It can be a line of a mail, which may be as long as the whole mail."""
 
 
 def emit(value: object) -> None:
-    """One JSON object on a line of its own, in ASCII."""
+    """Print one value as a line of JSON, in ASCII."""
     sys.stdout.write(json.dumps(value) + "\n")
 
 
 def say(line: str) -> None:
-    """A line for people, on standard output."""
-    sys.stdout.write(printable(line, 10_000) + "\n")
+    """Print a line for people on standard output."""
+    sys.stdout.write(printable(line, MAX_LINE_CHARACTERS) + "\n")
 
 
 def note(line: str) -> None:
-    """A line beside the output, on standard error."""
-    sys.stderr.write(printable(line, 10_000) + "\n")
+    """Print a line on standard error, beside the output proper."""
+    sys.stderr.write(printable(line, MAX_LINE_CHARACTERS) + "\n")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on a terminal; elsewhere a line for each row with tabs between its cells, and the columns first."""
-    cells = [[printable(_words(cell), MAX_CELL_CHARACTERS) for cell in row] for row in rows]
+    """Print a table on a terminal; elsewhere the columns and then each row as a line with tabs between the cells."""
+    cells = [[printable(_cell_text(cell), MAX_CELL_CHARACTERS) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         sys.stdout.writelines("\t".join(line) + "\n" for line in [list(columns), *cells])
         return
@@ -48,14 +52,16 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 
 def iso(moment: float | None) -> str | None:
-    """A Unix time as ISO 8601 in UTC, to the second."""
+    """Return a Unix time as ISO 8601 in UTC, to the second."""
     return None if moment is None else datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
 
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error while the block runs; it yields what to call with each step. Silent where
-    standard error is no terminal."""
+    """Show a progress bar on standard error while the block runs; print nothing if that is not a terminal.
+
+    Yields a function that takes how much was done since it was called last, in the unit of ``total``.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -63,7 +69,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda step: bar.advance(task, step)
 
 
-def _words(cell: object) -> str:
+def _cell_text(cell: object) -> str:
     if cell is None:
         return ""
     return ", ".join(map(str, cell)) if isinstance(cell, tuple) else str(cell)

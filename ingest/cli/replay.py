@@ -15,7 +15,7 @@ import typer
 from ingest import log
 from ingest.app import Engine, start_engine
 from ingest.cli import output
-from ingest.cli.dry_run import Explanation, decider
+from ingest.cli.dry_run import Explanation, open_dry_run
 from ingest.cli.exit_codes import ExitCode
 from ingest.cli.explain import Paths, outcome
 from ingest.cli.replay_feed import StoredFile, feed, watch
@@ -33,7 +33,7 @@ UNREAD = "unread"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of one mail, or would."""
+    """What became of one mail, or would become of it in a dry run."""
 
     path: str
     state: str
@@ -43,11 +43,11 @@ class Result:
     ticket_message_id: str | None = None
     queue_id: str | None = None
     known: bool = False
-    """It had been taken in before this replay."""
+    """True if the mail had been stored before this replay began."""
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the command to ``app``."""
     app.command("replay")(replay)
 
 
@@ -87,11 +87,11 @@ async def _dry_run(paths: list[Path]) -> Results:
     results: Results = []
     with output.progress("reading", files.total_bytes(paths)) as advance:
         mails = files.read(paths, limit=settings.max_message_bytes)
-        async with decider(settings) as deciding, aclosing(deciding.explain_all(mails)) as explained:
+        async with open_dry_run(settings) as dry_run, aclosing(dry_run.explain_all(mails)) as explained:
             async for item in explained:
                 if isinstance(item, Explanation):
                     results.append(_would_be(item))
-                    advance(item.size)
+                    advance(item.size_bytes)
                 else:
                     results.append(_unread(item))
     return results
@@ -122,7 +122,7 @@ async def _by_ourselves(settings: Settings, paths: list[Path]) -> Results:
 
 @asynccontextmanager
 async def _working(engine: Engine) -> AsyncIterator[None]:
-    """The engine works while the block runs."""
+    """Run the worker of the engine while the block runs; at the end let it finish what is in progress."""
     async with asyncio.TaskGroup() as tasks:
         parts = [tasks.create_task(engine.worker.run())]
         if engine.sync is not None:
@@ -143,14 +143,14 @@ async def _feed_and_watch(settings: Settings, store: Store, receiver: Receiver, 
     with output.progress("delivering", len(set(queue_ids))) as advance:
         records = await watch(store, queue_ids, advance)
     return [
-        _became(item.place, records[item.queue_id], started) if isinstance(item, StoredFile) else _unread(item)
+        _became(item.path, records[item.queue_id], started) if isinstance(item, StoredFile) else _unread(item)
         for item in fed
     ]
 
 
-def _became(place: str, record: MessageRecord, started: float) -> Result:
+def _became(path: str, record: MessageRecord, started: float) -> Result:
     return Result(
-        path=place,
+        path=path,
         state=record.state,
         rule=record.rule or None,
         reason=record.reason or None,
@@ -164,7 +164,7 @@ def _became(place: str, record: MessageRecord, started: float) -> Result:
 def _would_be(item: Explanation) -> Result:
     end = outcome(item.decision)
     return Result(
-        path=item.place,
+        path=item.path,
         state=str(end["state"]),
         rule=end["rule"],
         reason=end["reason"],

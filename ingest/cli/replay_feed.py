@@ -1,4 +1,4 @@
-"""Feeding mails from files into the store, and watching what becomes of them, whoever works on them."""
+"""Stores mails from files, and watches what becomes of them, whichever process delivers them."""
 
 import asyncio
 import time
@@ -12,29 +12,35 @@ from ingest.sources.replay import StoredMail, Unread, received
 from ingest.store import MessageRecord
 from ingest.store.messages import Store
 
-LOOK_SECONDS = 0.2
-LOOK_AT = 100
-"""Mails looked at in one round."""
+POLL_SECONDS = 0.2
+"""Pause between two looks at the store: soon enough for a person, and little work for the database."""
+POLL_MESSAGES = 100
+"""Messages that one look reads, so that it stays short beside the worker's own transactions."""
 QUIET_SECONDS = 3.0
-"""How long to wait for something to move when every mail that is left has been put off or waits for its parent."""
+"""The watch ends when nothing changed for so long and every message that is left was put off or waits for its parent:
+a parent among the files is delivered within less."""
 STALLED_SECONDS = 60.0
-"""The same, when mails are due and nobody takes them."""
+"""The watch ends when nothing changed for so long although messages are due. A worker that is alive is faster, even if
+it restarts in between."""
+ROOM_POLL_SECONDS = 1.0
+"""Pause between two questions whether the store takes mail again; a backlog shrinks slowly."""
 
 Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """A mail that is safely stored."""
+    """A mail of a file that is stored in the database."""
 
-    place: str
+    path: str
     queue_id: str
 
 
 async def feed(mails: Iterable[StoredMail | Unread], receiver: Receiver, advance: Advance) -> list[StoredFile | Unread]:
     """Store the mails one after the other, so that they arrive in the order of the mailbox.
 
-    Where the store has enough to do or too little room, it waits until that is better."""
+    Waits while the receiver refuses mail (backlog, disk) and says so once. ``advance`` gets the bytes of each mail.
+    """
     results: list[StoredFile | Unread] = []
     source = iter(mails)
     while (mail := await asyncio.to_thread(next, source, None)) is not None:
@@ -43,7 +49,7 @@ async def feed(mails: Iterable[StoredMail | Unread], receiver: Receiver, advance
             continue
         await _wait_for_room(receiver)
         queue_id = await receiver.receive(received(mail, received_at=time.time()))
-        results.append(StoredFile(place=mail.place, queue_id=queue_id))
+        results.append(StoredFile(path=mail.place, queue_id=queue_id))
         advance(len(mail.content))
     return results
 
@@ -54,18 +60,21 @@ async def _wait_for_room(receiver: Receiver) -> None:
         if refusal != told:
             output.note(f"ingest: waiting: {refusal}")
             told = refusal
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(ROOM_POLL_SECONDS)
 
 
 async def watch(store: Store, queue_ids: Sequence[str], advance: Advance) -> dict[str, MessageRecord]:
-    """Watch the mails until each is final or put off, and a little longer: one that waits may find its parent among
-    the others. Each as it was seen last."""
+    """Watch messages until each is in a final state, or nothing has changed for a while, and return their last records.
+
+    A message that was put off is watched on for ``QUIET_SECONDS``, since its parent may be among the others.
+    ``advance`` gets the number of messages that became final.
+    """
     pending = list(dict.fromkeys(queue_ids))
     records: dict[str, MessageRecord] = {}
     put_off: set[str] = set()
     moved_at = time.monotonic()
     while pending:
-        looked, pending = pending[:LOOK_AT], pending[LOOK_AT:]
+        looked, pending = pending[:POLL_MESSAGES], pending[POLL_MESSAGES:]
         found = {record.queue_id: record for record in await _look(store, looked)}
         records |= found
         going_on = [queue_id for queue_id in found if found[queue_id].state not in FINAL_STATES]
@@ -79,7 +88,7 @@ async def watch(store: Store, queue_ids: Sequence[str], advance: Advance) -> dic
         if time.monotonic() - moved_at > patience:
             break
         if going_on:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
     return records
 
 
@@ -89,7 +98,7 @@ async def _look(store: Store, queue_ids: Iterable[str]) -> list[MessageRecord]:
 
 
 def _is_put_off(record: MessageRecord) -> bool:
-    """Waiting for its parent, or for a time to come."""
+    """Return True if the message waits for its parent or for a later attempt."""
     if record.state is State.WAITING:
         return True
     return record.next_attempt_at is not None and record.next_attempt_at > time.time()

@@ -15,7 +15,7 @@ from ingest.sandbox import START_DATA
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the command to ``app``."""
     app.command("sandbox")(sandbox)
 
 
@@ -48,10 +48,10 @@ def sandbox(
 
 
 def parse_listener(address: str) -> tuple[str, int]:
-    """``host:port`` as a pair.
+    """Return ``host:port`` as a pair.
 
     Raises:
-        CommandError: it is none.
+        CommandError: the text is not of that form.
     """
     try:
         return split_host_port(address)

@@ -24,7 +24,7 @@ UNKNOWN_SENDER = "unknown-sender@"
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the command to ``app``."""
     app.command("serve")(serve)
 
 
@@ -58,7 +58,7 @@ def serve(
 
 
 def _sandbox_settings() -> Settings:
-    """Settings that need no help desk. Address and token are those of the sandbox, whatever is set."""
+    """Return settings for the sandbox: its address and token replace what is set."""
     return load(
         os.environ, defaults=SANDBOX_DEFAULTS, RAVENNA_API_TOKEN=SANDBOX_TOKEN, RAVENNA_API_URL="http://sandbox/api"
     )
@@ -82,7 +82,7 @@ async def _with_sandbox(settings: Settings, data: Path) -> None:
 
 
 def _point_at(stand_in: Sandbox, settings: Settings) -> Settings:
-    """The settings, with the API that really listens, and its user for mail of strangers."""
+    """Return the settings with the address on which the sandbox listens, and its user for mail of unknown senders."""
     users = stand_in.state.users.values()
     stranger = next((user["id"] for user in users if user["email"].startswith(UNKNOWN_SENDER)), None)
     author = settings.fallback_author_id or stranger
@@ -106,7 +106,7 @@ def _tell_what_to_try(app: App, stand_in: Sandbox) -> None:
 
 
 def line_to_try(smtp: str, domain: str, *, with_curl: bool) -> str:
-    """A line for a shell that sends a reply; a new one each time it is run."""
+    """Return a shell command that sends a reply to ticket TAI-42. Each run sends another message."""
     sender, recipient = "alice@customer.example", f"help@{domain}"
     unique = "$(date +%s%N)" if with_curl else "{time.time_ns()}"
     header = (

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from ingest.cli import output
 from ingest.config.settings import Settings, load, unknown_names
-from ingest.config.types import Computed, Unit
+from ingest.config.types import ComputedDefault, UnitOfMeasure
 
 _TYPES = MappingProxyType(
     {
@@ -41,7 +41,7 @@ class Setting:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the command to ``app``."""
     app.command("settings")(settings)
 
 
@@ -72,7 +72,7 @@ def settings(
 
 
 def describe() -> Iterator[Setting]:
-    """Every setting, in the order of ``config.Settings``."""
+    """Yield every setting, in the order of the class ``Settings``."""
     for field, info in Settings.model_fields.items():
         unit, computed = _marks(info)
         yield Setting(
@@ -86,7 +86,7 @@ def describe() -> Iterator[Setting]:
 
 
 def markdown_table() -> str:
-    """The table of the README."""
+    """Return the table of settings in the README."""
     lines = ["| setting | type | unit | default | meaning |", "| --- | --- | --- | --- | --- |"]
     lines += [
         f"| `{s.name}` | {s.type} | {s.unit} | {f'`{s.default}`' if s.default else 'none'} | {s.meaning} |"
@@ -96,9 +96,9 @@ def markdown_table() -> str:
 
 
 def _marks(info: FieldInfo) -> tuple[str, str]:
-    """The unit, and a default that depends on the machine; each ``""`` where there is none."""
-    units = (mark.name for mark in info.metadata if isinstance(mark, Unit))
-    computed = (mark.text for mark in info.metadata if isinstance(mark, Computed))
+    """Return the unit, and the description of a default that depends on the machine; each is empty if there is none."""
+    units = (mark.name for mark in info.metadata if isinstance(mark, UnitOfMeasure))
+    computed = (mark.text for mark in info.metadata if isinstance(mark, ComputedDefault))
     return next(units, ""), next(computed, "")
 
 
@@ -111,7 +111,7 @@ def _type(annotation: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value as it is written in the environment; a secret only as set."""
+    """Return a value as it is written in the environment; of a secret only that it is set."""
     if value is None or value == ():
         return ""
     if isinstance(value, SecretStr):

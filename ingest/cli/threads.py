@@ -14,7 +14,7 @@ import typer
 
 from ingest.cli import output
 from ingest.cli.exit_codes import CommandError, ExitCode
-from ingest.cli.operator import Json, existing_store
+from ingest.cli.store_access import Json, existing_store
 from ingest.store import ThreadRecord
 from ingest.store.messages import Store
 
@@ -23,15 +23,17 @@ threads = typer.Typer(
     help="Show and teach which ticket a Message-ID belongs to.\n\nMails that wait for an id go on when it is added.",
 )
 
-BATCH = 500
+BATCH_PAIRS = 500
+"""Pairs that are stored at the same time, so that they share a commit, without a task for each line of a large file."""
 MAX_ID_CHARACTERS = 998
+"""Longest line of a mail without its line end (RFC 5322 section 2.1.1), and so the longest Message-ID."""
 
 Pair = tuple[str, str]
 Force = Annotated[bool, typer.Option("--force", help="Also where the id is known for another ticket.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command to ``app``."""
     app.add_typer(threads, name="threads")
 
 
@@ -100,11 +102,11 @@ async def _list(message_id: str | None, ticket: str | None, limit: int) -> tuple
 
 
 async def _learn(pairs: list[Pair], alias_of: str | None, force: bool) -> int:
-    """How many were new. Each batch is learned at once, so that its writes share a commit."""
+    """Store the pairs and return how many were new. The writes of a batch run together, so that they share a commit."""
     learned, rest = 0, iter(pairs)
     async with existing_store() as store:
         with output.progress("learning", len(pairs)) as advance:
-            while batch := list(islice(rest, BATCH)):
+            while batch := list(islice(rest, BATCH_PAIRS)):
                 learned += sum(await asyncio.gather(*(_learn_one(store, pair, alias_of, force) for pair in batch)))
                 advance(len(batch))
     return learned
@@ -118,10 +120,10 @@ async def _learn_one(store: Store, pair: Pair, alias_of: str | None, force: bool
 
 
 def read_pairs(file: Path) -> list[Pair]:
-    """All pairs of a file.
+    """Return all pairs of a file.
 
     Raises:
-        CommandError: it cannot be read, or a line is neither form; nothing has been learned then.
+        CommandError: the file cannot be read, or a line has neither form. Nothing has been stored then.
     """
     try:
         lines = file.read_text("utf-8-sig").splitlines()
@@ -164,10 +166,10 @@ def _ticket(text: str) -> str:
 
 
 def normalised(message_id: str) -> str:
-    """A Message-ID as the store has it: without angle brackets, the domain in lower case.
+    """Return a Message-ID as the store has it: without angle brackets, the domain in lower case.
 
     Raises:
-        CommandError: it is none.
+        CommandError: the text is not a Message-ID.
     """
     try:
         return _normalised(message_id)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 DEFAULT_PORTS = {"tls": 993, "starttls": 143, "none": 143}
 OneLine = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
-"""Text that goes to the wire: without line ends, so that it can't become a second command."""
+"""Text that is sent to the server: without line ends, so that it cannot become a second command."""
 
 ANY_TENANT = "organizations"
 GOOGLE_SCOPE = "https://mail.google.com/"
@@ -26,18 +26,20 @@ MICROSOFT_SCOPES = {
 
 
 class CredentialUnreadable(Exception):
-    """A secret's file cannot be read. The text says which, and why."""
+    """The file of a secret cannot be read. The text says which file, and why."""
 
 
-class _Table(BaseModel):
+class _TomlTable(BaseModel):
+    """A table of the TOML file: immutable, and a key that it does not know is an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class OAuthClient(_Table):
+class OAuthClient(_TomlTable):
     """Table ``[imap.oauth]``: how access tokens are got (RFC 6749)."""
 
     provider: Literal["google", "microsoft", "other"] = Field(
-        description="Knows the addresses and the scope; with other, state token_url and scope."
+        description="Gives the addresses and the scope; with other, set token_url and scope."
     )
     flow: Literal["refresh_token", "client_credentials"] = Field(
         "refresh_token", description="On behalf of a person who logged in once, or as the application itself."
@@ -72,7 +74,7 @@ class OAuthClient(_Table):
         return self
 
     def secret(self) -> str | None:
-        """The application's secret, read now.
+        """Return the application's secret; a file is read at each call.
 
         Raises:
             CredentialUnreadable: its file cannot be read.
@@ -80,7 +82,7 @@ class OAuthClient(_Table):
         return _secret(self.client_secret, self.client_secret_file)
 
     def first_refresh_token(self) -> str | None:
-        """The refresh token that the operator supplied, read now.
+        """Return the refresh token that the operator supplied; its file is read at each call.
 
         Raises:
             CredentialUnreadable: its file cannot be read.
@@ -89,19 +91,20 @@ class OAuthClient(_Table):
 
     @property
     def scopes(self) -> str:
-        """The scope to ask for."""
+        """The OAuth scope to ask for (RFC 6749 section 3.3)."""
         return self.scope or (GOOGLE_SCOPE if self.provider == "google" else MICROSOFT_SCOPES[self.flow])
 
     @property
     def token_endpoint(self) -> str:
-        """Where tokens are got (RFC 6749 section 3.2)."""
+        """The address of the token endpoint (RFC 6749 section 3.2)."""
         return self.token_url or self._endpoint("https://oauth2.googleapis.com/token", "token")
 
     @property
     def device_endpoint(self) -> str | None:
-        """Where a device code is got (RFC 8628 section 3.1); ``None``: the provider has none for this scope.
+        """The device authorization endpoint (RFC 8628 section 3.1), or ``None`` if there is none for this scope.
 
-        Google has a device flow, but not for the scope of IMAP."""
+        Google has a device flow, but not for the scope of IMAP.
+        """
         if self.device_url or self.provider != "microsoft":
             return self.device_url
         return self._endpoint("", "devicecode")
@@ -112,7 +115,7 @@ class OAuthClient(_Table):
         return f"https://login.microsoftonline.com/{self.tenant}/oauth2/v2.0/{microsoft}"
 
 
-class ImapAccount(_Table):
+class ImapAccount(_TomlTable):
     """Table ``[[imap]]``: one mailbox account."""
 
     name: str = Field(
@@ -172,20 +175,20 @@ class ImapAccount(_Table):
 
     @property
     def tcp_port(self) -> int:
-        """The port, stated or usual."""
+        """The port to connect to: the configured one, else the usual one for ``security``."""
         return self.port or DEFAULT_PORTS[self.security]
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The recipients of mail that is read here."""
+        """The addresses that count as recipients of mail in this account."""
         return self.recipients or ((self.user,) if "@" in self.user else ())
 
     def source(self, folder: str) -> str:
-        """Name of one folder in the store, as in ``SourceRef.source``."""
+        """Return the name of one folder in the store, as in ``SourceRef.source``."""
         return f"imap:{self.name}/{folder}"
 
     def read_password(self) -> str:
-        """The password, read now.
+        """Return the password; a file is read at each call.
 
         Raises:
             CredentialUnreadable: its file cannot be read.
@@ -194,10 +197,10 @@ class ImapAccount(_Table):
 
 
 def names_are_unique(accounts: tuple[ImapAccount, ...]) -> tuple[ImapAccount, ...]:
-    """``accounts``, for a validator of the settings.
+    """Return ``accounts`` unchanged if their names are unique; a validator of the settings.
 
     Raises:
-        ValueError: two share a name; their positions in the store would be mixed up.
+        ValueError: two accounts share a name, and would share their folders' records in the store.
     """
     names = [account.name for account in accounts]
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -28,7 +28,8 @@ from pydantic import (
 from ingest.config.imap_accounts import ImapAccount, names_are_unique
 from ingest.config.types import (
     ApiUrl,
-    Computed,
+    Bytes,
+    ComputedDefault,
     Count,
     DatabaseUrl,
     Days,
@@ -37,7 +38,6 @@ from ingest.config.types import (
     Listeners,
     LowerWords,
     Networks,
-    Octets,
     Seconds,
     SecondsOrZero,
 )
@@ -53,7 +53,7 @@ REQUIRED_TO_SERVE = MappingProxyType(
         "INGEST_DOMAINS": "set it to the mail domains that are yours, such as mail.example.com",
     }
 )
-"""What a worker cannot start without, and what to do about it."""
+"""The settings that a worker cannot start without, each with the advice for an operator who has not set it."""
 
 _OTHER_NAMES = frozenset({"INGEST_CONFIG", *(f"{name}_FILE" for name in SECRETS)})
 
@@ -66,7 +66,7 @@ _OWN_NAMES = MappingProxyType({"api_url": "RAVENNA_API_URL", "api_token": "RAVEN
 
 
 def _name(field: str) -> str:
-    """The name of a setting in the environment and in the TOML file."""
+    """Return the name of a setting in the environment and in the TOML file."""
     return _OWN_NAMES.get(field, f"INGEST_{field.upper()}")
 
 
@@ -107,8 +107,8 @@ class Settings(BaseModel):
     database_url: DatabaseUrl = "sqlite:///var/ingest.db"
     """Where mail is kept: sqlite:///PATH."""
     retention_days: DaysOrZero = 30.0
-    """Time for which the octets of a delivered or discarded mail are kept; the facts stay."""
-    min_free_bytes: Octets = 256 * MiB
+    """Time for which the content of a delivered or discarded mail is kept; the facts about it stay."""
+    min_free_bytes: Bytes = 256 * MiB
     """Free disk below which mail is refused for the time being (452)."""
     max_backlog: Count = 100_000
     """Queued messages above which mail is refused for the time being (452)."""
@@ -118,7 +118,7 @@ class Settings(BaseModel):
     """host:port to listen on for SMTP, several with commas; none for no SMTP."""
     lmtp_listen: Listeners = ()
     """host:port to listen on for LMTP (RFC 2033), several with commas."""
-    hostname: Annotated[str, Computed("name of the machine")] = Field(default_factory=socket.gethostname)
+    hostname: Annotated[str, ComputedDefault("name of the machine")] = Field(default_factory=socket.gethostname)
     """Our name in the greeting and in Received fields."""
     domains: LowerWords = ()
     """Mail domains that are ours; others are refused with 550 5.7.1; required, except with --sandbox."""
@@ -132,7 +132,7 @@ class Settings(BaseModel):
     """PEM file with our certificate chain; with it STARTTLS is offered."""
     tls_key: Path | None = None
     """PEM file with the certificate's private key."""
-    max_message_bytes: Annotated[Octets, Field(ge=64 * 1024)] = 35 * MiB
+    max_message_bytes: Annotated[Bytes, Field(ge=64 * 1024)] = 35 * MiB
     """Size of the largest mail taken (552 5.3.4 above)."""
     max_recipients: Count = 100
     """Recipients taken in one transaction (452 4.5.3 above)."""
@@ -143,7 +143,7 @@ class Settings(BaseModel):
     max_messages_per_minute: NonNegativeInt = 0
     """Mails a minute from one address (450 4.7.1 above); 0 for no limit."""
     smtp_idle: Seconds = 300.0
-    """Time without an octet after which a connection is closed."""
+    """Time without a byte from the client after which a connection is closed."""
     smtp_session: Seconds = 3600.0
     """Time that one connection may last in all."""
 
@@ -152,24 +152,24 @@ class Settings(BaseModel):
     """Mailboxes to read: tables [[imap]] of the TOML file."""
 
     # Reading mail
-    parse_children: Annotated[Count, Field(le=64), Computed("number of processors")] = Field(
+    parse_children: Annotated[Count, Field(le=64), ComputedDefault("number of processors")] = Field(
         default_factory=lambda: min(64, os.cpu_count() or 1)
     )
     """Processes that parse mail."""
     parse_seconds: Seconds = 20.0
     """Time that parsing one mail may take."""
-    parse_memory_bytes: Annotated[Octets, Field(ge=256 * MiB)] = 1024 * MiB
+    parse_memory_bytes: Annotated[Bytes, Field(ge=256 * MiB)] = 1024 * MiB
     """Memory that a parsing process may use."""
     content_format: Literal["markdown", "plain"] = "markdown"
     """Form of what is posted from HTML mail: Markdown, or the words without the signs. Text mail is posted as it is."""
 
     # Attachments
     attachments: bool = True
-    """Bring attachments to the ticket; off, the message names them and the octets stay with the mail."""
-    max_attachment_bytes: Octets = 25 * MiB
-    """Size of the largest attachment brought."""
+    """Upload attachments to the ticket; off, the message names them and they stay with the mail in the store."""
+    max_attachment_bytes: Bytes = 25 * MiB
+    """Size of the largest attachment that is uploaded."""
     refused_attachments: LowerWords = ()
-    """Content types and file names that are not brought, such as application/x-msdownload *.exe; none for none."""
+    """Content types and file names that are not uploaded, such as application/x-msdownload *.exe; none for none."""
 
     # Deciding
     signing_key: SecretStr | None = None
@@ -225,7 +225,7 @@ def load(
     defaults: Mapping[str, Any] = MappingProxyType({}),
     **overrides: Any,
 ) -> Settings:
-    """Settings by name: ``defaults``, above them the TOML file, then ``environment``, then ``overrides``.
+    """Return the settings, taken from ``defaults``, above them the TOML file, then ``environment``, then ``overrides``.
 
     An empty variable counts as not set. ``required`` maps names that must have a value to what the operator should
     do where they have none.
@@ -248,9 +248,10 @@ def load(
 
 
 def unknown_names(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """One line for each variable that looks like a setting and is none: most often a slip of the pen.
+    """Return a line for each variable that starts like a setting and is none, most often a misspelled one.
 
-    They are no errors: orchestrators set variables after their services (``INGEST_SERVICE_HOST``)."""
+    These are not errors, because orchestrators name variables after their services (``INGEST_SERVICE_HOST``).
+    """
     ours = (name for name in sorted(environment) if name.startswith("INGEST_"))
     return tuple(f"{name}: {_no_such(name)}" for name in ours if name not in NAMES | _OTHER_NAMES)
 

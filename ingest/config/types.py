@@ -1,4 +1,4 @@
-"""The kinds of values that settings have: how each is written, and what is right for it."""
+"""Types of the settings' values: how each is written in the environment, and which values are valid."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -15,28 +15,28 @@ from pydantic import (
 )
 
 NONE = "none"
-"""An empty list in the environment, where an empty variable counts as not set."""
+"""Written for an empty list in the environment, because an empty variable counts as not set."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """What a figure counts."""
+class UnitOfMeasure:
+    """The unit of a number, for the table of settings. Used in ``Annotated``."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Computed:
-    """A default that depends on the machine, in words."""
+class ComputedDefault:
+    """A description of a default that depends on the machine, for the table of settings. Used in ``Annotated``."""
 
     text: str
 
 
 def split_host_port(address: str) -> tuple[str, int]:
-    """``host:port`` or ``[v6]:port`` as a pair.
+    """Return ``host:port`` or ``[IPv6]:port`` as a pair.
 
     Raises:
-        ValueError: it is neither; the text says how to write it.
+        ValueError: the text has neither form. Its message says how to write it.
     """
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65_535:
@@ -45,7 +45,7 @@ def split_host_port(address: str) -> tuple[str, int]:
 
 
 def _words(value: object) -> object:
-    """Lists are written ``a, b`` or ``a b`` in the environment, an empty one as ``none``; in TOML they are lists."""
+    """Split a list as it is written in the environment: ``a, b`` or ``a b``, or ``none``. Keep one that TOML made."""
     if not isinstance(value, str):
         return value
     return () if value.strip().lower() == NONE else tuple(value.replace(",", " ").split())
@@ -86,12 +86,12 @@ def _is_database_url(value: str) -> str:
     return value
 
 
-Seconds = Annotated[PositiveFloat, Unit("seconds")]
-SecondsOrZero = Annotated[NonNegativeFloat, Unit("seconds")]
-Days = Annotated[PositiveFloat, Unit("days")]
-DaysOrZero = Annotated[NonNegativeFloat, Unit("days")]
+Seconds = Annotated[PositiveFloat, UnitOfMeasure("seconds")]
+SecondsOrZero = Annotated[NonNegativeFloat, UnitOfMeasure("seconds")]
+Days = Annotated[PositiveFloat, UnitOfMeasure("days")]
+DaysOrZero = Annotated[NonNegativeFloat, UnitOfMeasure("days")]
 Count = PositiveInt
-Octets = Annotated[NonNegativeInt, Unit("octets")]
+Bytes = Annotated[NonNegativeInt, UnitOfMeasure("bytes")]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 LowerWords = Annotated[Words, AfterValidator(_lower)]
 Listener = Annotated[str, AfterValidator(_is_listener)]

@@ -152,7 +152,7 @@ async def _take_in(engine: Engine, mails: Iterable[FixtureMail]) -> list[Message
 def _explain(mail: FixtureMail, decision: Decision) -> Result:
     """The decision as `ingest explain --json` prints it, with what would be posted beside it."""
     reply = decision.reply or NO_REPLY
-    explained = facts(Explanation(place=mail.name, size=len(mail.content), decision=decision, reply=reply))
+    explained = facts(Explanation(path=mail.name, size_bytes=len(mail.content), decision=decision, reply=reply))
     told: dict[str, Any] = {**explained, "segments": [segment.text for segment in reply.segments]}
     if decision.draft is not None:
         told["post"] = asdict(decision.draft)

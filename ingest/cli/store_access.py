@@ -1,4 +1,4 @@
-"""What the commands that look into the store share."""
+"""What the commands that read or change the store share: opening it, and the name of the person who acts."""
 
 import getpass
 import os
@@ -20,10 +20,10 @@ By = Annotated[str, typer.Option("--by", help="Who decides this, for the history
 
 @asynccontextmanager
 async def existing_database() -> AsyncIterator[Database]:
-    """The database of the settings.
+    """Yield the configured database; it is never made here.
 
     Raises:
-        CommandError: there is none yet.
+        CommandError: its file does not exist.
     """
     settings = load(os.environ)
     file = file_of(settings.database_url)
@@ -38,13 +38,13 @@ async def existing_database() -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def existing_store() -> AsyncIterator[Store]:
-    """The messages in the database of the settings, as ``existing_database``."""
+    """Yield the store of messages in the configured database; raises as ``existing_database`` does."""
     async with existing_database() as database:
         yield Store(database)
 
 
 def user_name() -> str:
-    """Who runs the command, for the history of a message."""
+    """Return the name of the user who runs the command, for the history of a message."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

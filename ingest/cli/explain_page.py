@@ -1,5 +1,7 @@
-"""The page of ``ingest explain --html``: each mail's text, with the parts that were cut greyed. Everything in it comes
-from strangers, so everything is escaped, and the page may load and run nothing."""
+"""The page of ``ingest explain --html``: the text of each mail, with the parts that were cut in grey.
+
+The content comes from strangers. So all of it is escaped, and the page's policy lets it load and run nothing.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -32,16 +34,16 @@ _UNPRINTABLE = re.compile(r"[^\n\t\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]")
 Item = tuple[str, dict[str, Any], Sequence[Segment]]
 
 
-def page(items: Iterable[Item]) -> str:
-    """The whole page: of each mail its place, its facts as ``--json`` prints them, and the segments of its body."""
+def explain_page(items: Iterable[Item]) -> str:
+    """Return the page for mails, each given as path, facts as ``--json`` prints them, and segments of the body."""
     return _HEAD + "".join(map(_section, items))
 
 
 def _section(item: Item) -> str:
-    place, told, segments = item
+    path, told, segments = item
     rows = "".join(f"<dt>{name}<dd>{_safe(value)}\n" for name, value in _rows(told))
     body = "".join(map(_segment, segments))
-    return f'<section>\n<h2>{_safe(place)}</h2>\n<dl>\n{rows}</dl>\n<div class="body">{body}</div>\n</section>\n'
+    return f'<section>\n<h2>{_safe(path)}</h2>\n<dl>\n{rows}</dl>\n<div class="body">{body}</div>\n</section>\n'
 
 
 def _segment(segment: Segment) -> str:
@@ -64,7 +66,7 @@ def _rows(told: dict[str, Any]) -> Iterable[tuple[str, str]]:
             f"{item['strength']} {item['signal']} {item['value']} → {item['ticket_id'] or 'no ticket'} {item['note']}",
         )
     for item in message["attachments"]:
-        yield "attachment", f"{item['filename']} ({item['content_type']}, {item['size']} octets)"
+        yield "attachment", f"{item['filename']} ({item['content_type']}, {item['size']} bytes)"
     for defect in message["defects"]:
         yield "defect", defect
     yield "reply", f"{reply['how']}, confidence {reply['confidence']}"
