@@ -7,6 +7,7 @@ elsewhere.
 """
 
 import contextlib
+import functools
 import grp
 import imaplib
 import os
@@ -27,8 +28,8 @@ import trustme
 PASSWORD = "open-sesame"
 START_SECONDS = 20.0
 
-CONFIGURATION = """
-protocols = imap
+COMMON = """
+protocols {protocols}
 listen = 127.0.0.1
 base_dir = {base}/run
 state_dir = {base}/state
@@ -37,17 +38,37 @@ instance_name = ingest-test
 default_internal_user = {user}
 default_internal_group = {group}
 default_login_user = {user}
-mail_location = maildir:{mail}/%u
 mail_uid = {user}
 mail_gid = {group}
 first_valid_uid = 1
 mail_max_userip_connections = 1000
-mail_fsync = {fsync}
-disable_plaintext_auth = no
-auth_mechanisms = plain login xoauth2 oauthbearer
 auth_failure_delay = 0
 auth_cache_size = 0
 ssl = yes
+service imap {{
+  process_limit = 1000
+}}
+service anvil {{
+  chroot =
+  client_limit = 4000
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+service auth {{
+  client_limit = 4000
+}}
+service stats {{
+  chroot =
+  client_limit = 4000
+}}
+"""
+"""What Dovecot 2.3 and 2.4 have in common."""
+
+DOVECOT_2_3 = """
+mail_location = maildir:{mail}/%u
+disable_plaintext_auth = no
+auth_mechanisms = plain login xoauth2 oauthbearer
 ssl_cert = <{base}/server.pem
 ssl_key = <{base}/server.pem
 passdb {{
@@ -76,42 +97,76 @@ service imap-login {{
     ssl = yes
   }}
 }}
-service imap {{
-  process_limit = 1000
-}}
-service anvil {{
-  chroot =
-  client_limit = 4000
-  unix_listener anvil-auth-penalty {{
-    mode = 0
-  }}
-}}
-service auth {{
-  client_limit = 4000
-}}
-service stats {{
-  chroot =
-  client_limit = 4000
-}}
 protocol imap {{
   imap_capability = {capability}
 }}
-{extra}
 """
-
-OAUTH2 = """
+OAUTH2_2_3 = """
 introspection_mode = post
-introspection_url = {url}
+introspection_url = {introspection_url}
 username_attribute = username
 active_attribute = active
 active_value = true
 """
+"""Dovecot 2.3 reads the settings of its OAuth 2.0 passdb from a file of their own."""
+
+DOVECOT_2_4 = """
+mail_driver = maildir
+mail_home = {mail}/%{{user}}
+mail_path = {mail}/%{{user}}
+auth_allow_cleartext = yes
+auth_mechanisms {{
+  plain = yes
+  login = yes
+  xoauth2 = yes
+  oauthbearer = yes
+}}
+ssl_server_cert_file = {base}/server.pem
+ssl_server_key_file = {base}/server.pem
+oauth2 {{
+  introspection_mode = post
+  introspection_url = {introspection_url}
+  username_attribute = username
+  active_attribute = active
+  active_value = true
+}}
+passdb oauth2 {{
+  mechanisms_filter = xoauth2 oauthbearer
+}}
+passdb static {{
+  mechanisms_filter = plain login
+  password = {password}
+}}
+userdb static {{
+  fields {{
+    uid = {user}
+    gid = {group}
+    home = {mail}/%{{user}}
+  }}
+}}
+service imap-login {{
+  chroot =
+  client_limit = 2000
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = {tls_port}
+    ssl = yes
+  }}
+}}
+protocol imap {{
+  {capability_line}
+}}
+"""
+"""Dovecot 2.4 refuses the settings of 2.3, and wants the versions first (``_configuration`` writes them)."""
 
 
 class Dovecot:
     """One server in a directory of its own. ``start`` and ``stop`` may alternate; the mail stays until ``close``."""
 
-    def __init__(self, *, capability: str = "", introspection_url: str = "", fsync: str = "optimized", extra: str = ""):
+    def __init__(self, *, capability: str = "", introspection_url: str = "") -> None:
+        """``capability`` replaces what the server offers; ``introspection_url`` is where it checks access tokens."""
         self.base = Path(tempfile.mkdtemp(prefix="ingest-dovecot-"))
         self.mail = self.base / "mail"
         self.port, self.tls_port = free_ports(2)
@@ -119,9 +174,9 @@ class Dovecot:
         self.ca_file = self.base / "ca.pem"
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = "nobody" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
-        self._write(capability, introspection_url, fsync, extra)
+        self._write(capability, introspection_url or "http://127.0.0.1:1/")
 
-    def _write(self, capability: str, introspection_url: str, fsync: str, extra: str) -> None:
+    def _write(self, capability: str, introspection_url: str) -> None:
         for folder in (self.mail, self.base / "run", self.base / "state"):
             folder.mkdir()
         self.base.chmod(0o755)
@@ -129,22 +184,27 @@ class Dovecot:
         self.authority.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
             self.base / "server.pem"
         )
-        (self.base / "oauth2.conf").write_text(OAUTH2.format(url=introspection_url or "http://127.0.0.1:1/"))
-        (self.base / "dovecot.conf").write_text(
-            CONFIGURATION.format(
-                base=self.base,
-                mail=self.mail,
-                user=self._owner,
-                group=grp.getgrgid(pwd.getpwnam(self._owner).pw_gid).gr_name,
-                password=PASSWORD,
-                port=self.port,
-                tls_port=self.tls_port,
-                capability=capability,
-                fsync=fsync,
-                extra=extra,
-            )
-        )
+        (self.base / "oauth2.conf").write_text(OAUTH2_2_3.format(introspection_url=introspection_url))
+        (self.base / "dovecot.conf").write_text(self._configuration(version(), capability, introspection_url))
         self.own(self.mail)
+
+    def _configuration(self, generation: tuple[int, int], capability: str, introspection_url: str) -> str:
+        """Return the configuration for Dovecot of ``generation``, such as (2, 4)."""
+        is_new = generation >= (2, 4)
+        versions = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n" if is_new else ""
+        return versions + (COMMON + (DOVECOT_2_4 if is_new else DOVECOT_2_3)).format(
+            protocols="{\n  imap = yes\n}" if is_new else "= imap",
+            base=self.base,
+            mail=self.mail,
+            user=self._owner,
+            group=grp.getgrgid(pwd.getpwnam(self._owner).pw_gid).gr_name,
+            password=PASSWORD,
+            port=self.port,
+            tls_port=self.tls_port,
+            introspection_url=introspection_url,
+            capability=capability,
+            capability_line=f"imap_capability = {capability}" if capability else "",
+        )
 
     def own(self, path: Path) -> None:
         """Give what is in ``path`` to the user that the server reads mail as."""
@@ -242,6 +302,14 @@ def executable() -> str:
     return path
 
 
+@functools.cache
+def version() -> tuple[int, int]:
+    """Return the major and minor version of the installed Dovecot, such as (2, 4)."""
+    said = subprocess.run([executable(), "--version"], capture_output=True, text=True, check=True).stdout
+    major, minor = said.split(maxsplit=1)[0].split(".")[:2]
+    return int(major), int(minor)
+
+
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on now."""
     with contextlib.ExitStack() as stack:
@@ -252,12 +320,10 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def dovecot(
-    *, capability: str = "", introspection_url: str = "", fsync: str = "optimized", extra: str = ""
-) -> Iterator[Dovecot]:
-    """A started server, closed at the end."""
+def dovecot(*, capability: str = "", introspection_url: str = "") -> Iterator[Dovecot]:
+    """Yield a started server, and close it at the end."""
     executable()
-    server = Dovecot(capability=capability, introspection_url=introspection_url, fsync=fsync, extra=extra)
+    server = Dovecot(capability=capability, introspection_url=introspection_url)
     try:
         server.start()
         yield server
