@@ -5,8 +5,8 @@ It answers what the API's documentation says and no more, keeps what was posted 
 """
 
 from ingest.sandbox.app import create_app
-from ingest.sandbox.schema import Fault
+from ingest.sandbox.schema import Behaviour, Fault
 from ingest.sandbox.server import Sandbox, run
 from ingest.sandbox.state import START_DATA, SandboxState
 
-__all__ = ["START_DATA", "Fault", "Sandbox", "SandboxState", "create_app", "run"]
+__all__ = ["START_DATA", "Behaviour", "Fault", "Sandbox", "SandboxState", "create_app", "run"]

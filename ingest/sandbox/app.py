@@ -1,17 +1,20 @@
 """The HTTP endpoints of the sandbox: those of the API's documentation, with strict requests and complete responses."""
 
 import hmac
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from email.utils import formatdate
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest.sandbox import records
 from ingest.sandbox.faults import FaultLayer, FaultQueue, error
@@ -19,8 +22,11 @@ from ingest.sandbox.page import page
 from ingest.sandbox.records import Record
 from ingest.sandbox.schema import (
     ArchiveAttachments,
+    Behaviour,
     ConnectAttachments,
     Fault,
+    Merge,
+    MessageEdit,
     NewAttachment,
     NewMessage,
     NewMessageWithEmailIds,
@@ -41,7 +47,13 @@ def create_app(state: SandboxState, token: str, *, lenient: bool = False) -> ASG
     api = ApiEndpoints(state, NewMessageWithEmailIds if lenient else NewMessage)
     faults = FaultQueue()
     app = Starlette(
-        routes=[*api.routes(), *_control(state, faults, api.requests), Route("/", page(state))],
+        routes=[
+            *api.routes(),
+            *_fault_routes(faults),
+            *_agent_routes(state),
+            *_report_routes(state, api.requests),
+            Route("/", page(state)),
+        ],
         exception_handlers={
             ApiError: _api_error,
             ValidationError: _invalid_body,
@@ -49,7 +61,24 @@ def create_app(state: SandboxState, token: str, *, lenient: bool = False) -> ASG
             ClientDisconnect: _client_gone,
         },
     )
-    return FaultLayer(TokenLayer(app, token), faults)
+    return DateLayer(FaultLayer(TokenLayer(app, token), faults), state)
+
+
+class DateLayer:
+    """ASGI middleware that adds the `Date` field, by the clock of `Behaviour.date_offset`."""
+
+    def __init__(self, app: ASGIApp, state: SandboxState) -> None:
+        self._app = app
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = formatdate(time.time() + self._state.behaviour.date_offset, usegmt=True)
+                MutableHeaders(scope=message).setdefault("Date", date)
+            await send(message)
+
+        await self._app(scope, receive, send_dated)
 
 
 class TokenLayer:
@@ -120,7 +149,7 @@ class ApiEndpoints:
             raise ApiError(400, "Invalid input data", "ticketId: required")
         if ticket_id not in self._state.tickets:
             raise ApiError(404, "Ticket not found")
-        return _listing(request, self._state.messages_of(ticket_id), sort_by="createdAt")
+        return self._listing(request, self._state.listed_messages_of(ticket_id), sort_by="createdAt")
 
     async def _get_message(self, request: Request) -> Response:
         return JSONResponse(_found(self._state.messages, request, "Ticket message"))
@@ -131,7 +160,7 @@ class ApiEndpoints:
         tickets: Iterable[Record] = self._state.tickets.values()
         if request.query_params.get("openFilter") != "false":
             tickets = (ticket for ticket in tickets if ticket["status"]["label"] not in ("Done", "Closed"))
-        return _listing(request, tickets, sort_by="updatedAt", descending=True)
+        return self._listing(request, tickets, sort_by="updatedAt", descending=True)
 
     async def _get_ticket(self, request: Request) -> Response:
         return JSONResponse(self._state.ticket(request.path_params["identifier"]))
@@ -147,7 +176,7 @@ class ApiEndpoints:
         it in any case, which is the reading that is hardest for a client."""
         wanted = request.query_params.get("email", "").lower()
         found = (user for user in self._state.users.values() if wanted in user["email"].lower())
-        return _listing(request, found, sort_by="createdAt")
+        return self._listing(request, found, sort_by="createdAt")
 
     async def _get_user(self, request: Request) -> Response:
         return JSONResponse(_found(self._state.users, request, "User"))
@@ -192,12 +221,37 @@ class ApiEndpoints:
         content = self._state.download(attachment_id, request.query_params.get("signature", ""))
         return Response(content, media_type="application/octet-stream")
 
+    def _listing(
+        self, request: Request, items: Iterable[Record], *, sort_by: str, descending: bool = False
+    ) -> Response:
+        """Return a page of a list in the API's envelope. `cursor` is the index of the first item of the next page."""
+        behaviour = self._state.behaviour
+        limit = _number(request, "limit", 100)
+        if not 1 <= limit <= 10_000:
+            raise ApiError(400, "Invalid input data", "limit: 1 to 10000")
+        limit = min(limit, behaviour.page_limit or limit)
+        key = request.query_params.get("sortBy", sort_by)
+        if key not in ("createdAt", "updatedAt"):
+            raise ApiError(400, "Invalid input data", f"sortBy: {key}")
+        direction = request.query_params.get("sortDirection", "desc" if descending else "asc")
+        newest_first = direction == "desc" and not behaviour.ascending
+        ordered = sorted(items, key=lambda item: str(item[key]), reverse=newest_first)
+        start = _number(request, "cursor", _number(request, "offset", 0))
+        answer: dict[str, Any] = {"items": ordered[start : start + limit], "totalCount": len(ordered)}
+        if start + limit < len(ordered):
+            answer["nextCursor"] = str(start + limit)
+        return JSONResponse(answer)
 
-def _control(state: SandboxState, faults: FaultQueue, requests: Counter[str]) -> list[Route]:
-    """Return the routes under `/sandbox`, which the real API does not have: ordering faults, and seeing what was
-    posted."""
+
+# What the real API does not have
+
+
+def _fault_routes(faults: FaultQueue) -> list[Route]:
+    """Return the routes that order faults, list those that wait, and forget them."""
 
     async def order(request: Request) -> Response:
+        if "seed" in request.query_params:
+            faults.seed(_number(request, "seed", 0))
         faults.add(*_FAULTS.validate_json(await _read(request)))
         return JSONResponse({"waiting": len(faults.waiting)})
 
@@ -208,6 +262,41 @@ def _control(state: SandboxState, faults: FaultQueue, requests: Counter[str]) ->
         faults.waiting.clear()
         return JSONResponse({"waiting": 0})
 
+    return [
+        Route("/sandbox/faults", order, methods=["POST"]),
+        Route("/sandbox/faults", waiting, methods=["GET"]),
+        Route("/sandbox/faults", forget, methods=["DELETE"]),
+    ]
+
+
+def _agent_routes(state: SandboxState) -> list[Route]:
+    """Return the routes that change how the API behaves, and those that do what an agent does in its web pages."""
+
+    async def behaviour(request: Request) -> Response:
+        if request.method == "PUT":
+            state.behaviour = Behaviour.model_validate_json(await _read(request))
+        return JSONResponse(state.behaviour.model_dump())
+
+    async def edit(request: Request) -> Response:
+        changes = await _body(request, MessageEdit)
+        state.edit_message(request.path_params["id"], changes.model_dump(exclude_none=True))
+        return JSONResponse(_found(state.messages, request, "Ticket message"))
+
+    async def merge(request: Request) -> Response:
+        body = await _body(request, Merge)
+        state.merge(request.path_params["id"], body.into, move_messages=body.move_messages)
+        return JSONResponse(_found(state.tickets, request, "Ticket"))
+
+    return [
+        Route("/sandbox/behaviour", behaviour, methods=["GET", "PUT"]),
+        Route("/sandbox/messages/{id}", edit, methods=["PATCH"]),
+        Route("/sandbox/tickets/{id}/merge", merge, methods=["POST"]),
+    ]
+
+
+def _report_routes(state: SandboxState, requests: Counter[str]) -> list[Route]:
+    """Return the routes that tell what was posted and asked for."""
+
     async def posts(request: Request) -> Response:
         return JSONResponse(state.posts[_number(request, "skip", 0) :])
 
@@ -215,13 +304,7 @@ def _control(state: SandboxState, faults: FaultQueue, requests: Counter[str]) ->
         known = {"tickets": state.tickets, "users": state.users, "messages": state.messages, "posts": state.posts}
         return JSONResponse({name: len(items) for name, items in known.items()} | {"requests": dict(requests)})
 
-    return [
-        Route("/sandbox/faults", order, methods=["POST"]),
-        Route("/sandbox/faults", waiting, methods=["GET"]),
-        Route("/sandbox/faults", forget, methods=["DELETE"]),
-        Route("/sandbox/posts", posts),
-        Route("/sandbox/state", counts),
-    ]
+    return [Route("/sandbox/posts", posts), Route("/sandbox/state", counts)]
 
 
 # Reading requests
@@ -256,23 +339,6 @@ def _found(items: dict[str, Record], request: Request, kind: str) -> Record:
     if found is None:
         raise ApiError(404, f"{kind} not found")
     return found
-
-
-def _listing(request: Request, items: Iterable[Record], *, sort_by: str, descending: bool = False) -> Response:
-    """Return a page of a list in the API's envelope. `cursor` is the index of the first item of the next page."""
-    limit = _number(request, "limit", 100)
-    if not 1 <= limit <= 10_000:
-        raise ApiError(400, "Invalid input data", "limit: 1 to 10000")
-    key = request.query_params.get("sortBy", sort_by)
-    if key not in ("createdAt", "updatedAt"):
-        raise ApiError(400, "Invalid input data", f"sortBy: {key}")
-    direction = request.query_params.get("sortDirection", "desc" if descending else "asc")
-    ordered = sorted(items, key=lambda item: str(item[key]), reverse=direction == "desc")
-    start = _number(request, "cursor", _number(request, "offset", 0))
-    answer: dict[str, Any] = {"items": ordered[start : start + limit], "totalCount": len(ordered)}
-    if start + limit < len(ordered):
-        answer["nextCursor"] = str(start + limit)
-    return JSONResponse(answer)
 
 
 # Answering errors

@@ -1,6 +1,8 @@
 """Builds the API's objects with all keys of its responses, from the few that matter."""
 
+import html
 import random
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -112,6 +114,17 @@ def message(given: Mapping[str, Any], author: Record) -> Record:
         "deletedAt": None,
         **given,
     }
+
+
+def stored_content(content: str, form: str) -> str:
+    """Return posted text in the form that the API stores it in (`Behaviour.content`)."""
+    if form == "paragraphs":
+        return "".join(f"<p>{html.escape(part)}</p>" for part in content.split("\n\n"))
+    if form == "reflowed":
+        return re.sub(r"\s+", "\n", content.strip()) + "\n"
+    if form == "escaped":
+        return re.sub(r"([*_#\[\]()<>.!+-])", r"\\\1", content)
+    return content
 
 
 def attachment(given: Mapping[str, Any], base: str, now: str) -> Record:

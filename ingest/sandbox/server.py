@@ -134,6 +134,7 @@ def _config(app: Callable[..., Any]) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        date_header=False,
         timeout_graceful_shutdown=1,
         backlog=2048,
     )

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from ingest.sandbox import records
 from ingest.sandbox.records import Record
+from ingest.sandbox.schema import Behaviour
 
 Clock = Callable[[], float]
 START_DATA = Path(__file__).with_name("start.json")
@@ -37,7 +38,9 @@ class SandboxState:
     answered. Without a journal everything is forgotten at the end."""
 
     def __init__(self, data: Path | None = None, journal: Path | None = None, clock: Clock = time.time) -> None:
-        self._clock = clock
+        self._true_clock = clock
+        self.behaviour = Behaviour()
+        """How the API behaves from now on."""
         self.domain = "mail.ravenna.example"
         self.users: dict[str, Record] = {}
         self.queues: dict[str, Record] = {}
@@ -47,6 +50,7 @@ class SandboxState:
         self.uploads: dict[str, bytes] = {}
         self.posts: list[Record] = []
         """What was posted since the start data, in order, each with the Idempotency-Key that came with it."""
+        self._posted_at: dict[str, float] = {}
         self._by_name: dict[str, Record] = {}
         self._by_ticket: dict[str, list[Record]] = {}
         if data is not None:
@@ -70,6 +74,11 @@ class SandboxState:
         """Return the messages of a ticket in the order in which they were written."""
         return self._by_ticket.get(ticket_id, [])
 
+    def listed_messages_of(self, ticket_id: str) -> list[Record]:
+        """Return those messages of a ticket that a list shows by now (`Behaviour.list_after`)."""
+        latest = self._true_clock() - self.behaviour.list_after
+        return [found for found in self.messages_of(ticket_id) if self._posted_at.get(found["id"], latest) <= latest]
+
     def attachments_of(self, ticket_id: str) -> list[Record]:
         return [
             found for found in self.attachments.values() if found["ticketId"] == ticket_id and not found.get("archived")
@@ -80,14 +89,33 @@ class SandboxState:
     def post_message(self, given: Mapping[str, Any], idempotency_key: str) -> Record:
         """Add a ticket message. EMAIL and WEB messages get an ``emailMessageId``, as if they were mailed out."""
         ticket, now = self._open_ticket(given["ticketId"]), records.timestamp(self._clock())
-        if given["authorId"] not in self.users:
-            raise ApiError(400, "Invalid input data", f"authorId: no user {given['authorId']}")
-        message = {"id": records.new_id(), **given, "createdAt": now}
+        author_id = self.behaviour.author_id or given.get("authorId")
+        if author_id not in self.users:
+            raise ApiError(400, "Invalid input data", f"authorId: no user {author_id}")
+        message = {"id": records.new_id(), **given, "authorId": author_id, "createdAt": now}
+        message["content"] = records.stored_content(given["content"], self.behaviour.content)
+        message["source"] = self.behaviour.source or given["source"]
         if given["source"] in ("EMAIL", "WEB") and not given["private"]:
             message.setdefault("emailMessageId", f"<{message['id']}@{self.domain}>")
             message.setdefault("emailInReplyTo", self._newest_email(ticket["id"]))
+        self._posted_at[message["id"]] = self._true_clock()
         self._record("message", {"message": message, "idempotencyKey": idempotency_key})
         return self.messages[message["id"]]
+
+    def edit_message(self, message_id: str, changes: Mapping[str, Any]) -> None:
+        """Change a message as an agent does; `deleted` marks it and leaves it in the list. Raises `ApiError` if there
+        is none."""
+        if message_id not in self.messages:
+            raise ApiError(404, "Ticket message not found")
+        now = records.timestamp(self._clock())
+        deletion = {"deletedAt": now} if changes.get("deleted") else {}
+        self._record("edit", {"id": message_id, "changes": {**changes, **deletion, "updatedAt": now}})
+
+    def merge(self, ticket_id: str, into: str, *, move_messages: bool = False) -> None:
+        """Merge a ticket into another one. Raises `ApiError` if there is none, or it is merged already."""
+        ticket, target = self._open_ticket(ticket_id), self._open_ticket(into)
+        now = records.timestamp(self._clock())
+        self._record("merge", {"id": ticket["id"], "into": target["id"], "at": now, "move": move_messages})
 
     def create_attachment(self, given: Mapping[str, Any], base: str) -> Record:
         """Create an attachment without content: the first of two steps, `upload` is the second."""
@@ -127,6 +155,9 @@ class SandboxState:
         self._record("change", {"ids": attachment_ids, "changes": {"archived": True}})
 
     # Inside
+
+    def _clock(self) -> float:
+        return self._true_clock() + self.behaviour.clock_offset
 
     def _open_ticket(self, ticket_id: str) -> Record:
         if ticket_id not in self.tickets:
@@ -196,6 +227,17 @@ class SandboxState:
             | {"idempotencyKey": fact["idempotencyKey"]}
         )
 
+    def _edited(self, fact: Record) -> None:
+        self.messages[fact["id"]].update(fact["changes"])
+
+    def _merged(self, fact: Record) -> None:
+        self.tickets[fact["id"]] |= {"mergedIntoId": fact["into"], "mergedAt": fact["at"]}
+        if fact["move"]:
+            moved = self._by_ticket.pop(fact["id"], [])
+            for message in moved:
+                message["ticketId"] = fact["into"]
+            self._by_ticket.setdefault(fact["into"], []).extend(moved)
+
     def _attached(self, fact: Record) -> None:
         self.attachments[fact["id"]] = fact
 
@@ -233,6 +275,8 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
 
 _EFFECTS: dict[str, Callable[[SandboxState, Record], None]] = {
     "message": SandboxState._posted,
+    "edit": SandboxState._edited,
+    "merge": SandboxState._merged,
     "attachment": SandboxState._attached,
     "upload": SandboxState._uploaded,
     "change": SandboxState._changed,
