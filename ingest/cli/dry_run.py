@@ -22,7 +22,7 @@ from ingest.model.message import Reply
 from ingest.model.outcome import Evidence, Finding, Resolution
 from ingest.parse_pool import ParsePool
 from ingest.pipeline import Pipeline
-from ingest.sources.replay import StoredMail, Unread, received
+from ingest.sources.replay import FileMail, SkippedMail, received_message
 from ingest.store.messages import Store
 from ingest.store.opening import SQLITE, file_of, open_store
 
@@ -49,13 +49,15 @@ class DryRun:
         self._settings = settings
         self._pipeline_settings = pipeline_settings(settings)
 
-    async def explain_all(self, mails: Iterable[StoredMail | Unread]) -> AsyncGenerator[Explanation | Unread, None]:
+    async def explain_all(
+        self, mails: Iterable[FileMail | SkippedMail]
+    ) -> AsyncGenerator[Explanation | SkippedMail, None]:
         """Yield an explanation of each mail, in the order of ``mails``, while the next ones are being worked on.
 
         A file that could not be read is passed through. Close the generator to end the work that is in progress.
         """
         width = self._settings.parse_children + 1
-        running: deque[asyncio.Task[Explanation | Unread]] = deque()
+        running: deque[asyncio.Task[Explanation | SkippedMail]] = deque()
         source = iter(mails)
         try:
             while True:
@@ -69,8 +71,8 @@ class DryRun:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    async def _explain(self, mail: StoredMail | Unread) -> Explanation | Unread:
-        if isinstance(mail, Unread):
+    async def _explain(self, mail: FileMail | SkippedMail) -> Explanation | SkippedMail:
+        if isinstance(mail, SkippedMail):
             return mail
         queued = _as_if_queued(mail)
         pipeline = Pipeline(
@@ -83,7 +85,7 @@ class DryRun:
         decision = await pipeline.decide(queued, mail.content)
         if isinstance(self._ticket_api, NoTicketApi):
             decision = replace(decision, resolution=_mark_not_asked(decision.resolution))
-        return Explanation(path=mail.place, size_bytes=len(mail.content), decision=decision, reply=decision.reply)
+        return Explanation(path=mail.path, size_bytes=len(mail.content), decision=decision, reply=decision.reply)
 
     def _settings_for(self, envelope: Envelope) -> PipelineSettings:
         """Return the pipeline's settings; where no domain is configured, every recipient counts as ours."""
@@ -169,9 +171,9 @@ def _as_not_asked(evidence: Evidence) -> Evidence:
     return replace(evidence, finding=Finding.NOT_ASKED)
 
 
-def _as_if_queued(mail: StoredMail) -> QueuedMessage:
+def _as_if_queued(mail: FileMail) -> QueuedMessage:
     now = time.time()
-    message = received(mail, received_at=now)
+    message = received_message(mail, received_at=now)
     return QueuedMessage(
         queue_id="",
         envelope=message.envelope,

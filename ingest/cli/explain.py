@@ -56,13 +56,13 @@ def explain(
 
 async def _explain(settings: Settings, paths: list[Path], show: Show) -> int:
     unread = 0
-    mails = replay.read(paths, limit=settings.max_message_bytes)
+    mails = replay.read_mails(paths, limit=settings.max_message_bytes)
     async with open_dry_run(settings) as dry_run, aclosing(dry_run.explain_all(mails)) as explained:
         async for item in explained:
             if isinstance(item, Explanation):
                 show(item)
             elif not item.foreign:
-                output.note(f"ingest: {item.place}: {item.reason}")
+                output.note(f"ingest: {item.path}: {item.reason}")
                 unread += 1
     return ExitCode.PERSON_NEEDED if unread else ExitCode.OK
 

@@ -23,7 +23,7 @@ from ingest.config.settings import REQUIRED_TO_SERVE, Settings, load
 from ingest.model.outcome import State
 from ingest.receive import Receiver
 from ingest.sources import replay as files
-from ingest.sources.replay import Unread
+from ingest.sources.replay import SkippedMail
 from ingest.store import MessageRecord
 from ingest.store.messages import Store
 from ingest.store.opening import WorkerLock, open_store
@@ -71,22 +71,22 @@ def replay(
     files.check_paths(paths)
     log.configure("error")
     results = asyncio.run(_dry_run(paths) if dry_run else _replay(paths))
-    foreign = [item for item in results if isinstance(item, Unread) and item.foreign]
+    foreign = [item for item in results if isinstance(item, SkippedMail) and item.foreign]
     told = [item for item in results if isinstance(item, Result)]
     _print(told, json=json)
     if foreign:
-        output.note(f"ingest: skipped {len(foreign)} files that look like no mail, such as {foreign[0].place}")
+        output.note(f"ingest: skipped {len(foreign)} files that look like no mail, such as {foreign[0].path}")
     return _exit_code(told)
 
 
-Results = list[Result | Unread]
+Results = list[Result | SkippedMail]
 
 
 async def _dry_run(paths: list[Path]) -> Results:
     settings = load(os.environ)
     results: Results = []
     with output.progress("reading", files.total_bytes(paths)) as advance:
-        mails = files.read(paths, limit=settings.max_message_bytes)
+        mails = files.read_mails(paths, limit=settings.max_message_bytes)
         async with open_dry_run(settings) as dry_run, aclosing(dry_run.explain_all(mails)) as explained:
             async for item in explained:
                 if isinstance(item, Explanation):
@@ -138,7 +138,7 @@ async def _working(engine: Engine) -> AsyncIterator[None]:
 async def _feed_and_watch(settings: Settings, store: Store, receiver: Receiver, paths: list[Path]) -> Results:
     started = time.time()
     with output.progress("storing", files.total_bytes(paths)) as advance:
-        fed = await feed(files.read(paths, limit=settings.max_message_bytes), receiver, advance)
+        fed = await feed(files.read_mails(paths, limit=settings.max_message_bytes), receiver, advance)
     queue_ids = [item.queue_id for item in fed if isinstance(item, StoredFile)]
     with output.progress("delivering", len(set(queue_ids))) as advance:
         records = await watch(store, queue_ids, advance)
@@ -172,8 +172,8 @@ def _would_be(item: Explanation) -> Result:
     )
 
 
-def _unread(item: Unread) -> Result | Unread:
-    return item if item.foreign else Result(path=item.place, state=UNREAD, reason=item.reason)
+def _unread(item: SkippedMail) -> Result | SkippedMail:
+    return item if item.foreign else Result(path=item.path, state=UNREAD, reason=item.reason)
 
 
 def _print(results: Sequence[Result], *, json: bool) -> None:

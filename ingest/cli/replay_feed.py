@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ingest.cli import output
 from ingest.model.outcome import FINAL_STATES, State
 from ingest.receive import Receiver
-from ingest.sources.replay import StoredMail, Unread, received
+from ingest.sources.replay import FileMail, SkippedMail, received_message
 from ingest.store import MessageRecord
 from ingest.store.messages import Store
 
@@ -36,20 +36,22 @@ class StoredFile:
     queue_id: str
 
 
-async def feed(mails: Iterable[StoredMail | Unread], receiver: Receiver, advance: Advance) -> list[StoredFile | Unread]:
+async def feed(
+    mails: Iterable[FileMail | SkippedMail], receiver: Receiver, advance: Advance
+) -> list[StoredFile | SkippedMail]:
     """Store the mails one after the other, so that they arrive in the order of the mailbox.
 
     Waits while the receiver refuses mail (backlog, disk) and says so once. ``advance`` gets the bytes of each mail.
     """
-    results: list[StoredFile | Unread] = []
+    results: list[StoredFile | SkippedMail] = []
     source = iter(mails)
     while (mail := await asyncio.to_thread(next, source, None)) is not None:
-        if isinstance(mail, Unread):
+        if isinstance(mail, SkippedMail):
             results.append(mail)
             continue
         await _wait_for_room(receiver)
-        queue_id = await receiver.receive(received(mail, received_at=time.time()))
-        results.append(StoredFile(path=mail.place, queue_id=queue_id))
+        queue_id = await receiver.receive(received_message(mail, received_at=time.time()))
+        results.append(StoredFile(path=mail.path, queue_id=queue_id))
         advance(len(mail.content))
     return results
 

@@ -1,8 +1,8 @@
-"""Replay: mail from files. Single messages (``.eml``), mbox files, Maildirs, and folders of all of these.
+"""Reads mail from files: single messages (``.eml``), mbox files, Maildirs, and folders of all of these.
 
-Files are read as streams: a mailbox of any size needs the memory of its largest mail, and a mail above the limit none.
-Octets are kept as found, line ends too; only what the mbox form added is taken off (RFC 4155, in its "mboxrd" dialect):
-the ``From `` line, the blank line before the next one, and one ``>`` of a ``>From `` line.
+Files are read as streams, so a mailbox of any size needs only the memory of its largest mail below the limit. Bytes are
+kept as found, line ends too; only what mbox added is removed (RFC 4155, in its "mboxrd" dialect): the ``From `` line,
+the blank line before the next one, and one ``>`` of a ``>From `` line.
 """
 
 import os
@@ -21,10 +21,14 @@ from ingest.parse.mime import header
 
 SOURCE_NAME = "replay"
 MAX_HEADER_BYTES = 256 * 1024
+"""The envelope is looked for in this many bytes of a mail; header sections of real mail are smaller."""
 MAX_FIELD_CHARACTERS = 8 * 1024
+"""Longer header fields are cut before addresses are parsed from them, which bounds the time that takes."""
 MAX_RECIPIENTS = 100
+"""Most recipients of an envelope; RFC 5321 section 4.5.3.1.8 has servers accept at least as many."""
 
 _LINE_BYTES = 64 * 1024
+"""Longer lines are read in pieces, so that a file without line ends does not fill memory."""
 _FROM_LINE = re.compile(rb"From [^\n]{1,300}?\d\d:\d\d[^\n]{0,60}?\d{4}")
 _QUOTED_FROM = re.compile(rb">+From ")
 _BLANK_LINES = (b"\n", b"\r\n")
@@ -33,32 +37,32 @@ _DELIVERY_FIELDS = ("Delivered-To", "X-Original-To", "Envelope-To")
 
 
 class ReplayError(Exception):
-    """A path cannot be replayed at all. The text has one line for each, saying what to do."""
+    """Paths cannot be replayed at all. The text has a line for each that says what is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredMail:
-    """A mail in a file."""
+class FileMail:
+    """A mail that was read from a file."""
 
-    place: str
-    """Where it lies: a path, and for an mbox the number of the mail in it, from 1: ``support.mbox#3``."""
+    path: str
+    """Path of the file; in an mbox followed by the number of the mail, from 1: ``support.mbox#3``."""
     content: bytes
     mbox_sender: str = ""
-    """The envelope sender that an mbox keeps in its ``From `` line; ``""`` where it is not known."""
+    """The envelope sender that an mbox keeps in its ``From `` line; ``""`` if it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unread:
-    """What was found and not taken."""
+class SkippedMail:
+    """A mail or file that was found and is not replayed."""
 
-    place: str
+    path: str
     reason: str
     foreign: bool = False
-    """A file of a folder that does not look like mail; no fault."""
+    """The file lies in a folder and does not look like mail, so skipping it is no fault."""
 
 
 def check_paths(paths: Iterable[Path]) -> None:
-    """Tell early what is not there.
+    """Check before anything is read that all paths exist.
 
     Raises:
         ReplayError: with one line for each path that does not exist.
@@ -69,27 +73,27 @@ def check_paths(paths: Iterable[Path]) -> None:
 
 
 def total_bytes(paths: Iterable[Path]) -> int:
-    """Octets of all files below ``paths``: the end of a progress bar."""
+    """Return the bytes of all files below ``paths``, for a progress bar."""
     return sum(path.stat().st_size for top in paths for path, _ in _files(top) if path.is_file())
 
 
-def read(paths: Iterable[Path], *, limit: int) -> Iterator[StoredMail | Unread]:
-    """All mails below ``paths``, one after the other, in the order of the names. ``limit``: octets of the largest.
+def read_mails(paths: Iterable[Path], *, limit: int) -> Iterator[FileMail | SkippedMail]:
+    """Yield all mails below ``paths`` in the order of their names. ``limit`` is the most bytes that a mail may have.
 
-    A path that is named is taken for mail whatever its name; in a folder only what looks like mail is taken. Never
-    raises: what cannot be read is ``Unread``.
+    A file that is given itself is treated as mail whatever its name; in a folder only files that look like mail are.
+    Never raises: what cannot be read is yielded as ``SkippedMail``.
     """
     for top in paths:
         for path, named in _files(top):
             try:
                 yield from _read_file(path, named=named, limit=limit)
             except OSError as error:
-                yield Unread(place=str(path), reason=error.strerror or str(error))
+                yield SkippedMail(path=str(path), reason=error.strerror or str(error))
 
 
-def received(mail: StoredMail, *, received_at: float) -> ReceivedMessage:
-    """The mail as a source hands it over. Its envelope is what the delivering server wrote down (Return-Path,
-    Delivered-To, X-Original-To, Envelope-To), else what the sender wrote (Sender, From; To, Cc)."""
+def received_message(mail: FileMail, *, received_at: float) -> ReceivedMessage:
+    """Return the mail as a source hands it over. Its envelope is taken from what the delivering server recorded
+    (Return-Path, Delivered-To, X-Original-To, Envelope-To), else from the sender's fields (Sender, From; To, Cc)."""
     return ReceivedMessage(
         envelope=_envelope(mail),
         content=mail.content,
@@ -99,7 +103,7 @@ def received(mail: StoredMail, *, received_at: float) -> ReceivedMessage:
 
 
 def _files(top: Path) -> Iterator[tuple[Path, bool]]:
-    """Each file below ``top``, and whether it is mail whatever its name: named by the user, or inside a Maildir."""
+    """Yield each file below ``top``, and whether it is mail whatever its name: given by the user, or in a Maildir."""
     if not top.is_dir():
         yield top, True
         return
@@ -115,7 +119,7 @@ def _is_maildir(folder: Path) -> bool:
     return (folder / "cur").is_dir() and (folder / "new").is_dir()
 
 
-def _read_file(path: Path, *, named: bool, limit: int) -> Iterator[StoredMail | Unread]:
+def _read_file(path: Path, *, named: bool, limit: int) -> Iterator[FileMail | SkippedMail]:
     suffix = path.suffix.lower()
     with path.open("rb") as file:
         is_mbox = suffix not in _ONE_MAIL and _FROM_LINE.match(file.peek(512)) is not None
@@ -124,20 +128,22 @@ def _read_file(path: Path, *, named: bool, limit: int) -> Iterator[StoredMail | 
         elif named or suffix in (*_ONE_MAIL, *_MANY_MAILS):
             yield _mail(str(path), file.read(limit + 1), limit)
         else:
-            yield Unread(place=str(path), reason="looks like no mail: neither .eml nor mbox nor Maildir", foreign=True)
+            yield SkippedMail(
+                path=str(path), reason="looks like no mail: neither .eml nor mbox nor Maildir", foreign=True
+            )
 
 
-def _read_mbox(file: BinaryIO, path: str, limit: int) -> Iterator[StoredMail | Unread]:
+def _read_mbox(file: BinaryIO, path: str, limit: int) -> Iterator[FileMail | SkippedMail]:
     for number, group in groupby(_numbered_lines(file), key=itemgetter(0)):
         lines = (line for _, line in group)
         sender = _mbox_sender(next(lines))
-        content = _without_last_blank_line(_gather(lines, limit))
+        content = _without_last_blank_line(_join(lines, limit))
         yield _mail(f"{path}#{number}", content, limit, sender)
 
 
 def _numbered_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """The lines of an mbox, each with the number of its message, whose ``From `` line is its first. Lines above
-    64 KiB come in pieces."""
+    """Yield the lines of an mbox, each with the number of its message; a message begins with its ``From `` line.
+    Lines longer than ``_LINE_BYTES`` come in pieces."""
     number, begins, after_blank = 0, True, True
     while line := file.readline(_LINE_BYTES):
         if after_blank and _FROM_LINE.match(line):
@@ -147,8 +153,8 @@ def _numbered_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         begins = line.endswith(b"\n")
 
 
-def _gather(lines: Iterable[bytes], limit: int) -> bytes:
-    """The lines together; of a mail above the limit no more than shows that it is."""
+def _join(lines: Iterable[bytes], limit: int) -> bytes:
+    """Join the lines; of a mail above the limit only as many as show that it is too large."""
     content = bytearray()
     for line in lines:
         if len(content) <= limit + 2:
@@ -160,19 +166,19 @@ def _without_last_blank_line(content: bytes) -> bytes:
     return next((content[: -len(end)] for end in (b"\r\n", b"\n") if content.endswith(b"\n" + end)), content)
 
 
-def _mail(place: str, content: bytes, limit: int, mbox_sender: str = "") -> StoredMail | Unread:
+def _mail(path: str, content: bytes, limit: int, mbox_sender: str = "") -> FileMail | SkippedMail:
     if len(content) > limit:
-        return Unread(place=place, reason=f"larger than {limit} octets; raise INGEST_MAX_MESSAGE_BYTES to take it")
-    return StoredMail(place=place, content=content, mbox_sender=mbox_sender)
+        return SkippedMail(path=path, reason=f"larger than {limit} bytes; raise INGEST_MAX_MESSAGE_BYTES to take it")
+    return FileMail(path=path, content=content, mbox_sender=mbox_sender)
 
 
 def _mbox_sender(from_line: bytes) -> str:
-    """The sender, where it can be one: some programs write ``-``, MAILER-DAEMON or a number ``@xxx`` there."""
+    """Return the sender if it is an address: some programs write ``-``, MAILER-DAEMON or a number ``@xxx`` there."""
     word = from_line.split(maxsplit=2)[1].decode("utf-8", "replace").strip("<>")
     return word if _is_address(word) and "." in word.rpartition("@")[2] else ""
 
 
-def _envelope(mail: StoredMail) -> Envelope:
+def _envelope(mail: FileMail) -> Envelope:
     fields = _fields(mail.content)
     recipients = _addresses(fields, *_DELIVERY_FIELDS) or _addresses(fields, "To", "Cc")
     senders = _addresses(fields, "Return-Path") or (mail.mbox_sender,) * bool(mail.mbox_sender)
@@ -187,7 +193,7 @@ Fields = list[tuple[str, str]]
 
 
 def _fields(content: bytes) -> Fields:
-    """The header fields as the parser will see them, past whatever a file may have before them."""
+    """Return the header fields as the parser will see them, without anything that a file may have before them."""
     fields = header.parse_message_header(content[:MAX_HEADER_BYTES], DefectLog()).fields
     unfolded = ((name, " ".join(value.decode("utf-8", "surrogateescape").split())) for name, value in fields)
     return [(name, value[:MAX_FIELD_CHARACTERS]) for name, value in unfolded]
@@ -198,7 +204,7 @@ def _first(fields: Fields, name: str) -> str:
 
 
 def _addresses(fields: Fields, *names: str) -> tuple[str, ...]:
-    """The addresses in these fields, each once, field by field and then from the top."""
+    """Return the addresses in the fields ``names``, in the order of ``names`` and then of the mail, each once."""
     values = [value for name in names for field, value in fields if field == name.lower()]
     found = (address for _, address in getaddresses(values[:MAX_RECIPIENTS]))
     return tuple(dict.fromkeys(filter(_is_address, found)))[:MAX_RECIPIENTS]

@@ -51,8 +51,8 @@ class FixtureMail:
         """The envelope that the fixture states, or else the one that a replay of the file takes from its fields."""
         stated = self.expected.get("envelope")
         if stated is None:
-            mail = replay.StoredMail(place=self.name, content=self.content)
-            return replay.received(mail, received_at=0.0).envelope
+            mail = replay.FileMail(path=self.name, content=self.content)
+            return replay.received_message(mail, received_at=0.0).envelope
         return Envelope(mail_from=stated["mail_from"], rcpt_tos=tuple(stated["rcpt_tos"]))
 
 

@@ -102,7 +102,7 @@ def smtp_source(
     listen: str = "127.0.0.1:0",
     lmtp: bool = False,
     clock: Callable[[], float] = time.time,
-    octets: int = MAX_BYTES_IN_FLIGHT,
+    max_bytes: int = MAX_BYTES_IN_FLIGHT,
     **values: Any,
 ) -> SmtpSource:
     """A source, not started, on a port of the system's choice; ``octets`` may be in flight, ``values`` are settings."""
@@ -114,7 +114,7 @@ def smtp_source(
         settings=settings,
         clock=clock,
         lmtp=lmtp,
-        limits=SmtpLimits(settings, clock, octets=octets),
+        limits=SmtpLimits(settings, clock, max_bytes=max_bytes),
     )
 
 

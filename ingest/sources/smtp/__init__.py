@@ -1,4 +1,4 @@
-"""Mail that comes by SMTP (RFC 5321) or LMTP (RFC 2033): a listener of its own for each address."""
+"""Takes in mail by SMTP (RFC 5321) or LMTP (RFC 2033); there is one source for each listening address."""
 
 import asyncio
 import logging
@@ -7,21 +7,22 @@ from collections.abc import Callable
 
 from ingest.config.settings import Settings
 from ingest.config.types import split_host_port
-from ingest.sources import Receive, SourceError
+from ingest.sources import Receive, Refusal, SourceError
 from ingest.sources.smtp.connection import SmtpConnection
 from ingest.sources.smtp.limits import SmtpLimits
-from ingest.sources.smtp.listener import Listener, Refusal
+from ingest.sources.smtp.listener import Listener
 from ingest.sources.smtp.session import SmtpSession
 from ingest.sources.smtp.tls import Certificate
 
 ABORT_SECONDS = 1.0
-"""Seconds that a connection may take to notice that it was cut."""
+"""How long we wait for connections that were cut to end; asyncio needs one turn of its loop for that."""
 BACKLOG_CONNECTIONS = 1024
-"""Connections that the system keeps for us until we accept them."""
+"""Connections that the kernel queues until we accept them; enough for a burst of clients that reconnect at once."""
 
 
 class SmtpSource:
-    """A listener. Answers ``250`` only after ``receive`` has returned, and never says what went wrong inside."""
+    """An SMTP or LMTP listener. It answers ``250`` only after ``receive`` has returned, and its replies never contain
+    the text of an internal error."""
 
     def __init__(
         self,
@@ -34,9 +35,9 @@ class SmtpSource:
         lmtp: bool = False,
         limits: SmtpLimits | None = None,
     ) -> None:
-        """``listen`` is ``host:port``, port 0 for any; ``limits`` are those shared with other listeners, if any."""
+        """``listen`` is ``host:port``, port 0 for any; ``limits`` are shared with other listeners if given."""
         self.host, self.port = split_host_port(listen)
-        """Where it listens; once started, the port that was really bound."""
+        """The address it listens on; once started, the port that was bound."""
         self._listener = Listener(
             receive=receive,
             refusal=refusal,
@@ -52,7 +53,7 @@ class SmtpSource:
         return f"{'lmtp' if self._listener.lmtp else 'smtp'}:{self.port}"
 
     async def start(self) -> None:
-        """Listen.
+        """Bind the address and listen.
 
         Raises:
             SourceError: the address cannot be used, or the certificate cannot be read.
@@ -71,10 +72,10 @@ class SmtpSource:
         self.name = self._listener.name = self._name()
 
     async def drain(self, seconds: float) -> None:
-        """Listen no more; send idle clients away; let transactions end for up to ``seconds``, then cut them.
+        """Stop listening, close idle connections, wait up to ``seconds`` for transactions, then cut the rest.
 
-        A store that is still running then is left to end by itself: its client will not hear, and send the mail again,
-        and the store knows it by then."""
+        A message that is still being stored then is stored nevertheless. Its client gets no reply and sends it again,
+        and the store finds that it has it."""
         self._listener.draining = True
         if self._server is not None:
             self._server.close()

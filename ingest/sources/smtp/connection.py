@@ -1,6 +1,7 @@
-"""One connection of an SMTP client, within the bounds that a public port needs: who, how long, how much, how often.
+"""One connection of an SMTP client, with the limits that a public port needs: who may connect, how long, how many
+errors, how much memory.
 
-aiosmtpd 1.4.6 has none of these bounds, so the loop around its commands is ours. The commands are in ``session.py``.
+aiosmtpd 1.4.6 has none of these limits, so we run the loop around its commands. The commands are in ``session.py``.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from ingest.sources.smtp.listener import Listener, client_address
 
 LOG = log.get("smtp")
 LINGER_SECONDS = 10.0
-"""Seconds that our last words may take to reach a client before the connection is cut."""
+"""How long our last reply may take to reach a slow client before the connection is cut."""
 _SMTP_COMMANDS = frozenset(
     {"DATA", "EHLO", "EXPN", "HELO", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "STARTTLS", "VRFY"}
 )
@@ -27,10 +28,11 @@ _IDLE_COMMANDS = frozenset({"EHLO", "EXPN", "HELO", "HELP", "LHLO", "NOOP", "RSE
 
 
 class SmtpConnection(SMTP):
-    """A connection from its first octet to its last. Its task is never cancelled: it learns of the end by reading."""
+    """A connection, from accept to close. Its task is never cancelled, so that no store is interrupted: it learns of
+    the end of the connection when it reads."""
 
     line_length_limit = STREAM_LIMIT_BYTES
-    """What aiosmtpd gives its stream as limit; the lengths of lines are ours to judge."""
+    """The limit that aiosmtpd gives its stream. We check the lengths of lines ourselves."""
 
     def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
         self._listener = listener
@@ -51,8 +53,8 @@ class SmtpConnection(SMTP):
         self._unsent = bytearray()
 
     def __dir__(self) -> Iterable[str]:
-        """Nothing: aiosmtpd searches the names of every object for its commands and hooks, on each connection, and that
-        takes longer than a whole mail. Commands are looked up when they come."""
+        """Return nothing. aiosmtpd searches the names of its objects for commands and hooks on each connection, and
+        that takes longer than a whole mail; we look commands up when they come."""
         return ()
 
     # Beginning and end
@@ -65,26 +67,27 @@ class SmtpConnection(SMTP):
         metrics.CONNECTIONS.inc()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell the reader. aiosmtpd would cancel the task, in the middle of a store."""
+        """Tell the reader of the end. aiosmtpd would cancel the task, perhaps while a message is being stored."""
         if self._timeout_handle is not None:
             self._timeout_handle.cancel()
         asyncio.StreamReaderProtocol.connection_lost(self, error)
 
     def eof_received(self) -> bool:
-        """Let a client that closes only its sending half have the replies it waits for (TLS has no half-close)."""
+        """Keep the connection open, so that a client that closed only its sending half gets the replies it waits for.
+        TLS has no half-close."""
         asyncio.StreamReaderProtocol.eof_received(self)
         return not self._tls
 
     @property
     def task(self) -> "asyncio.Task[None]":
-        """Runs as long as the connection, and longer if that ends while a mail is being stored."""
+        """The task of the connection. It outlives the connection if that ends while a message is being stored."""
         assert self._handler_coroutine is not None
         return self._handler_coroutine
 
     async def _handle_client(self) -> None:
         try:
             if await self._admit():
-                await self._converse()
+                await self._run_commands()
         except EndlessLineError:
             self.end(replies.TOO_MANY_ERRORS)
         except (EOFError, OSError) as error:
@@ -96,7 +99,8 @@ class SmtpConnection(SMTP):
             self._break_cycles()
 
     async def _admit(self) -> bool:
-        """Learn who the client is, and whether it may and can be served."""
+        """Determine the client's address and return whether it is served; if not, it has been told so where
+        possible."""
         if self._listener.is_proxy(self._client):
             proxied = await get_proxy(self._reader)
             if not proxied:
@@ -109,19 +113,19 @@ class SmtpConnection(SMTP):
         return refusal is None
 
     def end(self, reply: str) -> None:
-        """Say why and close."""
+        """Send ``reply`` and close the connection."""
         if not self._writer.is_closing():
             self._put(reply)
             self._write()
             self._close()
 
     def end_if_idle(self) -> None:
-        """Close a connection that is between two transactions: we are shutting down."""
+        """Close the connection, because we shut down, if it is between two transactions."""
         if self._is_idle():
             self.end(replies.SHUTTING_DOWN)
 
     def abort(self) -> None:
-        """Cut the connection. A store that is running goes on."""
+        """Close the connection at once. A message that is being stored is stored nevertheless."""
         self._writer.transport.abort()
 
     def _is_idle(self) -> bool:
@@ -137,14 +141,15 @@ class SmtpConnection(SMTP):
             transport.close()
 
     def _break_cycles(self) -> None:
-        """Drop what refers back to us: memory is free at once then, and not when the collector comes round."""
+        """Break reference cycles so that memory is freed now instead of at the next garbage collection."""
         self._client_connected_cb = None
         del self._writer
 
     # Time
 
     def _reset_timeout(self, _duration: float | None = None) -> None:
-        """Note progress. The timer looks at the note when it goes off, so no command needs to move the timer."""
+        """Record the time of progress. The timer checks it when it expires, so that no command needs to move the
+        timer."""
         self._active_at = self.loop.time()
         if self._timeout_handle is None:
             settings = self._listener.settings
@@ -161,7 +166,7 @@ class SmtpConnection(SMTP):
 
     # Commands
 
-    async def _converse(self) -> None:
+    async def _run_commands(self) -> None:
         try:
             self._put(f"220 {self.hostname} {'LMTP' if self._listener.lmtp else 'ESMTP'}")
             while not self._writer.is_closing():
@@ -169,17 +174,18 @@ class SmtpConnection(SMTP):
                     self.end_if_idle()
                 line = await self._next_line()
                 self._reset_timeout()
-                await self._obey(line)
+                await self._run_command(line)
         finally:
             self._listener.limits.disconnect(self._client)
 
     async def _next_line(self) -> bytes | None:
-        """Replies to commands that came together go out together (RFC 2920 section 3.2): when we would have to wait."""
+        """Return the next command. Replies are sent only when we would have to wait for it, so that replies to commands
+        that came together go out together (RFC 2920 section 3.2)."""
         if not self._input.has_line:
             await self._flush()
         return await self._input.line()
 
-    async def _obey(self, line: bytes | None) -> None:
+    async def _run_command(self, line: bytes | None) -> None:
         verb, _, argument = (line or b"").partition(b" ")
         name = verb.decode("ascii", "replace").upper()
         if name not in self._commands:
@@ -195,14 +201,15 @@ class SmtpConnection(SMTP):
             self._charge(IDLE_PENALTY)
 
     async def handle_exception(self, error: Exception) -> str:
-        """A fault of ours is temporary, and its text is for the log only."""
+        """Log an unexpected error of ours and return the reply for it: a temporary failure without the error's text."""
         LOG.error("unexpected error in an SMTP session", client=self._client, exc_info=error)
         return replies.UNEXPECTED
 
     # Replies
 
     async def push(self, status: AnyStr) -> None:
-        """Reply, in our words or in aiosmtpd's completed with an enhanced status code, and keep account of refusals."""
+        """Send a reply of ours or of aiosmtpd, the latter completed with an enhanced status code, and charge its
+        penalty to the session's error budget."""
         reply = replies.enhanced(status if isinstance(status, str) else status.decode())
         self._put(reply)
         self._charge(penalty(reply))
@@ -224,7 +231,8 @@ class SmtpConnection(SMTP):
         metrics.REFUSED.labels(reply[:3]).inc()
         transaction = self.envelope
         sender = transaction.mail_from if transaction else None
-        # Of recipients too many there may be thousands; each other refusal costs patience, so their number is bounded.
+        # Surplus recipients may be thousands; every other refusal costs part of the error budget, which bounds their
+        # number.
         write = LOG.info if penalty(reply) else LOG.debug
         write("refused", client=self._client, reply=reply, mail_from=sender and log.redact_address(sender))
 

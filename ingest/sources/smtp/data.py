@@ -1,28 +1,31 @@
-"""Reading from an SMTP client: command lines and message octets, in large chunks and in bounded memory.
+"""Reads command lines and message data from an SMTP client, in large chunks and bounded memory.
 
-aiosmtpd reads DATA line by line, which is slow for large mail and keeps a line without an end for ever. Here octets
-are gathered as they come, and the end is searched for in each new chunk.
+aiosmtpd reads DATA line by line, which is slow for large mail and buffers a line without end. Here octets are appended
+as they come, and the end of data is searched for in each new chunk.
 """
 
 import asyncio
 
 STREAM_LIMIT_BYTES = 64 * 1024
-"""Half of the octets that the stream holds for us before it stops the client."""
+"""The stream buffers twice as many octets before it stops reading from the client. Larger saves switches between tasks
+and costs memory per connection."""
 CHUNK_BYTES = 1024 * 1024
-"""Octets asked of the stream at once: all that it holds."""
+"""Octets asked of the stream at once: more than it buffers, so that one read returns all of them."""
 MAX_LINE_BYTES = 2048
-"""Octets of a command line. RFC 5321 section 4.5.3.1.4 asks for 512 and room for what extensions add."""
+"""Longest command line in octets. RFC 5321 section 4.5.3.1.4 asks for 512, and extensions add to that."""
 MAX_DROPPED_LINE_BYTES = 1024 * 1024
-"""Octets of one overlong command line that are read and dropped before the connection is given up."""
+"""After this many octets of one overlong command line the connection is closed. Up to here the client gets a reply that
+says what is wrong."""
 END_OF_DATA = b"\r\n.\r\n"
+"""The only end of a message (RFC 5321 section 4.1.1.4); see ``MessageData``."""
 
 
 class EndlessLineError(Exception):
-    """A command line went on beyond all patience."""
+    """A command line exceeded ``MAX_DROPPED_LINE_BYTES``."""
 
 
 class SmtpReader:
-    """The octets of one client in order: as lines between messages, as chunks within one."""
+    """Reads from one client: command lines between messages, chunks within a message."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         self._reader = reader
@@ -30,20 +33,20 @@ class SmtpReader:
 
     @property
     def pending(self) -> bool:
-        """Whether the client has sent more than has been used."""
+        """True if octets of the client were read and not yet returned."""
         return bool(self._pending)
 
     @property
     def has_line(self) -> bool:
-        """Whether a whole command line is here already."""
+        """True if a whole command line is buffered."""
         return b"\n" in self._pending
 
     async def line(self) -> bytes | None:
-        """The next command line without its line end; ``None`` for one that was too long, of which nothing is kept.
+        """Return the next command line without its line end, or ``None`` for one above ``MAX_LINE_BYTES``.
 
         Raises:
             EOFError: the client has closed its side.
-            EndlessLineError: more than ``MAX_DROPPED_LINE`` octets came without a line end.
+            EndlessLineError: more than ``MAX_DROPPED_LINE_BYTES`` octets came without a line end.
         """
         dropped = 0
         while (end := self._pending.find(b"\n")) < 0:
@@ -58,7 +61,7 @@ class SmtpReader:
         return None if dropped or end > MAX_LINE_BYTES else line.rstrip(b"\r")
 
     async def chunk(self) -> bytes:
-        """Whatever has come, at least one octet.
+        """Return the octets that have come, at least one.
 
         Raises:
             EOFError: the client has closed its side.
@@ -70,7 +73,8 @@ class SmtpReader:
         return chunk
 
     def push_back(self, octets: bytes) -> None:
-        """Give back what came behind the end of a message: with PIPELINING, the next command."""
+        """Return octets to the front of the buffer: what came after the end of a message, which with PIPELINING is the
+        next command."""
         self._pending[:0] = octets
 
     async def _read(self) -> bytes:
@@ -81,26 +85,27 @@ class SmtpReader:
 
 
 class MessageData:
-    """The octets between ``354`` and the line of one dot (RFC 5321 section 4.5.2), behind a trace field of ours.
+    """Collects a message that is sent after ``354``, up to the line of one dot (RFC 5321 section 4.5.2).
 
-    Only CRLF.CRLF ends a message. LF.LF, CR.CR and all their mixtures are content like any other, so nobody can
-    smuggle a second message past a server that reads line ends differently.
+    Only CRLF.CRLF ends a message. LF.LF, CR.CR and all mixtures of them are content, so nobody can smuggle a second
+    message past a server that reads line ends differently (SMTP smuggling).
     """
 
     def __init__(self, trace: bytes, limit: int) -> None:
-        """``trace`` ends with CRLF; ``limit`` is the number of octets that the message below it may have."""
+        """``trace`` is the trace field to put before the message and ends with CRLF. ``limit`` is the most octets that
+        the message may have without it."""
         self._octets = bytearray(trace)
         self._trace_length = len(trace)
         self._limit = limit
         # A line of one dot travels as two, so three octets of a message may be four on the wire.
         self._wire_limit = self._trace_length + limit + limit // 3 + len(END_OF_DATA)
         self.kept = True
-        """False once the octets have been let go: too many, or nobody could hold them."""
+        """False once the content was dropped: it was too large, or there was no memory for it."""
         self.dropped = 0
-        """Octets let go so far."""
+        """Octets dropped so far."""
 
     def feed(self, chunk: bytes) -> bytes | None:
-        """Take in a chunk: ``None`` while the message goes on, else the octets that came behind its end."""
+        """Add a chunk. Returns ``None`` while the message goes on, else the octets that came after its end."""
         start = max(len(self._octets) - len(END_OF_DATA) + 1, 0)
         self._octets += chunk
         end = self._octets.find(END_OF_DATA, start)
@@ -113,16 +118,17 @@ class MessageData:
         return rest
 
     def drop(self) -> None:
-        """Let go of the octets and go on reading for the end."""
+        """Drop the content, and from now on only search for the end."""
         self.kept = False
         surplus = max(len(self._octets) - len(END_OF_DATA) + 1, 0)
         self.dropped += surplus
         del self._octets[:surplus]
 
     def content(self) -> bytes | None:
-        """Trace field and message, dots unstuffed, once the end has come; ``None`` where it was too large or dropped.
+        """Return trace field and message with dots unstuffed, once the end has come; ``None`` if it was too large or
+        was dropped. Can be called once.
 
-        The trace field's last CRLF serves the first line of the message as the line end before it."""
+        The trace field's last CRLF also lets a dot at the start of the message be found."""
         if not self.kept:
             return None
         octets, self._octets = bytes(self._octets), bytearray()

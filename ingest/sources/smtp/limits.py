@@ -1,4 +1,4 @@
-"""What one client, and all of them together, may use of us."""
+"""Limits on what one client, and all clients together, may use."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -6,29 +6,31 @@ from collections.abc import Callable
 from ingest.config.settings import MiB, Settings
 
 MAX_BYTES_IN_FLIGHT = 512 * MiB
-"""Octets of messages that are being received or stored at the same time, over all connections."""
+"""Most bytes of messages that are being received or stored at the same time, over all connections. Fourteen messages of
+the default limit fit; more memory allows more large messages at once."""
 MAX_CLIENT_RATES = 10_000
-"""Clients whose rate is remembered; the one that was quiet for longest is forgotten first."""
+"""Most clients whose rate is remembered, which bounds memory; the one that was quiet for longest is dropped first."""
 ERROR_BUDGET = 1000
-"""What a session may cost us between two accepted mails."""
+"""Points of penalty that a session may collect between two accepted messages: 20 errors, or 100 idle commands."""
 ERROR_PENALTY = 50
+"""Points for a permanent refusal (``5yz``)."""
 IDLE_PENALTY = 10
-"""Of a command that moves nothing, such as NOOP, and of a temporary refusal."""
+"""Points for a command without effect, such as NOOP, and for a temporary refusal (``4yz``)."""
 
 
 class SmtpLimits:
-    """Counts connections, rates and octets. Shared by all listeners of a process."""
+    """Counts connections, message rates and bytes in memory. Shared by all listeners of a process."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float], *, octets: int = MAX_BYTES_IN_FLIGHT) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float], *, max_bytes: int = MAX_BYTES_IN_FLIGHT) -> None:
         self._settings = settings
         self._clock = clock
         self._connections: Counter[str] = Counter()
         self._open = 0
-        self._free_bytes = max(octets, 2 * settings.max_message_bytes)
+        self._free_bytes = max(max_bytes, 2 * settings.max_message_bytes)
         self._rates: dict[str, tuple[float, float]] = {}
 
     def connect(self, client: str) -> bool:
-        """Count a connection in; ``False`` where there are too many, and then it is not counted."""
+        """Count a new connection. Returns False, and does not count it, if there are too many."""
         if (
             self._open >= self._settings.max_connections
             or self._connections[client] >= self._settings.max_connections_per_client
@@ -39,25 +41,26 @@ class SmtpLimits:
         return True
 
     def disconnect(self, client: str) -> None:
-        """Count a connection out."""
+        """Count the end of a connection."""
         self._open -= 1
         self._connections[client] -= 1
         if not self._connections[client]:
             del self._connections[client]
 
     def reserve_bytes(self, count: int) -> bool:
-        """Reserve room for message octets; ``False`` where there is none, and then nothing is reserved."""
+        """Reserve memory for ``count`` bytes. Returns False, and reserves nothing, if there is not enough."""
         if count > self._free_bytes:
             return False
         self._free_bytes -= count
         return True
 
     def release_bytes(self, count: int) -> None:
-        """Free what was reserved."""
+        """Free ``count`` bytes that were reserved."""
         self._free_bytes += count
 
     def begin_message(self, client: str) -> bool:
-        """Count a mail against its client's rate (a bucket that refills over a minute); ``False`` where it is empty."""
+        """Count a message against its client's rate, a token bucket that refills over a minute. Returns False if the
+        bucket is empty."""
         rate = self._settings.max_messages_per_minute
         if not rate:
             return True
@@ -72,23 +75,23 @@ class SmtpLimits:
 
 
 def penalty(reply: str) -> int:
-    """What a reply of ours takes from a session's patience.
+    """Return the points that a reply of ours takes from a session's error budget.
 
-    One recipient too many costs nothing: a list server that names thousands goes on with the rest in its next
-    transaction, and being thrown out would keep it from ever getting there (RFC 5321 section 4.5.3.1.10)."""
+    A surplus recipient costs nothing: a list server that names thousands sends the rest in its next transaction, and
+    would never get there if we closed the connection (RFC 5321 section 4.5.3.1.10)."""
     if reply.startswith("5"):
         return ERROR_PENALTY
     return IDLE_PENALTY if reply.startswith("4") and not reply.startswith("452 4.5.3") else 0
 
 
 class MemoryReservation:
-    """The room that one message takes while it is received and stored; given back when the ``with`` ends."""
+    """Memory reserved for one message while it is received and stored; freed when the ``with`` block ends."""
 
     def __init__(self, limits: SmtpLimits) -> None:
         self._limits = limits
         self._reserved = 0
         self.refused = False
-        """There was no room for all of it."""
+        """True once there was not enough memory for the whole message."""
 
     def __enter__(self) -> "MemoryReservation":
         return self
@@ -96,8 +99,8 @@ class MemoryReservation:
     def __exit__(self, *_: object) -> None:
         self.release()
 
-    def take(self, count: int) -> bool:
-        """Reserve ``count`` octets more; ``False`` where there is no room, and then what was held is released."""
+    def reserve(self, count: int) -> bool:
+        """Reserve ``count`` bytes more. Returns False, and releases everything, if there is not enough memory."""
         if not self._limits.reserve_bytes(count):
             self.refused = True
             self.release()
@@ -106,6 +109,6 @@ class MemoryReservation:
         return True
 
     def release(self) -> None:
-        """Give everything back."""
+        """Free everything that was reserved."""
         self._limits.release_bytes(self._reserved)
         self._reserved = 0

@@ -1,22 +1,20 @@
-"""What all sessions of one SMTP or LMTP listener share: settings, bounds, and who may connect."""
+"""What all connections to one SMTP or LMTP listener share: settings, limits, and who may connect."""
 
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from ingest.config.settings import Settings
-from ingest.sources import Receive
+from ingest.sources import Receive, Refusal
 from ingest.sources.smtp import replies
 from ingest.sources.smtp.limits import SmtpLimits
 from ingest.sources.smtp.tls import Certificate
 
-Refusal = Callable[[], Awaitable[str | None]]
-"""Why no mail can be taken now (store failing, disk, backlog), for the log; ``None`` while it can."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Listener:
-    """One listening address and what holds for every connection to it."""
+    """The settings and limits of every connection to one listening address."""
 
     def __init__(
         self,
@@ -42,14 +40,14 @@ class Listener:
         self._relays = tuple(map(ipaddress.ip_network, settings.smtp_relays))
 
     def is_proxy(self, client: str) -> bool:
-        """Whether the peer is a load balancer of ours, whose PROXY header we believe."""
+        """Return whether the peer is a load balancer of ours, whose PROXY header we trust."""
         return _within(client, self._proxies)
 
     def admit(self, client: str) -> str | None:
-        """Count a connection in; or the reply that refuses it.
+        """Count a connection and return ``None``, or return the reply that refuses it.
 
-        A stranger is refused and closed at once, not heard until his QUIT: who may stay uses up the connections of
-        those who may send."""
+        A refused client is disconnected at once instead of at its QUIT, because it would use up the connections of
+        clients that may send."""
         if self.draining:
             return replies.SHUTTING_DOWN
         if self._relays and not _within(client, self._relays):
@@ -58,7 +56,8 @@ class Listener:
 
 
 def client_address(host: object) -> str:
-    """The IP address that a socket or a proxy names, IPv4 written as such; ``""`` where it is none (a Unix socket)."""
+    """Return the IP address that a socket or proxy names, or ``""`` if it is none (a Unix socket). IPv4-mapped IPv6
+    addresses become IPv4."""
     if not isinstance(host, str | ipaddress.IPv4Address | ipaddress.IPv6Address):
         return ""
     name = str(host).partition("%")[0]

@@ -1,4 +1,4 @@
-"""The paths of MAIL and RCPT (RFC 5321 section 4.1.2, RFC 6531), and which recipients are ours."""
+"""Parses the paths of MAIL and RCPT (RFC 5321 section 4.1.2, RFC 6531), and decides which recipients are ours."""
 
 import re
 from collections.abc import Collection
@@ -12,22 +12,23 @@ _PATH = re.compile(
 )
 _ESCAPE = re.compile(r"\\(.)")
 MAX_PATH_CHARACTERS = 1000
-"""Characters of a path. RFC 5321 section 4.5.3.1.3 asks for 256 at least, and addresses of mailing lists exceed it."""
+"""Longest path. RFC 5321 section 4.5.3.1.3 asks for 256 at least, and addresses of mailing lists exceed it."""
 NULL_PATH = "<>"
-"""The null reverse-path as aiosmtpd's envelope keeps it, where an empty string means that there was no MAIL yet."""
+"""The null reverse-path as aiosmtpd's envelope keeps it, which uses the empty string for
+"no MAIL yet"."""
 
 
 class PathError(ValueError):
-    """What follows ``MAIL FROM:`` or ``RCPT TO:`` is no path."""
+    """The text after ``MAIL FROM:`` or ``RCPT TO:`` is no path."""
 
 
 def parse_path(argument: str) -> tuple[str, str]:
-    """The mailbox of a path (``NULL_PATH`` if it is empty) and the parameters behind it.
+    """Return the mailbox of a path (``NULL_PATH`` if it is empty) and the parameters after it.
 
     A source route is accepted and ignored, as RFC 5321 appendix C asks; ``<postmaster>`` needs no domain.
 
     Raises:
-        PathError: the argument is no path, or not text, or too long.
+        PathError: the argument is no path, is not printable, or exceeds ``MAX_PATH_CHARACTERS``.
     """
     match = _PATH.fullmatch(argument)
     if not match or len(match["mailbox"]) > MAX_PATH_CHARACTERS or not argument.isprintable():
@@ -36,9 +37,9 @@ def parse_path(argument: str) -> tuple[str, str]:
 
 
 def refuse_recipient(mailbox: str, domains: Collection[str], local_parts: Collection[str]) -> str | None:
-    """The reply that refuses a recipient, or ``None`` for one of ours.
+    """Return the reply that refuses a recipient, or ``None`` for one of ours.
 
-    ``local_parts`` are those before any ``+detail`` (RFC 5233), ``*`` stands for all. Case is ignored in both halves.
+    ``local_parts`` are without ``+detail`` (RFC 5233), and ``*`` stands for all. Case is ignored.
     Postmaster always exists (RFC 5321 section 4.5.1).
     """
     local, at, domain = mailbox.lower().rpartition("@")

@@ -1,4 +1,4 @@
-"""The words of aiosmtpd's own replies, completed with enhanced status codes (RFC 2034, RFC 3463)."""
+"""Our replies, and the enhanced status codes that complete those of aiosmtpd (RFC 2034, RFC 3463)."""
 
 import re
 
@@ -27,6 +27,6 @@ NOT_A_RELAY = "554 5.7.1 Your address may not send mail here"
 
 
 def enhanced(reply: str) -> str:
-    """``reply`` with an enhanced status code, if it has none and is of a class that has one."""
+    """Return ``reply`` with an enhanced status code, if it has none and its basic code has one in our table."""
     code = _CODES.get(reply[:3])
     return reply if code is None or _ENHANCED.match(reply) else f"{reply[:3]} {code} {reply[4:]}"

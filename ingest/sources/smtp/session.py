@@ -1,8 +1,8 @@
-"""The commands of one SMTP or LMTP client, and its transactions: from EHLO to a stored mail.
+"""The commands of one SMTP or LMTP client and its transactions, from EHLO to a stored message.
 
-aiosmtpd 1.4.6 keeps what it does well: the order and syntax of MAIL, RCPT and the small commands, and its envelopes.
-Replaced are the parts through which a client could hurt us or itself: DATA (line by line, without bound), paths
-(exceptions on odd ones), STARTTLS (twice). ``docs/decisions/smtp-hardened-aiosmtpd.md`` has the whole list.
+aiosmtpd 1.4.6 checks the order and syntax of MAIL, RCPT and the small commands, and keeps the envelope. We replace the
+parts through which a client could harm us or itself: DATA (read line by line, without bound), paths (exceptions on odd
+ones), STARTTLS (possible twice). ``docs/decisions/smtp-hardened-aiosmtpd.md`` has the whole list.
 """
 # ruff: noqa: N802 - commands are found by their names
 
@@ -24,13 +24,14 @@ from ingest.store import StoreUnavailable
 
 LOG = log.get("smtp")
 TLS_HANDSHAKE_SECONDS = 30.0
-"""Seconds that a TLS handshake may take."""
+"""Longest TLS handshake; slow links need some seconds, and a client that stalls holds a connection for so long."""
 MAX_DROPPED_RATIO = 2
-"""A message above the size limit is read and dropped for this many times the limit, then the connection is closed."""
+"""A message above the size limit is read and dropped up to this many times the limit, so that the client gets our
+reply; then the connection is closed."""
 
 
 class SmtpSession(SmtpConnection):
-    """What a client may say."""
+    """The commands that a client may send."""
 
     # Before a transaction
 
@@ -71,7 +72,8 @@ class SmtpSession(SmtpConnection):
         self.end("221 2.0.0 Bye")
 
     async def smtp_STARTTLS(self, arg: str | None) -> None:
-        """Octets that came behind the command were sent in the clear, by anyone: they end the session (RFC 3207)."""
+        """Start TLS. Octets that came after the command were sent in clear, perhaps by an attacker: they end the
+        session (RFC 3207 section 5; STARTTLS injection, CVE-2011-0411)."""
         certificate = self._listener.certificate
         if certificate is None:
             await self.push("502 5.5.1 STARTTLS is not available")
@@ -87,9 +89,10 @@ class SmtpSession(SmtpConnection):
             await self._start_tls(certificate)
 
     async def _start_tls(self, certificate: Certificate) -> None:
-        """What was said before counts no more (RFC 3207 section 4.2); who the client is, as a proxy told us, does.
+        """Upgrade to TLS and reset the session (RFC 3207 section 4.2). The client address from the PROXY header is
+        kept.
 
-        Nothing may be awaited between the look for early octets and ``start_tls``, which stops the reading at once."""
+        Nothing may be awaited between the check for early octets and ``start_tls``, which stops reading at once."""
         assert self.session is not None
         transport = await self.loop.start_tls(
             self._writer.transport,
@@ -126,7 +129,7 @@ class SmtpSession(SmtpConnection):
             await self.push("553 5.1.3 The recipient's address is malformed")
 
     async def _call_handler_hook(self, command: str, *args: Any) -> Any:
-        """Where aiosmtpd asks what we think of a command whose syntax is right."""
+        """Decide on a MAIL or RCPT command whose syntax aiosmtpd has checked, and return the reply."""
         if command == "MAIL":
             return await self._begin(args[0])
         return self._add_recipient(args[0]) if command == "RCPT" else MISSING
@@ -187,12 +190,13 @@ class SmtpSession(SmtpConnection):
             await self.push(reply)
 
     def _for_each_recipient(self, reply: str) -> str:
-        """LMTP answers once for each recipient (RFC 2033 section 4.2); ours share one fate."""
+        """Return the reply once for each recipient with LMTP (RFC 2033 section 4.2), where all get the same; else
+        once."""
         assert self.envelope is not None
         return "\r\n".join([reply] * len(self.envelope.rcpt_tos)) if self._listener.lmtp else reply
 
     async def _receive_message(self, reservation: MemoryReservation) -> str:
-        """Read a message and store it; the reply that tells what became of it."""
+        """Read a message, store it, and return the reply."""
         received_at = self._listener.clock()
         trace = self._trace(received_at)
         data = MessageData(trace, self._listener.settings.max_message_bytes)
@@ -207,7 +211,7 @@ class SmtpSession(SmtpConnection):
         while rest is None:
             chunk = await self._input.chunk()
             self._reset_timeout()
-            if data.kept and not reservation.take(len(chunk)):
+            if data.kept and not reservation.reserve(len(chunk)):
                 data.drop()
             rest = data.feed(chunk)
             if not data.kept:

@@ -1,4 +1,4 @@
-"""The certificate that STARTTLS shows: read again when it was renewed, so that nobody must restart the worker."""
+"""The certificate for STARTTLS. It is read again when its files change, so a renewal needs no restart."""
 
 import ssl
 from pathlib import Path
@@ -12,14 +12,18 @@ class Certificate:
     """A certificate chain and its key in two PEM files."""
 
     def __init__(self, chain: Path, key: Path) -> None:
-        """Raises ``OSError`` (``ssl.SSLError`` is one) where the files cannot be read or do not belong together."""
+        """Read both files.
+
+        Raises:
+            OSError: a file cannot be read, or they do not belong together (``ssl.SSLError``).
+        """
         self._chain = chain
         self._key = key
         self._stamp = self._modified()
         self._context = self._load()
 
     def context(self) -> ssl.SSLContext:
-        """The context of the files as they are now; the last good one while they cannot be used."""
+        """Return a context of the current files, or the last good one while they cannot be used."""
         try:
             stamp = self._modified()
             if stamp != self._stamp:

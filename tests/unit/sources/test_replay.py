@@ -8,19 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.sources import replay
-from ingest.sources.replay import ReplayError, StoredMail, Unread
+from ingest.sources.replay import FileMail, ReplayError, SkippedMail
 
 LIMIT = 1_000_000
 FROM = b"From alice@customer.example Mon Nov 23 08:15:00 2026\n"
 MAIL = b"From: alice@customer.example\nTo: help@mail.ravenna.example\nSubject: hi\n\nText\n"
 
 
-def found(*paths: Path, limit: int = LIMIT) -> list[StoredMail | Unread]:
-    return list(replay.read(paths, limit=limit))
+def found(*paths: Path, limit: int = LIMIT) -> list[FileMail | SkippedMail]:
+    return list(replay.read_mails(paths, limit=limit))
 
 
 def contents(path: Path) -> list[bytes]:
-    return [mail.content for mail in found(path) if isinstance(mail, StoredMail)]
+    return [mail.content for mail in found(path) if isinstance(mail, FileMail)]
 
 
 def mbox(tmp_path: Path, octets: bytes) -> Path:
@@ -36,8 +36,8 @@ def maildir(folder: Path) -> Path:
 
 
 def envelope(content: bytes, mbox_sender: str = "") -> tuple[str, tuple[str, ...]]:
-    mail = StoredMail(place="x", content=content, mbox_sender=mbox_sender)
-    taken = replay.received(mail, received_at=1.0).envelope
+    mail = FileMail(path="x", content=content, mbox_sender=mbox_sender)
+    taken = replay.received_message(mail, received_at=1.0).envelope
     return taken.mail_from, taken.rcpt_tos
 
 
@@ -62,7 +62,7 @@ def test_an_mbox_is_split_at_its_from_lines_and_keeps_its_line_ends(tmp_path: Pa
 
 def test_mails_of_an_mbox_are_numbered_from_one(tmp_path: Path) -> None:
     path = mbox(tmp_path, (FROM + MAIL + b"\n") * 2)
-    assert [mail.place for mail in found(path)] == [f"{path}#1", f"{path}#2"]
+    assert [mail.path for mail in found(path)] == [f"{path}#1", f"{path}#2"]
 
 
 def test_an_mbox_without_a_last_blank_line_loses_nothing(tmp_path: Path) -> None:
@@ -131,9 +131,9 @@ def test_what_is_written_as_mboxrd_is_read_back_to_the_octet(
 def test_a_mail_above_the_limit_is_told_and_the_next_one_is_read(tmp_path: Path) -> None:
     path = mbox(tmp_path, FROM + MAIL + b"x\n" * 5000 + b"\n" + FROM + MAIL + b"\n")
     big, small = found(path, limit=4000)
-    assert isinstance(big, Unread)
+    assert isinstance(big, SkippedMail)
     assert "INGEST_MAX_MESSAGE_BYTES" in big.reason
-    assert small == StoredMail(place=f"{path}#2", content=MAIL, mbox_sender="alice@customer.example")
+    assert small == FileMail(path=f"{path}#2", content=MAIL, mbox_sender="alice@customer.example")
 
 
 @pytest.mark.parametrize(("over", "taken"), [(0, True), (1, False)])
@@ -141,14 +141,14 @@ def test_the_limit_is_the_largest_mail_that_is_taken(tmp_path: Path, over: int, 
     path = tmp_path / "a.eml"
     path.write_bytes(b"x" * (100 + over))
     (mail,) = found(path, limit=100)
-    assert isinstance(mail, StoredMail) is taken
+    assert isinstance(mail, FileMail) is taken
 
 
 def test_what_cannot_be_opened_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
     (tmp_path / "b.eml").write_bytes(MAIL)
     first, second = found(tmp_path / "gone.eml", tmp_path / "b.eml")
-    assert first == Unread(place=str(tmp_path / "gone.eml"), reason="No such file or directory")
-    assert isinstance(second, StoredMail)
+    assert first == SkippedMail(path=str(tmp_path / "gone.eml"), reason="No such file or directory")
+    assert isinstance(second, FileMail)
 
 
 # Which files
@@ -173,8 +173,8 @@ def test_a_folder_gives_its_mails_in_the_order_of_their_names_and_tells_what_is_
     (tmp_path / "deep" / "er").mkdir(parents=True)
     (tmp_path / "deep" / "er" / "c.eml").write_bytes(b"3")
     assert contents(tmp_path) == [MAIL, b"1", b"2", b"3"]
-    (foreign,) = (item for item in found(tmp_path) if isinstance(item, Unread))
-    assert (foreign.place, foreign.foreign) == (str(tmp_path / "a.expected.json"), True)
+    (foreign,) = (item for item in found(tmp_path) if isinstance(item, SkippedMail))
+    assert (foreign.path, foreign.foreign) == (str(tmp_path / "a.expected.json"), True)
 
 
 def test_a_file_that_is_named_is_mail_whatever_its_name(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_the_sender_of_an_mbox_line_counts_where_there_is_no_return_path() -> No
 def test_what_programs_write_in_place_of_a_sender_is_none(tmp_path: Path, word: bytes) -> None:
     path = mbox(tmp_path, b"From " + word + b" Mon Nov 23 08:15:00 2026\n" + MAIL)
     (mail,) = found(path)
-    assert isinstance(mail, StoredMail)
+    assert isinstance(mail, FileMail)
     assert mail.mbox_sender == ""
 
 
@@ -258,5 +258,5 @@ def test_no_octets_keep_an_envelope_from_being_found(octets: bytes) -> None:
 
 
 def test_the_source_is_named_and_the_time_is_the_one_passed_in() -> None:
-    taken = replay.received(StoredMail(place="x", content=MAIL), received_at=17.0)
+    taken = replay.received_message(FileMail(path="x", content=MAIL), received_at=17.0)
     assert (taken.source_ref.source, taken.received_at, taken.content, taken.trace_length) == ("replay", 17.0, MAIL, 0)

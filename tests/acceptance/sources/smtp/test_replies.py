@@ -255,7 +255,7 @@ async def test_messages_that_memory_has_no_room_for_are_refused_for_the_time_bei
         return await inbox.keep(message)
 
     async with (
-        listening(inbox, max_message_bytes=100_000, octets=200_000) as source,
+        listening(inbox, max_message_bytes=100_000, max_bytes=200_000) as source,
         connected(source) as first,
         connected(source) as second,
         connected(source) as third,
@@ -275,7 +275,7 @@ async def test_messages_that_memory_has_no_room_for_are_refused_for_the_time_bei
 
 async def test_a_mail_that_is_only_dropped_takes_no_room_from_others(inbox: Inbox) -> None:
     async with (
-        listening(inbox, max_message_bytes=100_000, octets=200_000) as source,
+        listening(inbox, max_message_bytes=100_000, max_bytes=200_000) as source,
         connected(source) as endless,
         connected(source) as first,
         connected(source) as second,

@@ -17,8 +17,8 @@ class Clock:
         return self.now
 
 
-def limits(clock: Clock | None = None, octets: int = 0, **values: int) -> SmtpLimits:
-    return SmtpLimits(Settings(**values), clock or Clock(), octets=octets)  # type: ignore[arg-type]  # all of them are numbers
+def limits(clock: Clock | None = None, max_bytes: int = 0, **values: int) -> SmtpLimits:
+    return SmtpLimits(Settings(**values), clock or Clock(), max_bytes=max_bytes)  # type: ignore[arg-type]  # all of them are numbers
 
 
 def test_connections_are_counted_in_all_and_for_each_client() -> None:
@@ -56,19 +56,19 @@ def test_no_more_rates_are_remembered_than_memory_allows() -> None:
 
 
 def test_octets_are_held_until_a_message_is_done() -> None:
-    counted = limits(max_message_bytes=100_000, octets=200_000)
+    counted = limits(max_message_bytes=100_000, max_bytes=200_000)
     with MemoryReservation(counted) as one, MemoryReservation(counted) as other:
-        assert one.take(150_000)
-        assert other.take(50_000)
-        assert not one.take(1)
+        assert one.reserve(150_000)
+        assert other.reserve(50_000)
+        assert not one.reserve(1)
         assert one.refused
-        assert other.take(150_000)
+        assert other.reserve(150_000)
     with MemoryReservation(counted) as again:
-        assert again.take(200_000)
+        assert again.reserve(200_000)
 
 
 def test_there_is_always_room_for_two_of_the_largest_mails() -> None:
-    counted = limits(max_message_bytes=100_000, octets=1)
+    counted = limits(max_message_bytes=100_000, max_bytes=1)
     assert counted.reserve_bytes(200_000)
 
 
