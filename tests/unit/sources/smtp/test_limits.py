@@ -1,12 +1,9 @@
 """What a client may use, and the account that is kept of it."""
 
-from ipaddress import IPv4Address, IPv6Address
-
 import pytest
 
 from ingest.config.settings import Settings
 from ingest.sources.smtp.limits import MAX_CLIENT_RATES, MemoryReservation, SmtpLimits, penalty
-from ingest.sources.smtp.listener import client_address
 
 
 class Clock:
@@ -78,20 +75,3 @@ def test_there_is_always_room_for_two_of_the_largest_mails() -> None:
 )
 def test_mistakes_cost_more_than_refusals_and_recipients_too_many_nothing(reply: str, points: int) -> None:
     assert penalty(reply) == points
-
-
-@pytest.mark.parametrize(
-    ("host", "client"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        (IPv6Address("::ffff:192.0.2.7"), "192.0.2.7"),
-        (IPv4Address("192.0.2.7"), "192.0.2.7"),
-        ("2001:db8::7", "2001:db8::7"),
-        ("fe80::1%eth0", "fe80::1"),
-        (None, ""),
-        (b"/run/socket", ""),
-    ],
-)
-def test_a_client_has_one_address_however_its_socket_writes_it(host: object, client: str) -> None:
-    assert client_address(host) == client

@@ -1,23 +1,8 @@
-"""What we say: to clients in replies, to readers of a mail in its trace field."""
+"""The trace field that is put before a message."""
 
 import pytest
 
-from ingest.sources.smtp.replies import enhanced
 from ingest.sources.smtp.trace import protocol, received_field
-
-
-@pytest.mark.parametrize(
-    ("theirs", "ours"),
-    [
-        ("250 OK", "250 2.0.0 OK"),
-        ("250 2.1.0 Ok", "250 2.1.0 Ok"),
-        ("503 Error: need RCPT command", "503 5.5.1 Error: need RCPT command"),
-        ("552 Error: message size exceeds it", "552 5.3.4 Error: message size exceeds it"),
-        ("354 End data", "354 End data"),
-    ],
-)  # fmt: skip
-def test_aiosmtpds_replies_are_given_enhanced_status_codes(theirs: str, ours: str) -> None:
-    assert enhanced(theirs) == ours
 
 
 @pytest.mark.parametrize(
