@@ -27,7 +27,7 @@ from benchmarks.mails import Mail
 from benchmarks.postfix import held, postfix, require
 from benchmarks.processes import free_port, started
 
-OCTETS = 10 * 1024
+MESSAGE_BYTES = 10 * 1024
 MIXED_SESSIONS = 20
 
 
@@ -91,7 +91,7 @@ def loads(messages: int) -> list[Load]:
 
 
 def _smtp_source(messages: int, sessions: int, many: bool) -> Callable[[int, str], float]:
-    options = ["-s", sessions, "-m", messages, "-l", OCTETS, *(["-d"] if many else [])]
+    options = ["-s", sessions, "-m", messages, "-l", MESSAGE_BYTES, *(["-d"] if many else [])]
     paths = ["-f", "alice@customer.example", "-t", f"help@{mails.DOMAIN}"]
 
     def send(port: int, _run: str) -> float:

@@ -119,17 +119,17 @@ class Worker:
 
 
 def fill(server: Dovecot, user: str, count: int) -> int:
-    """Put the mixed set into a mailbox; its octets."""
-    octets = 0
+    """Put the mixed set into a mailbox; and return its bytes."""
+    size = 0
     new = server.mail / user / "new"
     for name in ("cur", "new", "tmp"):
         (server.mail / user / name).mkdir(parents=True)
     for number, mail in enumerate(make(count, "mixed", 500)):
         (new / f"{1_700_000_000 + number}.M{number}.bench").write_bytes(mail.content)
-        octets += len(mail.content)
+        size += len(mail.content)
     server.own(server.mail / user)
     server.uids(user)  # the server's own index is built before anything is measured
-    return octets
+    return size
 
 
 def mbsync(server: Dovecot) -> float:
@@ -164,13 +164,13 @@ async def ours(server: Dovecot) -> float:
 
 async def catch_up() -> None:
     with dovecot() as server:
-        octets = fill(server, "bench@bench.example", MAILS)
+        size = fill(server, "bench@bench.example", MAILS)
         theirs, us = [], []
         for _ in range(RUNS):
             us.append(await ours(server))
             theirs.append(await asyncio.to_thread(mbsync, server))
     we, they = statistics.median(us), statistics.median(theirs)
-    print(f"catch-up of {MAILS} mails, {octets / MiB:.0f} MiB, medians of {RUNS}:")
+    print(f"catch-up of {MAILS} mails, {size / MiB:.0f} MiB, medians of {RUNS}:")
     print(f"  ours    {MAILS / we:6.0f} mails/s   ({', '.join(f'{t:.2f}' for t in us)} s)")
     print(f"  mbsync  {MAILS / they:6.0f} mails/s   ({', '.join(f'{t:.2f}' for t in theirs)} s)")
     print(f"  ours / mbsync = {they / we:.2f}   (at least 1 is asked for)")

@@ -90,7 +90,7 @@ class Intake:
         return tuple(reversed(await self.store.list_messages(limit=10_000)))
 
     async def contents(self) -> list[bytes]:
-        """The octets of all that was taken in, the oldest first."""
+        """Return the bytes of all that was taken in, the oldest first."""
         return [await self.store.content(record.queue_id) for record in await self.records()]
 
     async def has(self, *mails: bytes) -> None:

@@ -18,7 +18,7 @@ class Proxy:
         self.said = bytearray()
         """What clients have sent."""
         self.cuts: Iterator[int] = iter(())
-        """For each connection in turn: after how many octets it is cut. When they run out, none is cut."""
+        """For each connection in turn: after how many bytes it is cut. When the list ends, none is cut."""
         self.delay = 0.0
         """Seconds before each piece is passed on."""
         self.piece = 65_536

@@ -35,12 +35,12 @@ class Inbox:
         return self.reason
 
     def body(self) -> bytes:
-        """The octets of the only message, below our trace field."""
+        """Return the bytes of the only message, below our trace field."""
         (message,) = self.messages
         return message.content[message.trace_length :]
 
     def trace(self) -> str:
-        """The trace field of the only message, in one line."""
+        """Return the trace field of the only message, in one line."""
         (message,) = self.messages
         return message.content[: message.trace_length].decode("ascii").replace("\r\n\t", " ").removesuffix("\r\n")
 
@@ -52,8 +52,8 @@ class Client:
         self.reader = reader
         self.writer = writer
 
-    def send(self, octets: bytes) -> None:
-        self.writer.write(octets)
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
 
     async def reply(self) -> str:
         """The next reply, with all its lines; ``""`` at the end of the connection."""
@@ -105,7 +105,8 @@ def smtp_source(
     max_bytes: int = MAX_BYTES_IN_FLIGHT,
     **values: Any,
 ) -> SmtpSource:
-    """A source, not started, on a port of the system's choice; ``octets`` may be in flight, ``values`` are settings."""
+    """A source, not started, on a port of the system's choice; ``max_bytes`` of messages may be in memory, ``values``
+    are settings."""
     settings = Settings(**{"domains": ("ours.example",), "hostname": "mx.ours.example"} | values)
     return SmtpSource(
         listen,
