@@ -128,6 +128,7 @@ async def work_on(store: Store, queued: QueuedMessage) -> None:
         subject="Printer",
         sender=ENVELOPE.mail_from,
         evidence=(),
+        now=LATER,
     )
     outcome = Delivered(ticket_id=ticket, ticket_message_id=queued.queue_id, email_message_id=f"api-{name}")
     await store.settle(queued.queue_id, queued.lease_token, outcome, now=LATER)

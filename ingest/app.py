@@ -6,7 +6,6 @@ The order is: lock, store, API client, parser processes, HTTP listener, sources,
 import asyncio
 import os
 import signal
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,9 +14,12 @@ from typing import Any
 from ingest import attachments, log
 from ingest.api import TicketApiClient
 from ingest.attachments import AttachmentUploader
+from ingest.clock import SteadyClock
 from ingest.config.settings import Settings
 from ingest.decision import PipelineSettings
+from ingest.doubt import SettleWindow
 from ingest.housekeeping import Housekeeping
+from ingest.pair_check import PairCheck
 from ingest.parse_pool import ParsePool
 from ingest.pipeline import Pipeline
 from ingest.policy import LocalAddresses
@@ -28,6 +30,7 @@ from ingest.sources.imap import ImapSource
 from ingest.sources.smtp import SmtpSource
 from ingest.sources.smtp.limits import SmtpLimits
 from ingest.store import Database, StoreUnavailable
+from ingest.store.api_profiles import ApiProfiles
 from ingest.store.imap import ImapStore
 from ingest.store.messages import Store
 from ingest.store.opening import WorkerLock, open_database
@@ -39,6 +42,9 @@ from ingest.worker import Worker
 UPLOADS_SHARE = 0.5
 """The share of a message's lease that its uploads may take. Below ``worker.WORK_SHARE_OF_LEASE``, so that a slow upload
 ends as just that, and the message is posted without it when it has waited for long enough."""
+
+STEADY_CLOCK = SteadyClock()
+"""The one clock of the process: what the store, the worker and the sources note must be comparable."""
 
 _log = log.get("app")
 
@@ -58,7 +64,7 @@ class Engine:
 
 
 @asynccontextmanager
-async def start_engine(settings: Settings, *, clock: Callable[[], float] = time.time) -> AsyncIterator[Engine]:
+async def start_engine(settings: Settings, *, clock: Callable[[], float] = STEADY_CLOCK) -> AsyncIterator[Engine]:
     """Open the store, the API client and the parse pool, and yield the engine; close them with the block.
 
     The worker's loop is not running yet. The caller must hold the ``WorkerLock``.
@@ -69,14 +75,16 @@ async def start_engine(settings: Settings, *, clock: Callable[[], float] = time.
     parse_pool = ParsePool(
         processes=settings.parse_children, seconds=settings.parse_seconds, memory_bytes=settings.parse_memory_bytes
     )
-    async with open_database(settings.database_url) as database, TicketApiClient(settings) as api:
-        if released := await Store(database).release_leases():
+    async with open_database(settings.database_url) as database:
+        profiles = ApiProfiles(database)
+        if released := await Store(database).release_leases(now=clock()):
             _log.info("took over what an earlier worker left", messages=released)
-        await parse_pool.start()
-        try:
-            yield _build_engine(settings, database, api, parse_pool, clock)
-        finally:
-            await parse_pool.stop()
+        async with TicketApiClient(settings, profile=await profiles.load(), save_profile=profiles.save) as api:
+            await parse_pool.start()
+            try:
+                yield _build_engine(settings, database, api, parse_pool, clock)
+            finally:
+                await parse_pool.stop()
 
 
 def pipeline_settings(settings: Settings) -> PipelineSettings:
@@ -91,6 +99,14 @@ def pipeline_settings(settings: Settings) -> PipelineSettings:
         signing_key=key.get_secret_value().encode() if key else None,
         fallback_author_id=settings.fallback_author_id,
         plain_content=settings.content_format == "plain",
+    )
+
+
+def _settle_window(settings: Settings) -> SettleWindow:
+    return SettleWindow(
+        post_timeout_seconds=settings.api_timeout,
+        settle_seconds=settings.settle,
+        second_look_seconds=settings.second_look,
     )
 
 
@@ -118,13 +134,14 @@ def _uploader(
 def _build_engine(
     settings: Settings, database: Database, api: TicketApiClient, parse_pool: ParsePool, clock: Callable[[], float]
 ) -> Engine:
-    store = Store(database)
+    store = Store(database, order_hold=settings.order_hold, duplicate_window=settings.duplicate_window)
     pipeline = Pipeline(
         store=store,
         ticket_api=api,
         parse_pool=parse_pool,
         uploader=_uploader(settings, store, Uploads(database), api, parse_pool),
         settings=pipeline_settings(settings),
+        settle_window=_settle_window(settings),
         clock=clock,
     )
     worker = _worker(settings, store, pipeline, api, clock, on_waiting=lambda: sync.trigger() if sync else None)
@@ -162,6 +179,7 @@ def _worker(
         capacity=settings.deliveries,
         lease=settings.lease,
         max_unfinished=settings.max_unfinished,
+        pair_check_seconds=_settle_window(settings).first_look_seconds,
         held_for=lambda: api.wait_seconds,
         on_waiting=on_waiting,
     )
@@ -172,6 +190,8 @@ def _receiver(
 ) -> Receiver:
     return Receiver(
         store,
+        domains=frozenset(settings.domains),
+        signing_key=settings.signing_key.get_secret_value().encode() if settings.signing_key else None,
         clock=clock,
         max_backlog=settings.max_backlog,
         min_free_bytes=settings.min_free_bytes,
@@ -189,7 +209,7 @@ class ComponentStopped(Exception):
 class App:
     """An engine with its sources, its housekeeping and its HTTP listener: what ``ingest serve`` runs."""
 
-    def __init__(self, engine: Engine, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, engine: Engine, *, clock: Callable[[], float] = STEADY_CLOCK) -> None:
         settings = engine.settings
         self.engine = engine
         self.sources = tuple(_sources(engine, clock))
@@ -198,6 +218,7 @@ class App:
             clock=clock,
             waiting_limit=settings.waiting_limit,
             retention_days=settings.retention_days,
+            pair_check=PairCheck(engine.store, engine.api, clock=clock),
         )
         asgi = create_app(self.reasons, self.housekeeping.refresh_metrics)
         self.web = Web(asgi, settings.http_listen) if settings.http_listen else None

@@ -30,9 +30,10 @@ SMALL_AT_ONCE = 48
 LARGE_AT_ONCE = 4
 """At most this many messages hold attachment bytes in memory at once. Small ones: 48 x 2 MiB = 96 MiB. Large ones wait
 for one of 4 slots."""
-PATIENCE_SECONDS = 3600.0
+PATIENCE_SECONDS = 600.0
 """How long a message waits for an optional step (its attachments, the ticket's conversation) while nothing else fails.
-Longer than most outages of one endpoint; shorter than a customer waits before writing again."""
+The words matter more than the files: the next messages of the ticket wait meanwhile, too. Longer than most hiccups of
+one endpoint."""
 METADATA_KEY = "ingestQueueId"
 """The key of an attachment's metadata at the API under which our queue id stands."""
 
@@ -154,6 +155,12 @@ class AttachmentUploader:
             async with self._small if queued.size <= SMALL_BYTES else self._large:
                 await self._upload_wanted(job, wanted)
         return _result(message, job.done)
+
+    async def uploaded_before(self, queued: QueuedMessage) -> UploadResult:
+        """Return what earlier attempts have uploaded to the message's ticket."""
+        noted = await self._uploads.for_message(queued.queue_id)
+        here = [upload.attachment_id for upload in noted if upload.ticket_id == queued.ticket_id]
+        return UploadResult(ids=tuple(attachment_id for attachment_id in here if attachment_id is not None))
 
     async def connect(
         self, queued: QueuedMessage, ticket_id: str, uploaded: UploadResult, posted: Delivered, *, now: float

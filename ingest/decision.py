@@ -1,6 +1,7 @@
 """What the pipeline decides about a message, and the settings that it decides by."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ingest.api import Draft, User
 from ingest.model.message import ParsedMessage, Reply
@@ -26,6 +27,8 @@ class Decision:
     is_note: bool = False
     """A report of a failed delivery: posted as a private note, without an author of its own."""
     resolution: Resolution = UNRESOLVED
+    ticket_names: Mapping[str, str] = field(default_factory=dict)
+    """The codes and ids of tickets that were looked up, and the tickets that they mean today."""
     user: User | None = None
     """The API's user with the sender's address; ``None`` where there is none, or none was asked for."""
     author_id: str | None = None

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from ingest import log, metrics
+from ingest.pair_check import PairCheck
 from ingest.store import StoreUnavailable
 from ingest.store.messages import Store
 
@@ -23,9 +24,17 @@ class Housekeeping:
     """Does the rounds for as long as the worker runs."""
 
     def __init__(
-        self, store: Store, *, clock: Callable[[], float], waiting_limit: float, retention_days: float
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], float],
+        waiting_limit: float,
+        retention_days: float,
+        pair_check: PairCheck | None = None,
     ) -> None:
-        """``waiting_limit`` is in seconds."""
+        """``waiting_limit`` is in seconds. ``pair_check`` looks for messages that are on their ticket twice."""
+        self._pair_check = pair_check
+        self._stuck: frozenset[str] = frozenset()
         self._store = store
         self._clock = clock
         self._waiting_limit = waiting_limit
@@ -52,7 +61,22 @@ class Housekeeping:
         purged = await self._store.purge(now=now, older_than=self._retention_seconds)
         if expired or purged:
             _log.info("kept house", quarantined_after_waiting=expired, contents_deleted=purged)
+        await self._pass_stuck(now)
+        if self._pair_check is not None:
+            await self._pair_check.run_once()
         await self._set_metrics()
+
+    async def _pass_stuck(self, now: float) -> None:
+        """Let the followers of messages go on that have been failing for the order hold, and tell of each once."""
+        stuck = frozenset(await self._store.pass_stuck(now=now))
+        for queue_id in stuck - self._stuck:
+            _log.error(
+                "a message keeps failing; later messages of its ticket go on without it",
+                queue_id=queue_id,
+                to_do="see why with `ingest messages show`, then retry or discard it",
+            )
+        self._stuck = stuck
+        metrics.STUCK.set(len(stuck))
 
     async def refresh_metrics(self) -> None:
         """Set the metrics anew if they are older than ``METRICS_MAX_AGE_SECONDS``. If the store does not answer, they

@@ -12,6 +12,8 @@ SETTLED = Counter("ingest_settled_total", "Attempts that ended, by outcome.", ["
 MESSAGES = Gauge("ingest_messages", "Mails in the store, by state.", ["state"])
 OLDEST_QUEUED = Gauge("ingest_oldest_queued_seconds", "Age of the oldest mail that waits to be delivered.")
 LEDGER_HOLDS = Gauge("ingest_ledger_holds", "1 while accepted mail is the sum of all states, else 0.")
+STUCK = Gauge("ingest_stuck_messages", "Messages that have been failing for the order hold; others pass them.")
+DOUBLES = Counter("ingest_doubles_total", "Messages that were found on their ticket twice.")
 SENDING_STOPPED = Gauge("ingest_sending_stopped", "1 while the API refuses our token and nothing is sent.")
 API_REQUESTS = Counter(
     "ingest_api_requests_total", "Requests to the ticket API, by method and status (or error).", ["method", "status"]

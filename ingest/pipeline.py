@@ -8,23 +8,34 @@ decide    parse, screen, resolve the ticket, find the user, admit, choose the au
           C3 crash: the lease runs out, another worker claims the message and decides the same again.
 identify  stores what was found out; tells whether the message is a duplicate or must wait for an older one.
 deliver   upload the attachments, look for an earlier post, post, connect the attachments.
-          C4 crash or time-out in the POST, C5 crash after its 2xx: the attempt stays unfinished or says
-          "unconfirmed", so the next one looks for the message at the API before it posts.
+          That a POST begins is stored before it. C4 crash or time-out in the POST, C5 crash after its 2xx: the next
+          attempts wait until the POST must have shown, look for it at the API, and only then post again (doubt.py).
 settle    (worker.py) writes the outcome. C6 crash after that: nothing is left to do.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 from ingest import attachments, compose, policy
 from ingest.api import Draft, PostedMessage, PostFingerprint, TicketApi, Unavailable
 from ingest.attachments import AttachmentUploader, UploadResult, reason_to_skip
 from ingest.decision import Decision, PipelineSettings
+from ingest.doubt import NO_WINDOW, Doubt, DoubtStep, SettleWindow, next_step
 from ingest.model.envelope import QueuedMessage
 from ingest.model.message import ParsedMessage
-from ingest.model.outcome import Deferred, Delivered, Discarded, Outcome, Quarantined, RuleName, Strength, Waiting
+from ingest.model.outcome import (
+    DeferCause,
+    Deferred,
+    Delivered,
+    Discarded,
+    Outcome,
+    Quarantined,
+    RuleName,
+    Strength,
+    Waiting,
+)
 from ingest.parse_pool import ParsePool, PoisonMessage
 from ingest.store import Identified
 from ingest.store.messages import Store
@@ -38,6 +49,10 @@ process there."""
 SUBJECT_CHARACTERS = 200
 """What is kept of a subject beside the mail: enough to recognise it in ``ingest messages list``."""
 
+LEASE_LOST = Deferred(
+    reason="the lease was lost: another worker has the message, and this one must not post it", cause=DeferCause.WAIT
+)
+
 
 class Pipeline:
     """Takes claimed messages through every step, up to their outcome."""
@@ -50,33 +65,37 @@ class Pipeline:
         parse_pool: ParsePool,
         settings: PipelineSettings,
         clock: Callable[[], float],
+        settle_window: SettleWindow = NO_WINDOW,
         uploader: AttachmentUploader | None = None,
     ) -> None:
-        """Without an ``uploader``, attachments are not posted: enough for ``decide``."""
+        """``clock`` gives Unix seconds that never go back. Without an ``uploader``, attachments are not posted: enough
+        for ``decide``."""
         self._store = store
         self._ticket_api = ticket_api
         self._parse_pool = parse_pool
         self._settings = settings
         self._clock = clock
+        self._settle_window = settle_window
+        self._began_at = clock()
         self._uploader = uploader
         self._ticket_lookup = TicketLookup(
             store, ticket_api, domains=settings.local_addresses.domains, signing_key=settings.signing_key
         )
         self._large_mails = asyncio.Semaphore(MAX_LARGE_MAILS_IN_MEMORY)
 
-    async def process(self, queued: QueuedMessage, *, arrival_order: AbstractAsyncContextManager[None]) -> Outcome:
+    async def process(self, queued: QueuedMessage) -> Outcome:
         """Decide about a claimed message, identify it and deliver it; the caller settles the outcome.
 
-        ``arrival_order`` is entered between deciding and identifying, so that messages are identified in the order in
-        which they arrived: a reply cannot overtake an older one of its ticket that took longer to parse.
+        No older message of its ticket is unfinished, as far as the store knows the ticket; what is found out here may
+        show one, and then this message is put behind it.
 
         Raises:
             StoreUnavailable: the store does not answer.
         """
+        if queued.ticket_message_id is not None:
+            return await self._finish_posted(queued)
         decision = await self._decide_with_bounded_memory(queued)
-        async with arrival_order:
-            identifying = asyncio.create_task(self._identify(queued, decision))
-        identified = await identifying
+        identified = await self._identify(queued, decision)
         if (outcome := _outcome_before_post(identified, queued, decision)) is not None:
             return outcome
         await self._ticket_lookup.learn_verified(decision.resolution, now=self._clock())
@@ -117,12 +136,12 @@ class Pipeline:
         message, draft = decision.message, decision.draft
         assert message is not None
         assert draft is not None
+        if (wait := self._wait_for_settling(queued)) is not None:
+            return wait
         try:
             uploaded = await self._upload_attachments(queued, message, draft)
             draft = replace(draft, appendix=compose.compose_appendix(uploaded.missing))
-            outcome = await self._find_earlier_post(
-                queued, draft, post_fingerprints
-            ) or await self._ticket_api.post_message(draft, idempotency_key=queued.queue_id)
+            outcome = await self._find_earlier_post(queued, draft, post_fingerprints) or await self._post(queued, draft)
         except Unavailable as error:
             return error.outcome
         if not isinstance(outcome, Delivered):
@@ -145,8 +164,8 @@ class Pipeline:
         return replace(decision, is_note=verdict.action is policy.Action.NOTE)
 
     async def _resolve_ticket(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
-        resolution = await self._ticket_lookup.resolve(queued, message)
-        decision = replace(decision, resolution=resolution)
+        resolution, ticket_names = await self._ticket_lookup.resolve(queued, message)
+        decision = replace(decision, resolution=resolution, ticket_names=ticket_names)
         if resolution.missing and not decision.is_note and queued.released_by is None:
             return replace(decision, outcome=Waiting(missing=resolution.missing))
         return decision
@@ -249,7 +268,9 @@ class Pipeline:
             subject=message.subject[:SUBJECT_CHARACTERS],
             sender=_sender(message),
             evidence=decision.resolution.evidence,
+            now=self._clock(),
             post_fingerprint=str(draft.fingerprint) if draft is not None else None,
+            ticket_names=decision.ticket_names,
         )
 
     # Deliver
@@ -259,23 +280,63 @@ class Pipeline:
             return UploadResult()
         return await self._uploader.upload_all(queued, message, draft.ticket_id, now=self._clock())
 
+    def _wait_for_settling(self, queued: QueuedMessage) -> Deferred | None:
+        """Return the deferral of a message whose earlier POST may still take effect; ``None`` where it is time to look,
+        or no POST is in doubt."""
+        step, seconds = next_step(
+            _doubt(queued), self._settle_window, process_began_at=self._began_at, now=self._clock()
+        )
+        if step is not DoubtStep.WAIT:
+            return None
+        reason = "an earlier POST of it may still take effect; it is looked for after that"
+        return Deferred(reason=reason, retry_after=seconds, cause=DeferCause.WAIT)
+
     async def _find_earlier_post(
         self, queued: QueuedMessage, draft: Draft, post_fingerprints: Sequence[str]
-    ) -> Delivered | None:
-        """Return the ticket message that an earlier attempt created; ``None`` where there is none.
+    ) -> Outcome | None:
+        """Look for what an earlier POST in doubt created. ``None``: the draft may be posted.
 
-        The API knows no idempotency key, so after doubt we look before posting again. What an earlier attempt would
-        have posted may differ from today's draft, so its fingerprints are looked for as well."""
-        if queued.ticket_message_id is not None:
-            return _posted_before(queued.ticket_message_id, queued.email_message_id, draft)
-        if not (queued.unconfirmed or queued.unfinished_attempts):
+        The API knows no idempotency key, so we look before posting again, twice where no answer came. What an earlier
+        attempt would have posted may differ from today's draft, so its fingerprints are looked for as well."""
+        if queued.post_began_at is None:
             return None
-        return await self._ticket_api.find_posted(
+        found = await self._ticket_api.find_posted(
             draft,
-            since=queued.first_attempt_at,
+            began_at=queued.post_began_at,
             owned=self._owned_by_others,
             post_fingerprints=tuple(map(PostFingerprint.parse, post_fingerprints)),
         )
+        if isinstance(found, Quarantined) and queued.released_by is not None:
+            return None  # a person has looked
+        if found is not None or queued.absent_at is not None or queued.post_was_answered:
+            return found
+        seconds = self._settle_window.second_look_seconds
+        reason = f"an earlier POST of it does not show; it is looked for once more in {seconds:.0f} seconds"
+        return Deferred(reason=reason, retry_after=seconds, cause=DeferCause.WAIT, found_absent=True)
+
+    async def _post(self, queued: QueuedMessage, draft: Draft) -> Outcome:
+        """Post the draft. That the POST begins is stored before it, under the lease: a worker that has lost its lease
+        must not post, and one that dies now leaves a trace of the POST."""
+        if not await self._store.begin_post(queued.queue_id, queued.lease_token, now=self._clock()):
+            return LEASE_LOST
+        outcome = await self._ticket_api.post_message(draft, idempotency_key=queued.queue_id)
+        if isinstance(outcome, Delivered) and queued.post_began_at is not None:
+            return replace(outcome, posted_after_doubt=True)
+        return outcome
+
+    async def _finish_posted(self, queued: QueuedMessage) -> Outcome:
+        """Tie the attachments of a message that is posted already. Nothing about it is decided again."""
+        assert queued.ticket_message_id is not None
+        assert queued.ticket_id is not None
+        posted = Delivered(
+            ticket_id=queued.ticket_id,
+            ticket_message_id=queued.ticket_message_id,
+            email_message_id=queued.email_message_id,
+        )
+        if self._uploader is None:
+            return posted
+        uploaded = await self._uploader.uploaded_before(queued)
+        return await self._uploader.connect(queued, queued.ticket_id, uploaded, posted, now=self._clock())
 
     async def _owned_by_others(self, ticket_message_ids: Sequence[str]) -> frozenset[str]:
         """Return those ticket messages that other mails of ours became: two honest mails may say the same words.
@@ -300,7 +361,7 @@ def _outcome_before_post(identified: Identified, queued: QueuedMessage, decision
     """Return how the message ends without a POST; ``None`` where its draft is to be posted."""
     outcome = decision.outcome
     if not identified.lease_held:
-        return Deferred(reason="the lease was lost: another worker has the message, and this one must not post it")
+        return LEASE_LOST
     if isinstance(outcome, Discarded) or decision.message is None:
         return outcome
     if identified.duplicate_of is not None and queued.released_by is None:
@@ -309,12 +370,17 @@ def _outcome_before_post(identified: Identified, queued: QueuedMessage, decision
         )
     if identified.blocked_by is not None and outcome is None:
         older = identified.blocked_by
-        return Deferred(reason=f"an older message of its ticket, {older}, has to go first", blocked_by=older)
+        return Deferred(
+            reason=f"an older message of its ticket, {older}, has to go first", blocked_by=older, cause=DeferCause.WAIT
+        )
     return outcome
 
 
-def _posted_before(ticket_message_id: str, email_message_id: str | None, draft: Draft) -> Delivered:
-    return Delivered(ticket_id=draft.ticket_id, ticket_message_id=ticket_message_id, email_message_id=email_message_id)
+def _doubt(queued: QueuedMessage) -> Doubt | None:
+    """Return what is known of an earlier POST of the message; ``None`` where none is in doubt."""
+    if queued.post_began_at is None:
+        return None
+    return Doubt(post_began_at=queued.post_began_at, absent_at=queued.absent_at, was_answered=queued.post_was_answered)
 
 
 def _unknown_author(sender: str) -> Quarantined:

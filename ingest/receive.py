@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from ingest import metrics
 from ingest.model.envelope import ReceivedMessage
+from ingest.order_hints import order_hints
 from ingest.store.messages import Store
 
 HASH_ON_THREAD_ABOVE_BYTES = 256 * 1024
@@ -38,14 +39,19 @@ class Receiver:
         self,
         store: Store,
         *,
+        domains: frozenset[str] = frozenset(),
+        signing_key: bytes | None = None,
         clock: Clock,
         max_backlog: int,
         min_free_bytes: int,
         on_stored: Callable[[], None] = lambda: None,
     ) -> None:
-        """``max_backlog`` is a number of queued messages. ``on_stored`` is called after each COMMIT, so that an idle
-        worker need not poll for new messages."""
+        """``domains`` (ours, in lower case) and ``signing_key`` tell which ticket an address names; ``max_backlog`` is
+        a number of queued messages. ``on_stored`` is called after each COMMIT, so that an idle worker need not poll for
+        new messages."""
         self._store = store
+        self._domains = domains
+        self._signing_key = signing_key
         self._clock = clock
         self._max_backlog = max_backlog
         self._min_free_bytes = min_free_bytes
@@ -60,7 +66,10 @@ class Receiver:
             StoreUnavailable: nothing was stored; the sender must keep the message and try again.
         """
         key = await asyncio.to_thread(dedupe_key, message) if _hash_on_thread(message) else dedupe_key(message)
-        queue_id = await self._store.receive(message, queue_id=new_queue_id(message.received_at), dedupe_key=key)
+        names = order_hints(message, domains=self._domains, signing_key=self._signing_key)
+        queue_id = await self._store.receive(
+            message, queue_id=new_queue_id(message.received_at), dedupe_key=key, order_names=names
+        )
         metrics.RECEIVED.labels(message.source_ref.source.partition(":")[0]).inc()
         self._on_stored()
         return queue_id

@@ -30,8 +30,9 @@ class TicketLookup:
         self._domains = domains
         self._signing_key = signing_key
 
-    async def resolve(self, queued: QueuedMessage, message: ParsedMessage) -> Resolution:
-        """Return the ticket of a message, with all evidence that was looked at.
+    async def resolve(self, queued: QueuedMessage, message: ParsedMessage) -> tuple[Resolution, dict[str, str]]:
+        """Return the ticket of a message, with all evidence that was looked at, and what each name of a ticket that was
+        looked up means today.
 
         Every ticket is asked for at the API, also one that the store knows: it may have been merged or deleted since.
         Candidates that the sender could have invented are looked up only where no better evidence names a ticket.
@@ -41,7 +42,8 @@ class TicketLookup:
             StoreUnavailable: the store does not answer.
         """
         if queued.released_ticket is not None:
-            return _operators_choice(queued, await self._look_up([queued.released_ticket]))
+            named = await self._look_up([queued.released_ticket])
+            return _operators_choice(queued, named), _known_names(named)
         found = tickets.find_signals(message, queued.envelope, domains=self._domains, key=self._signing_key)
         known = await self._store.tickets_of(found.related_ids) if found.related else {}
         certain = {e.ticket_id for e in found.proofs if e.ticket_id} | {ticket for ticket in known.values() if ticket}
@@ -50,7 +52,7 @@ class TicketLookup:
         if not any(named.values()):
             named |= await self._look_up(candidate.identifier for candidate in found.candidates)
             verified = await self._verify(found, named)
-        return tickets.resolve(found, known=known, named=named, verified=verified)
+        return tickets.resolve(found, known=known, named=named, verified=verified), _known_names(named)
 
     async def learn_verified(self, resolution: Resolution, *, now: float) -> None:
         """Store which ancestors the API listed, so that the next reply to one of them need not ask again."""
@@ -73,6 +75,10 @@ class TicketLookup:
                 if posted.email_message_id in ancestors:
                     verified[posted.email_message_id] = ticket_id
         return verified
+
+
+def _known_names(named: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: ticket_id for name, ticket_id in named.items() if ticket_id is not None}
 
 
 def _operators_choice(queued: QueuedMessage, named: Mapping[str, str | None]) -> Resolution:

@@ -8,14 +8,14 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from types import TracebackType
 
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from ingest import log, metrics
 from ingest.model.envelope import QueuedMessage
-from ingest.model.outcome import Deferred, Delivered, Failed, Outcome, Quarantined, Waiting
+from ingest.model.outcome import DeferCause, Deferred, Delivered, Failed, Outcome, PostEffect, Quarantined, Waiting
+from ingest.pace import Pace
 from ingest.pipeline import Pipeline
 from ingest.retry import DAY, Schedule
 from ingest.store import StoreUnavailable
@@ -27,44 +27,11 @@ POLL_SECONDS = 1.0
 """An idle worker looks this often for work that another process has made (the command line, another replica)."""
 STORE_RETRY_SECONDS = 1.0
 """A store that does not answer is asked again after this time: a disk that is full for long fills no log."""
-ARRIVAL_ORDER_SECONDS = 5.0
-"""A message waits this long for older ones that are still being decided. One that takes longer must not hold back the
-tickets of others; far above the time that deciding usually takes."""
 WORK_SHARE_OF_LEASE = 0.8
 """The share of its lease that a message may use. What takes longer is given up while the lease still protects it; the
 rest of the lease is for settling the outcome."""
 
 _log = log.get("worker")
-
-
-class ArrivalOrder:
-    """One message's turn in the order of arrival.
-
-    Entering waits until every earlier message has left, or for ``ARRIVAL_ORDER_SECONDS``.
-    """
-
-    def __init__(self, earlier: "ArrivalOrder | None") -> None:
-        self._earlier = earlier
-        self._left = asyncio.Event()
-
-    async def __aenter__(self) -> None:
-        if self._earlier is not None and not self._earlier._left.is_set():
-            try:
-                async with asyncio.timeout(ARRIVAL_ORDER_SECONDS):
-                    await self._earlier._left.wait()
-            except TimeoutError:
-                _log.debug("an earlier message takes long to read; going on without it")
-        self._earlier = None
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.leave()
-
-    def leave(self) -> None:
-        """Let the next message enter. Also to be called for a message that ends without entering."""
-        self._earlier = None
-        self._left.set()
 
 
 class Worker:
@@ -80,6 +47,7 @@ class Worker:
         capacity: int,
         lease: float,
         max_unfinished: int,
+        pair_check_seconds: float = 0.0,
         jitter: Callable[[], float] = random.random,
         held_for: Callable[[], float] = lambda: 0.0,
         on_waiting: Callable[[], None] = lambda: None,
@@ -87,7 +55,8 @@ class Worker:
         """Create a worker; ``run`` starts it.
 
         ``clock`` returns the Unix time, and ``lease`` is for how many seconds a claimed message is this worker's. A
-        message during whose attempts a worker died ``max_unfinished`` times is failed. ``jitter`` (0 to 1) spreads
+        message that was held alone at ``max_unfinished`` crashes of a worker is failed. ``pair_check_seconds`` is the
+        time after which a message that was posted after doubt must show on its ticket. ``jitter`` (0 to 1) spreads
         retries. ``held_for`` returns for how many seconds the API wants no requests: claiming meanwhile would only use
         up attempts. ``on_waiting`` is called when a message waits for a mail that nobody knows, to have it looked for.
         """
@@ -98,12 +67,13 @@ class Worker:
         self._capacity = capacity
         self._lease_seconds = lease
         self._max_unfinished = max_unfinished
+        self._pair_check_seconds = pair_check_seconds
         self._jitter = jitter
         self._held_for = held_for
         self._on_waiting = on_waiting
         self._wake = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
-        self._latest: ArrivalOrder | None = None
+        self._pace = Pace(capacity, clock)
         self._draining = False
 
     def wake(self) -> None:
@@ -114,7 +84,7 @@ class Worker:
         """Work until ``drain`` is called. A store that fails is asked again; it never ends the worker."""
         while not self._draining:
             self._wake.clear()
-            if (held := self._held_for()) > 0:
+            if (held := max(self._held_for(), self._pace.wait_seconds)) > 0:
                 await self._sleep(min(held, POLL_SECONDS))
                 continue
             try:
@@ -139,16 +109,23 @@ class Worker:
 
     async def _claim(self) -> int:
         """Claim messages for the free capacity and begin to work on them; return how many."""
-        free = min(self._capacity - len(self._running), MAX_CLAIMED_AT_ONCE)
+        free = min(self._pace.free(len(self._running)), MAX_CLAIMED_AT_ONCE)
         if free <= 0:
             return 0
+        if not self._running and (suspect := await self._claim_suspect()) is not None:
+            await self._handle(suspect)
+            return 1
         claimed = await self._store.claim(limit=free, now=self._clock(), lease=self._lease_seconds)
         for queued in claimed:
-            self._latest = ArrivalOrder(self._latest)
-            task = asyncio.create_task(self._handle(queued, self._latest))
+            task = asyncio.create_task(self._handle(queued))
             self._running.add(task)
             task.add_done_callback(self._finished)
         return len(claimed)
+
+    async def _claim_suspect(self) -> QueuedMessage | None:
+        """Claim a message that was there at several crashes; the caller works on it while nothing else is in progress,
+        so that one more crash tells whether it is to blame."""
+        return await self._store.claim_suspect(now=self._clock(), lease=self._lease_seconds)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -156,7 +133,7 @@ class Worker:
 
     async def _idle(self) -> None:
         """Sleep until something is stored or finished, or the next deferred message is due."""
-        due = await self._store.next_due(now=self._clock()) if len(self._running) < self._capacity else None
+        due = await self._store.next_due(now=self._clock()) if self._pace.free(len(self._running)) > 0 else None
         wait = POLL_SECONDS if due is None else min(POLL_SECONDS, max(0.0, due - self._clock()))
         await self._sleep(wait)
 
@@ -167,36 +144,43 @@ class Worker:
         except TimeoutError:
             return
 
-    async def _handle(self, queued: QueuedMessage, arrival_order: ArrivalOrder) -> None:
+    async def _handle(self, queued: QueuedMessage) -> None:
         with structlog.contextvars.bound_contextvars(queue_id=queued.queue_id):
-            try:
-                outcome = await self._attempt(queued, arrival_order)
-            finally:
-                arrival_order.leave()
+            outcome = await self._attempt(queued)
+            self._note_pace(queued, outcome)
             await self._settle(queued, outcome)
 
-    async def _attempt(self, queued: QueuedMessage, arrival_order: ArrivalOrder) -> Outcome:
+    def _note_pace(self, queued: QueuedMessage, outcome: Outcome) -> None:
+        """Tell the pace whether the API was there. An outcome that was reached without the API says nothing."""
+        match outcome:
+            case Delivered() | Failed(post_effect=PostEffect.NONE):
+                self._pace.succeeded()
+            case Deferred(cause=DeferCause.API_FAILURE | DeferCause.OUTAGE):
+                self._pace.failed(queued.queue_id)
+
+    async def _attempt(self, queued: QueuedMessage) -> Outcome:
         """Return the outcome of one attempt. An error that is not understood is temporary: no bug of ours loses a mail.
 
-        Where the attempt may have ended in the middle of a POST, the outcome says ``unconfirmed``.
+        Whether it ended in the middle of a POST is in the store: ``begin_post`` was called, and the outcome proves
+        nothing.
         """
-        if queued.unfinished_attempts >= self._max_unfinished:
+        if queued.lone_crashes >= self._max_unfinished:
             return Failed(
-                reason=f"the worker died {queued.unfinished_attempts} times while it had this message;"
+                reason=f"the worker died {queued.lone_crashes} times while it had this message;"
                 " look at it with `ingest messages raw`, then retry or discard it"
             )
         try:
             async with asyncio.timeout(self._lease_seconds * WORK_SHARE_OF_LEASE):
-                return await self._pipeline.process(queued, arrival_order=arrival_order)
+                return await self._pipeline.process(queued)
         except StoreUnavailable as error:
             return Deferred(reason=f"the store does not answer: {error}")
         except TimeoutError:
-            return Deferred(reason="it took too long", unconfirmed=True)
+            return Deferred(reason="it took too long")
         except asyncio.CancelledError:
-            return Deferred(reason="the worker stopped", retry_after=0.0, unconfirmed=True)
+            return Deferred(reason="the worker stopped", retry_after=0.0, cause=DeferCause.WAIT)
         except Exception as error:
             _log.exception("unexpected error; the message is tried again")
-            return Deferred(reason=f"unexpected {type(error).__name__}; see the log", unconfirmed=True)
+            return Deferred(reason=f"unexpected {type(error).__name__}; see the log")
 
     async def _settle(self, queued: QueuedMessage, outcome: Outcome) -> None:
         """Write what became of the message: once, under its lease.
@@ -205,7 +189,7 @@ class Worker:
         the API before it posts.
         """
         now = self._clock()
-        outcome = self._give_up(queued, outcome, now)
+        outcome = self._give_up(queued, self._blame(outcome), now)
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(StoreUnavailable),
             wait=wait_random_exponential(multiplier=0.1, max=5),
@@ -217,20 +201,36 @@ class Worker:
             async for attempt in retrying:
                 with attempt:
                     held = await self._store.settle(
-                        queued.queue_id, queued.lease_token, outcome, now=now, next_attempt_at=next_attempt_at
+                        queued.queue_id,
+                        queued.lease_token,
+                        outcome,
+                        now=now,
+                        next_attempt_at=next_attempt_at,
+                        pair_check_at=self._pair_check(outcome, now),
                     )
         except StoreUnavailable as error:
             _log.error("the outcome could not be written; the lease will run out", reason=str(error))
             return
         self._report(queued, outcome, held, now)
 
+    def _blame(self, outcome: Outcome) -> Outcome:
+        """Decide whether a failure of the API was an outage, which blames nobody, or may be this message's fault."""
+        if not isinstance(outcome, Deferred) or outcome.cause is not DeferCause.API_FAILURE:
+            return outcome
+        return replace(outcome, cause=DeferCause.OUTAGE if self._pace.is_outage else DeferCause.FAULT)
+
+    def _pair_check(self, outcome: Outcome, now: float) -> float | None:
+        """Return when to look whether a message that was posted after doubt is on its ticket twice."""
+        is_due = isinstance(outcome, Delivered) and outcome.posted_after_doubt
+        return now + self._pair_check_seconds if is_due else None
+
     def _give_up(self, queued: QueuedMessage, outcome: Outcome, now: float) -> Outcome:
         """Replace a deferral by the end of the message, once its retry window is over.
 
-        A message that is only blocked by another one is not given up for that."""
+        A message that only has to wait, or that the API takes no more than any other, is not given up for that."""
         if not isinstance(outcome, Deferred) or not self._schedule.is_exhausted(queued.retry_window_start, now):
             return outcome
-        if outcome.blocked_by is not None:
+        if outcome.cause in (DeferCause.WAIT, DeferCause.OUTAGE):
             return outcome
         if outcome.posted is not None:
             return replace(outcome.posted, note=f"given up after it was posted: {outcome.reason}")
@@ -241,9 +241,11 @@ class Worker:
         """Return the Unix time of the next attempt; ``None`` where there is none."""
         if not isinstance(outcome, Deferred):
             return None
-        if outcome.blocked_by is not None or outcome.retry_after == 0.0:
+        if outcome.blocked_by is not None or outcome.cause is DeferCause.OUTAGE:
             return now
-        return now + self._schedule.delay(queued.attempts, outcome.retry_after, self._jitter())
+        if outcome.cause is DeferCause.WAIT:
+            return now + (outcome.retry_after or 0.0)
+        return now + self._schedule.delay(queued.failures + 1, outcome.retry_after, self._jitter())
 
     def _report(self, queued: QueuedMessage, outcome: Outcome, held: bool, now: float) -> None:
         """Count and log an outcome that was settled (``held``), or dropped because the lease was lost."""

@@ -12,20 +12,24 @@ from ingest.api.attachments import AttachmentApi
 from ingest.api.cache import Cache
 from ingest.api.circuit_breaker import CircuitBreaker
 from ingest.api.http import Http, Request, RetryingTransport
+from ingest.api.recognition import SENT_SOURCE, Search, learn
 from ingest.api.records import Draft, MalformedResponse, PostedMessage, PostFingerprint, Ticket, User
 from ingest.api.responses import ApiResponse, ResponseClass, Unavailable, deferred, post_outcome
 from ingest.config.settings import Settings
 from ingest.log import get, redact_address
-from ingest.model.outcome import Deferred, Delivered, Failed
+from ingest.model.api_profile import ApiProfile
+from ingest.model.outcome import Deferred, Delivered, Failed, Quarantined, RuleName
 
-CLOCK_SKEW_SECONDS = 300.0
-"""How far the API's clock may be behind ours: machines without time synchronisation drift by minutes."""
 TICKET_CACHE_SECONDS = 15.0
 """How long a ticket is cached. Replies to one ticket come in bursts; a longer time would miss a merge."""
 MAX_CACHED_ENTRIES = 10_000
 """Users and tickets in each cache: a few megabytes at most."""
 PAGE_ITEMS = 100
 """Items that we ask for in one page of a list."""
+SEARCH_PAGE_ITEMS = 500
+"""Items in a page when a POST in doubt is looked for: a ticket of 10,000 messages takes twenty requests."""
+MAX_SEARCH_PAGES = 1_000
+"""Pages of such a search. Half a million messages of one ticket are no ticket any more."""
 MAX_PAGES = 100
 """Pages of one list. A server that never ends a list must not keep us reading for ever."""
 MAX_LISTED_MESSAGES = 1_000
@@ -54,7 +58,15 @@ class TicketApiClient:
 
     ``clock`` gives monotonic seconds. It times the caches and the circuit breaker."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        profile: ApiProfile = ApiProfile(),  # noqa: B008 - frozen
+        save_profile: Callable[[ApiProfile], Awaitable[None]] | None = None,
+    ) -> None:
+        """``profile`` is what was learned of the API before; ``save_profile`` keeps what is learned now."""
         self._settings = settings
         self._http = Http(settings)
         self._circuit_breaker = CircuitBreaker(clock)
@@ -64,8 +76,9 @@ class TicketApiClient:
         self._tickets = Cache(
             self._fetch_ticket, seconds=TICKET_CACHE_SECONDS, max_entries=MAX_CACHED_ENTRIES, clock=clock
         )
-        self._keeps_author = settings.send_author
-        """False once the API is known to post under another author than the one we name."""
+        self._lookup_seconds = min(settings.api_timeout, settings.api_lookup_timeout)
+        self._profile = profile
+        self._save_profile = save_profile
         self._warned: set[str] = set()
 
     async def __aenter__(self) -> "TicketApiClient":
@@ -116,7 +129,9 @@ class TicketApiClient:
                 raise
             return ()
         public = sorted((message for message in listed if not message.private), key=_creation_time)
-        with_authors = public if self._keeps_author else map(_without_author, public)
+        with_authors = (
+            public if (self._settings.send_author and self._profile.keeps_author) else map(_without_author, public)
+        )
         return tuple(with_authors)[-MAX_CONVERSATION_MESSAGES:]
 
     async def _list(self, ticket_id: str, limit: int) -> list[PostedMessage]:
@@ -158,17 +173,21 @@ class TicketApiClient:
         response = await self._transport.send(request)
         if response.response_class is ResponseClass.REFUSED and await self._has_moved(draft.ticket_id):
             return Deferred(reason=f"{response.reason}: the ticket was merged into another one meanwhile")
-        self._check_author(response, draft)
+        await self._learn_profile(response, draft)
         return post_outcome(response, draft)
 
     async def find_posted(
-        self, draft: Draft, *, since: float, owned: Owned, post_fingerprints: Collection[PostFingerprint] = ()
-    ) -> Delivered | None:
-        """Return the ticket message that an unconfirmed attempt of ours created, or ``None`` if the API has none.
+        self, draft: Draft, *, began_at: float, owned: Owned, post_fingerprints: Collection[PostFingerprint] = ()
+    ) -> Delivered | Quarantined | None:
+        """Look for the ticket message that an earlier POST in doubt created.
 
-        ``since`` is the Unix time of the first attempt. ``post_fingerprints`` are those of the drafts of earlier
-        attempts: the user may have been added since, or a newer version of this program may read the mail differently.
-        Two honest mails may have the same text, so a message that is ``owned`` by another mail does not count.
+        ``began_at`` is the Unix time at which it began. ``post_fingerprints`` are those of the drafts of earlier
+        attempts: the user may have been added since, the ticket may have been merged, or a newer version of this
+        program may read the mail differently. Two honest mails may have the same text, so a message that is ``owned``
+        by another mail does not count.
+
+        Returns ``Delivered`` if it is there, ``Quarantined`` if there is one that it may be with other words (edited or
+        deleted by now), so that a person has to decide, and ``None`` if there is none.
 
         Raises:
             Unavailable: the API does not list the messages. A 404 for the ticket is no proof either: it took our
@@ -177,43 +196,75 @@ class TicketApiClient:
         if not self._settings.api_can_list:
             self._warn_once("INGEST_API_CAN_LIST is off: a POST in doubt is repeated, and may show twice")
             return None
-        async with aclosing(self._items("ticket-messages", {"ticketId": draft.ticket_id}, absent=())) as items:
-            listed = [_parse(records.parse_message, item) async for item in items]
-        fingerprints = {draft.fingerprint, *post_fingerprints}
-        candidates = [message for message in listed if self._may_be_ours(message, draft, fingerprints, since)]
+        fingerprints = (draft.fingerprint, *post_fingerprints)
+        search = Search(draft=draft, fingerprints=fingerprints, began_at=began_at, profile=self._profile)
+        tickets = dict.fromkeys((draft.ticket_id, *(f.ticket_id for f in fingerprints if f.ticket_id)))
+        listed = [message for ticket in tickets for message in await self._list_since(ticket, search.earliest)]
+        candidates = [message for message in listed if search.is_ours(message) or search.may_be_changed(message)]
         taken = await owned([message.id for message in candidates]) if candidates else ()
-        return next((_found(message, draft) for message in candidates if message.id not in taken), None)
+        free = [message for message in candidates if message.id not in taken]
+        ours = next((message for message in free if search.is_ours(message) and not message.deleted), None)
+        if ours is not None:
+            return _found(ours, draft)
+        return _perhaps_posted(free[0]) if free else None
 
-    def _may_be_ours(
-        self, message: PostedMessage, draft: Draft, fingerprints: Collection[PostFingerprint], since: float
-    ) -> bool:
-        """Whether a listed message may be the draft, or what an earlier attempt made of the same mail."""
-        if message.created_at is not None and message.created_at < since - CLOCK_SKEW_SECONDS:
-            return False
-        if draft.email_message_id is not None and draft.email_message_id == message.email_message_id:
-            return True
-        if message.source not in ("EMAIL", None):
-            return False
-        content = records.comparable_text(message.content).removesuffix(records.comparable_text(draft.appendix))
-        found = PostFingerprint.of(message.author_id, content)
-        if self._keeps_author:
-            return found in fingerprints
-        return any(found.digest == fingerprint.digest for fingerprint in fingerprints)
+    async def count_posted(
+        self, ticket_id: str, *, began_at: float, post_fingerprints: Collection[PostFingerprint]
+    ) -> int:
+        """Return how many messages of a ticket have one of these fingerprints and were posted since ``began_at``.
 
-    def _check_author(self, response: ApiResponse, draft: Draft) -> None:
-        """Notice that the API posts under another author. Some versions do not document ``authorId``, and may post
-        under the token's own user."""
-        if (
-            response.response_class is not ResponseClass.ACCEPTED
-            or not isinstance(response.body, dict)
-            or not self._keeps_author
-        ):
+        Raises:
+            Unavailable: the API does not list the messages.
+        """
+        draft = Draft(ticket_id=ticket_id, author_id="", content="")
+        search = Search(draft=draft, fingerprints=post_fingerprints, began_at=began_at, profile=self._profile)
+        listed = await self._list_since(ticket_id, search.earliest)
+        return sum(search.is_ours(message) and not message.deleted for message in listed)
+
+    async def _list_since(self, ticket_id: str, earliest: float) -> list[PostedMessage]:
+        """Return the messages of a ticket that the API stored at ``earliest`` (by its clock) or later.
+
+        They are asked for newest first. Where the API really sorts so, reading stops at the first older one; else the
+        whole ticket is read."""
+        params = {"ticketId": ticket_id, "sortBy": "createdAt", "sortDirection": "desc"}
+        items = self._items(
+            "ticket-messages", params, absent=(), page_items=SEARCH_PAGE_ITEMS, max_pages=MAX_SEARCH_PAGES
+        )
+        listed: list[PostedMessage] = []
+        async with aclosing(items):
+            async for item in items:
+                listed.append(_parse(records.parse_message, item))
+                if _is_newest_first(listed) and _creation_time(listed[-1]) < earliest:
+                    break
+        return [message for message in listed if message.created_at is None or message.created_at >= earliest]
+
+    async def _learn_profile(self, response: ApiResponse, draft: Draft) -> None:
+        """Note what the API did with a post that it accepted, and tell the operator once where that is unexpected."""
+        if response.response_class is not ResponseClass.ACCEPTED:
             return
-        if response.body.get("authorId") not in (None, draft.author_id):
-            self._keeps_author = False
+        try:
+            posted = records.parse_message(response.body)
+        except MalformedResponse:
+            return
+        profile = learn(self._profile, posted, draft, now=time.time())
+        if not profile.keeps_author:
             self._warn_once(
                 "the API posts under another author than we named; set INGEST_SEND_AUTHOR=false if it always does"
             )
+        if profile.source not in ("", SENT_SOURCE):
+            self._warn_once(f"the API stores source {profile.source!r} where we sent {SENT_SOURCE}")
+        sent = records.comparable_text(f"{draft.content} {draft.appendix}")
+        if posted.content and records.comparable_text(posted.content) != sent:
+            self._warn_once(
+                "the API changes the words of what is posted: a POST in doubt may have to wait for a person"
+            )
+        await self._keep_profile(profile)
+
+    async def _keep_profile(self, profile: ApiProfile) -> None:
+        changed = profile.differs_from(self._profile)
+        self._profile = profile
+        if changed and self._save_profile is not None:
+            await self._save_profile(profile)
 
     async def _has_moved(self, ticket_id: str) -> bool:
         """Whether a refusal is due to our cache: the ticket was merged into another one a moment ago."""
@@ -259,26 +310,33 @@ class TicketApiClient:
         return _parse(records.parse_ticket, body) if body is not None else None
 
     async def _items(
-        self, path: str, params: Mapping[str, str], absent: Collection[int] = GONE_STATUSES
+        self,
+        path: str,
+        params: Mapping[str, str],
+        absent: Collection[int] = GONE_STATUSES,
+        *,
+        page_items: int = PAGE_ITEMS,
+        max_pages: int = MAX_PAGES,
     ) -> AsyncGenerator[object, None]:
         """Iterate over the items of all pages. Raises ``Unavailable`` rather than leave some out."""
         cursor: str | None = None
-        for _page in range(MAX_PAGES):
+        for _page in range(max_pages):
             next_page = {"cursor": cursor} if cursor is not None else {}
-            body = await self._look_up(path, params={**params, "limit": str(PAGE_ITEMS), **next_page}, absent=absent)
+            body = await self._look_up(path, params={**params, "limit": str(page_items), **next_page}, absent=absent)
             items, cursor = _parse(records.parse_page, body if body is not None else [])
             for item in items:
                 yield item
             if cursor is None:
                 return
-        raise Unavailable(Deferred(reason=f"GET /{path} has no end: more than {MAX_PAGES} pages"))
+        raise Unavailable(Deferred(reason=f"GET /{path} has no end: more than {max_pages} pages"))
 
     async def _look_up(
         self, *path: str, params: Mapping[str, str] | None = None, absent: Collection[int] = GONE_STATUSES
     ) -> Any:
         """Return the JSON of the response; ``None`` if the API proves, by a status in ``absent``, that there is
         nothing."""
-        response = await self._transport.send(Request(method="GET", path=path, params=params or {}))
+        request = Request(method="GET", path=path, params=params or {}, timeout_seconds=self._lookup_seconds)
+        response = await self._transport.send(request)
         if response.response_class is ResponseClass.ACCEPTED and response.body is not None:
             return response.body
         if response.response_class is ResponseClass.REFUSED and response.status in absent:
@@ -300,12 +358,29 @@ def _parse(parse: Callable[[object], T], item: object) -> T:
         raise Unavailable(Deferred(reason=f"the API's answer could not be read: {problem}")) from problem
 
 
+def _is_newest_first(listed: Sequence[PostedMessage]) -> bool:
+    """Whether the API has shown that it sorts: the last message is older than the first, and than the one before it."""
+    if len(listed) < 2 or listed[-1].created_at is None:
+        return False
+    return _creation_time(listed[-1]) <= _creation_time(listed[-2]) and _creation_time(listed[-1]) < _creation_time(
+        listed[0]
+    )
+
+
 def _creation_time(message: PostedMessage) -> float:
     return message.created_at or 0.0
 
 
 def _without_author(message: PostedMessage) -> PostedMessage:
     return replace(message, author_id="") if message.source == "EMAIL" else message
+
+
+def _perhaps_posted(message: PostedMessage) -> Quarantined:
+    found = f"ticket message {message.id} may be this mail, edited or deleted since a POST whose end is not known"
+    return Quarantined(
+        rule=RuleName.PERHAPS_POSTED,
+        reason=f"{found}; look at the ticket, then discard this mail if it is there, or release it to post it",
+    )
 
 
 def _found(message: PostedMessage, draft: Draft) -> Delivered:

@@ -44,7 +44,7 @@ SHORT_WAIT_SECONDS = 1.0
 """A ``Retry-After`` of up to this much is waited for within the burst; a longer one defers the message."""
 
 _COMMON_HEADERS = {"Accept-Encoding": "identity", "User-Agent": f"email-ingest/{__version__}"}
-_NO_EFFECT = (ResponseClass.UNREACHED, ResponseClass.THROTTLED)
+_MAY_HELP = (ResponseClass.UNREACHED, ResponseClass.THROTTLED, ResponseClass.IN_DOUBT)
 _full_jitter = wait_random_exponential(multiplier=0.2, max=0.8)
 
 
@@ -61,6 +61,8 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     ticket_id: str | None = None
     """The ticket that a message is posted to; ``None`` for every other request."""
+    timeout_seconds: float | None = None
+    """The time that it may take; ``None``: the API's time-out for posts."""
     has_effect: bool = False
     """Not idempotent (a POST that creates a message): never retried when the outcome is unknown."""
 
@@ -92,7 +94,8 @@ class Http:
 
     async def send(self, request: Request) -> ApiResponse:
         """Send a request once. Every error but cancellation is returned as a response with its class."""
-        return await self._timed(request.method, self._send_to_api(request), self._timeout_seconds)
+        seconds = request.timeout_seconds or self._timeout_seconds
+        return await self._timed(request.method, self._send_to_api(request), seconds)
 
     async def put(self, url: str, content: bytes, mime_type: str) -> ApiResponse:
         """Upload bytes to a URL that the API gave, without our token. Errors are returned as ``send`` returns them.
@@ -174,9 +177,9 @@ class RetryingTransport:
 
 
 def _is_retryable(request: Request) -> Callable[[ApiResponse], bool]:
-    """Return the test for responses after which ``request`` may be sent again: those that prove that it had no effect,
-    and for a request that can be repeated also those that leave it in doubt."""
-    retryable = _NO_EFFECT if request.has_effect else (*_NO_EFFECT, ResponseClass.IN_DOUBT)
+    """Return the test for responses after which ``request`` may be sent again: for a POST with an effect only those
+    that prove that it was never sent. A 429 does not: some servers count a request after they have done it."""
+    retryable = (ResponseClass.UNREACHED,) if request.has_effect else _MAY_HELP
     return lambda response: response.response_class in retryable and (response.retry_after or 0.0) <= SHORT_WAIT_SECONDS
 
 

@@ -4,7 +4,9 @@ Only an object's ``id`` is required. Everything else may be missing, null or of 
 to the next, and then counts as absent."""
 
 import hashlib
+import html
 import json
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +17,10 @@ MAX_ID_CHARACTERS = 200
 """Longest id that we accept. The API's ids have 25 characters; this leaves room for another form, and bounds a row."""
 MAX_MESSAGE_ID_CHARACTERS = 998
 """RFC 5322 section 2.1.1: a line of a header has at most 998 characters, so no longer Message-ID can be sent."""
+
+_TAG = re.compile(r"<[^<>]{0,2000}>")
+_LINK_TARGET = re.compile(r"\]\([^()\s]{0,2000}\)")
+_WORD = re.compile(r"\w+")
 
 
 class MalformedResponse(Exception):
@@ -64,6 +70,8 @@ class PostedMessage:
     email_in_reply_to: str | None
     created_at: float | None
     """Unix time by the API's clock; ``None`` if it is missing or malformed."""
+    deleted: bool = False
+    """Somebody has deleted it; the API lists it still."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,21 +84,24 @@ class PostFingerprint:
     author_id: str
     digest: str
     """SHA-256 in hexadecimal of the comparable text."""
+    ticket_id: str = ""
+    """The ticket that it was to be posted to; empty in fingerprints of versions that did not note it."""
 
     @classmethod
-    def of(cls, author_id: str, content: str) -> "PostFingerprint":
-        """Return the fingerprint of a content. White space and the composition of characters do not count."""
-        return cls(author_id=author_id, digest=hashlib.sha256(comparable_text(content).encode()).hexdigest())
+    def of(cls, author_id: str, content: str, ticket_id: str = "") -> "PostFingerprint":
+        """Return the fingerprint of a content. Its words count, not their form (see ``comparable_text``)."""
+        digest = hashlib.sha256(comparable_text(content).encode()).hexdigest()
+        return cls(author_id=author_id, digest=digest, ticket_id=ticket_id)
 
     @classmethod
     def parse(cls, stored: str) -> "PostFingerprint":
         """Return the fingerprint whose ``str`` is ``stored``."""
-        author_id, _space, digest = stored.rpartition(" ")
-        return cls(author_id=author_id, digest=digest)
+        author_id, digest, ticket_id = (*stored.split(" "), "")[:3]
+        return cls(author_id=author_id, digest=digest, ticket_id=ticket_id)
 
     def __str__(self) -> str:
         """The form in which the store keeps it."""
-        return f"{self.author_id} {self.digest}"
+        return f"{self.author_id} {self.digest} {self.ticket_id}".rstrip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +121,7 @@ class Draft:
     @property
     def fingerprint(self) -> PostFingerprint:
         """The fingerprint of what is to be posted, without the appendix: that may differ in each attempt."""
-        return PostFingerprint.of(self.author_id, self.content)
+        return PostFingerprint.of(self.author_id, self.content, self.ticket_id)
 
 
 def parse_user(item: object) -> User:
@@ -150,6 +161,7 @@ def parse_message(item: object) -> PostedMessage:
         email_message_id=normalise_message_id(_text(record, "emailMessageId")),
         email_in_reply_to=normalise_message_id(_text(record, "emailInReplyTo")),
         created_at=_parse_time(_text(record, "createdAt")),
+        deleted=record.get("deleted") is True,
     )
 
 
@@ -186,8 +198,13 @@ def request_body(draft: Draft, *, author: bool, email_ids: bool) -> bytes:
 
 
 def comparable_text(content: str) -> str:
-    """Return a content without what a server may change: one space for each run of white space, and NFC."""
-    return " ".join(unicodedata.normalize("NFC", storable_text(content)).split())
+    """Return the words of a content, in whatever form it is: Markdown, HTML or plain; the other characters of a text
+    without words, such as a thumb.
+
+    Tags, targets of links and all signs fall away, so that a text is the same text after a server has rendered it."""
+    text = _TAG.sub(" ", html.unescape(storable_text(content)))
+    text = unicodedata.normalize("NFC", _LINK_TARGET.sub("]", text))
+    return " ".join(_WORD.findall(text)) or "".join(text.split())
 
 
 def storable_text(text: str) -> str:

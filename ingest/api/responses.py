@@ -6,7 +6,7 @@ had its effect, the outcome says so, and the next attempt looks for the message 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
@@ -18,7 +18,7 @@ import httpx
 from ingest.api import records
 from ingest.api.records import Draft, MalformedResponse
 from ingest.log import printable
-from ingest.model.outcome import Deferred, Delivered, Failed
+from ingest.model.outcome import DeferCause, Deferred, Delivered, Failed, PostEffect
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
 """A longer ``Retry-After`` is cut to this, so that one wrong header cannot hold mail back for days."""
@@ -154,16 +154,29 @@ def post_outcome(response: ApiResponse, draft: Draft) -> Delivered | Deferred | 
         case ResponseClass.ACCEPTED:
             return _delivered(response, draft)
         case ResponseClass.REFUSED:
-            return Failed(reason=response.reason)
+            return Failed(reason=response.reason, post_effect=PostEffect.NONE)
         case ResponseClass.IN_DOUBT:
-            return Deferred(reason=response.reason, retry_after=response.retry_after, unconfirmed=True)
+            return replace(deferred(response), post_effect=PostEffect.UNKNOWN)
+        case ResponseClass.THROTTLED if response.status is not None:
+            return replace(deferred(response), post_effect=PostEffect.ANSWERED)
         case _:
-            return deferred(response)
+            return replace(deferred(response), post_effect=PostEffect.NONE)
 
 
 def deferred(response: ApiResponse) -> Deferred:
     """Return the outcome "try again later", for a request that certainly had no effect or can be repeated."""
-    return Deferred(reason=response.reason, retry_after=response.retry_after)
+    return Deferred(reason=response.reason, retry_after=response.retry_after, cause=_cause(response))
+
+
+def _cause(response: ApiResponse) -> DeferCause:
+    """Return whose fault a response is. Whether a failure of the API is an outage shows in those of other messages."""
+    match response.response_class:
+        case ResponseClass.THROTTLED | ResponseClass.UNAUTHORIZED:
+            return DeferCause.OUTAGE
+        case ResponseClass.UNREACHED | ResponseClass.IN_DOUBT:
+            return DeferCause.API_FAILURE
+        case _:
+            return DeferCause.FAULT if response.status is not None else DeferCause.OUTAGE
 
 
 def _delivered(response: ApiResponse, draft: Draft) -> Delivered | Deferred:
@@ -171,7 +184,12 @@ def _delivered(response: ApiResponse, draft: Draft) -> Delivered | Deferred:
         posted = records.parse_message(response.body)
     except MalformedResponse as problem:
         reason = f"{response.reason}, but not with a message: {problem}"
-        return Deferred(reason=reason, retry_after=response.retry_after, unconfirmed=True)
+        return Deferred(
+            reason=reason,
+            retry_after=response.retry_after,
+            cause=DeferCause.API_FAILURE,
+            post_effect=PostEffect.UNKNOWN,
+        )
     return Delivered(
         ticket_id=posted.ticket_id or draft.ticket_id,
         ticket_message_id=posted.id,

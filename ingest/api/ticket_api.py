@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ingest.api.client import Owned
 from ingest.api.records import Draft, PostedMessage, PostFingerprint, Ticket, User
-from ingest.model.outcome import Delivered, Outcome
+from ingest.model.outcome import Delivered, Outcome, Quarantined
 
 
 class TicketApi(Protocol):
@@ -30,8 +30,10 @@ class TicketApi(Protocol):
         """Post a draft, and return what became of it."""
 
     async def find_posted(
-        self, draft: Draft, *, since: float, owned: Owned, post_fingerprints: Collection[PostFingerprint]
-    ) -> Delivered | None:
-        """Return the ticket message that an unconfirmed attempt created, or ``None`` if the API has none.
+        self, draft: Draft, *, began_at: float, owned: Owned, post_fingerprints: Collection[PostFingerprint]
+    ) -> Delivered | Quarantined | None:
+        """Return the ticket message that a POST in doubt created, that a person has to decide, or ``None``: there is
+        none.
 
-        ``since`` is the Unix time of the first attempt. ``owned`` tells which ticket messages belong to other mails."""
+        ``began_at`` is the Unix time at which the POST began. ``owned`` tells which ticket messages belong to other
+        mails."""

@@ -182,8 +182,7 @@ def _as_if_queued(mail: FileMail) -> QueuedMessage:
         received_at=now,
         retry_window_start=now,
         attempts=1,
-        unfinished_attempts=0,
+        lone_crashes=0,
         first_attempt_at=now,
         lease_token="",
-        unconfirmed=False,
     )

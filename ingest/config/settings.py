@@ -91,6 +91,8 @@ class Settings(BaseModel):
     """Send the token as Authorization: Bearer instead, as some versions of the API want it."""
     api_timeout: Annotated[Seconds, Field(le=600)] = 30.0
     """Time that one API request may take in all."""
+    api_lookup_timeout: Annotated[Seconds, Field(le=600)] = 10.0
+    """Time that one look-up at the API may take: shorter than a post, which is not repeated lightly."""
     api_can_list: bool = True
     """The token may list a ticket's messages. Without, a POST in doubt is repeated blindly, and an unmarked quote goes
     with the answers in it."""
@@ -193,7 +195,18 @@ class Settings(BaseModel):
     retry_max_days: Days = 5.0
     """Age at which a message that cannot be delivered is failed."""
     max_unfinished: Count = 10
-    """Attempts that ended in a crash after which a message is failed."""
+    """Crashes of the worker while it held this message alone, after which the message is failed."""
+    settle: SecondsOrZero = 15.0
+    """Time after the API's time-out in which a POST without an answer may still take effect and show; only then the
+    worker looks for it."""
+    second_look: SecondsOrZero = 30.0
+    """Time between the first look that did not find a POST in doubt and the second, after which it is posted again."""
+    order_hold: Seconds = 14_400.0
+    """Time for which a message that fails holds back the later messages of its ticket."""
+    duplicate_window: SecondsOrZero = 14_400.0
+    """Time within which two equal mails without Message-ID and Date count as one."""
+    facts_days: DaysOrZero = 0.0
+    """Time for which the facts of a delivered or discarded mail are kept (who, when, which ticket); 0 for ever."""
 
     # Operation
     http_listen: Listener = "127.0.0.1:8080"

@@ -67,18 +67,27 @@ class QueuedMessage:
     """Start of the retry window (``INGEST_RETRY_MAX_DAYS``): the receipt, or the latest retry by an operator."""
     attempts: int
     """Number of claims so far, this one included."""
-    unfinished_attempts: int
-    """Number of earlier claims whose outcome was never written: the process died, or lost its lease."""
+    failures: int = 0
+    """Number of earlier attempts that failed by what may be the message's own fault; the next one waits longer for
+    it."""
+    lone_crashes: int
+    """Number of crashes of the worker while it held this message and no other: this message may have caused them."""
     first_attempt_at: float
     """When the first attempt began. No POST of this message can be older, so the search for one starts here."""
     lease_token: str
     """Names this claim. The store writes nothing for a token that is no longer the row's."""
-    unconfirmed: bool
-    """An earlier attempt may have posted the message without our learning of it: search the API before
-    posting again."""
+    post_began_at: float | None = None
+    """When the latest POST began whose end is not known; ``None``: none did, or all are known to have had no effect.
+    Where it is set, the message is in doubt: look for it at the API before posting it again."""
+    post_was_answered: bool = False
+    """The API has answered that POST (429), so that nothing of it is on its way any more."""
+    absent_at: float | None = None
+    """When that POST was looked for and not found for the first time; ``None``: nobody has looked."""
     optional_failing_since: float | None = None
     """Since when only an optional step has been failing (see ``Deferred.optional_step_failed``); ``None``: the latest
     attempt did not end so."""
+    ticket_id: str | None = None
+    """The ticket that it was last resolved to; ``None``: to none yet."""
     ticket_message_id: str | None = None
     """Id of the ticket message that this message was posted as, if only a step after the POST failed; else ``None``."""
     email_message_id: str | None = None

@@ -51,8 +51,35 @@ class RuleName(DescribedStrEnum):
     UNKNOWN_PARENT = "unknown-parent", "The mail waited too long for the mail that it answers."
     DUPLICATE = "duplicate", "The same mail was received before."
     POISON = "poison", "The mail killed the process that parsed it, or took too long to parse."
+    PERHAPS_POSTED = "perhaps-posted", "An attempt may have posted it, and its ticket message may have been changed."
     INCOMPLETE = "incomplete", "The IMAP server could not deliver the whole mail."
     OPERATOR = "operator", "An operator discarded it."
+
+
+class DeferCause(StrEnum):
+    """Why a message is tried again later, which decides what the attempt counts for."""
+
+    FAULT = "fault"
+    """Something failed that may be the message's own fault: the attempt counts, and the next one waits longer."""
+    API_FAILURE = "API failure"
+    """The API failed. Where it fails for others as well, that is an outage; else it counts as this message's fault."""
+    OUTAGE = "outage"
+    """The API does not answer anybody: no attempt is used up, and the message is due again at once, in its order."""
+    WAIT = "wait"
+    """Nothing failed, it is only too early: an older message goes first, a POST in doubt may still show."""
+
+
+class PostEffect(StrEnum):
+    """What is known of the POST of an attempt that did not end as delivered."""
+
+    NOT_POSTED = "not posted"
+    """The attempt ended before its POST. An earlier POST in doubt stays in doubt."""
+    NONE = "none"
+    """The POST certainly had no effect: the request was never sent, or the API proved that it refused it."""
+    UNKNOWN = "unknown"
+    """No answer came, or one that proves nothing: the POST may have had its effect, or may still have it."""
+    ANSWERED = "answered"
+    """The API answered that it did nothing now (429), which it may have said too late: nothing more is on its way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +93,8 @@ class Delivered:
     email_in_reply_to: str | None = None
     note: str = ""
     """How it was delivered, where that is unusual: ``found by looking after an unconfirmed attempt``."""
+    posted_after_doubt: bool = False
+    """It was posted although an earlier POST was in doubt: look later whether it is on its ticket twice."""
     state: ClassVar[State] = State.DELIVERED
 
 
@@ -76,8 +105,12 @@ class Deferred:
     reason: str
     retry_after: float | None = None
     """The least number of seconds to wait, where the other side named one; ``None`` leaves it to the schedule."""
-    unconfirmed: bool = False
-    """A POST may have had its effect: the next attempt looks for the message at the API before it posts."""
+    cause: DeferCause = DeferCause.FAULT
+    """What the attempt counts for."""
+    post_effect: PostEffect = PostEffect.NOT_POSTED
+    """What is known of the POST of this attempt; after doubt the next attempt looks for the message at the API."""
+    found_absent: bool = False
+    """The message was looked for after doubt and not found; it is looked for once more before it is posted again."""
     blocked_by: str | None = None
     """Queue id of an older message of the same ticket that must go first; the store resumes this one after it."""
     optional_step_failed: bool = False
@@ -122,6 +155,8 @@ class Failed:
     """The API refused the message for good, or the worker gave it up."""
 
     reason: str
+    post_effect: PostEffect = PostEffect.NOT_POSTED
+    """``NONE`` where the API refused the POST; a retry then needs no look for it."""
     state: ClassVar[State] = State.FAILED
 
 

@@ -151,6 +151,16 @@ class MessageRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PostedAfterDoubt:
+    """A message that was posted although an earlier POST of it was in doubt."""
+
+    queue_id: str
+    ticket_id: str
+    first_attempt_at: float
+    post_fingerprints: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ThreadRecord:
     """A Message-ID and the ticket it belongs to; ``ticket_id`` is ``None`` for a stub: referred to, never seen."""
 

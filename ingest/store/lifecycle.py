@@ -5,29 +5,35 @@ write nothing if another worker has claimed the message since.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ingest.model.envelope import Envelope, QueuedMessage, ReceivedMessage, SourceRef
 from ingest.model.outcome import (
+    FINAL_STATES,
+    DeferCause,
     Deferred,
     Delivered,
     Discarded,
     Evidence,
     Failed,
     Outcome,
+    PostEffect,
     Quarantined,
     RuleName,
     State,
     Waiting,
 )
-from ingest.store import Identified, Row, Transaction, contents, threads, transitions
+from ingest.store import Identified, PostedAfterDoubt, Row, Transaction, contents, order_keys, threads, transitions
 
-BLOCKED_RECHECK_SECONDS = 60.0
+BLOCKED_RECHECK_SECONDS = 900.0
 """A blocked message is due again after this time in any case, so that it is not forgotten if the message that blocks
-it turns out to belong to another ticket. It costs one statement a minute and message."""
+it turns out to belong to another ticket. With 50,000 blocked messages that is 55 a second, which costs little."""
 MIN_BLOCK_BATCH_MESSAGES = 256
 """Blocked messages set aside by one statement at least, however few a worker wants to claim: ten thousand behind a
 stuck ticket are passed in forty statements."""
+SUSPECTED_CRASHES = 3
+"""A message that was held with others at this many crashes in a row is worked on alone, to learn whether it is to
+blame. Fewer, and every crash of an innocent kind (a restart of the machine) would slow its messages down."""
 EXPIRE_BATCH_MESSAGES = 500
 """Waiting messages quarantined in one transaction. Others wait for its end, so it is bounded."""
 
@@ -44,32 +50,36 @@ _SET_POSITION = """
 INSERT INTO source_positions (source, position) VALUES (:source, :position)
 ON CONFLICT (source) DO UPDATE SET position = excluded.position
 """
-_NEAREST_OLDER = """
-SELECT older.queue_id FROM messages AS older
-WHERE older.due_at IS NOT NULL AND older.ticket_id = messages.ticket_id AND older.seq < messages.seq
-ORDER BY older.seq DESC LIMIT 1
-"""
 _DUE = "SELECT seq FROM messages WHERE due_at <= :now ORDER BY due_at, seq LIMIT :limit"
+_DUE_UNSUSPECTED = """
+SELECT seq FROM messages WHERE due_at <= :now AND suspected < :suspected ORDER BY due_at, seq LIMIT :limit
+"""
 _BLOCK_DUE = f"""
-UPDATE messages SET blocked_by = ({_NEAREST_OLDER}), due_at = :later, lease_token = NULL
-WHERE seq IN ({_DUE}) AND ticket_id IS NOT NULL AND EXISTS ({_NEAREST_OLDER})
+UPDATE messages SET blocked_by = ({order_keys.NEAREST_OLDER}), due_at = :later, lease_token = NULL
+WHERE seq IN ({_DUE}) AND EXISTS ({order_keys.NEAREST_OLDER})
 RETURNING seq
 """  # noqa: S608 - joins fixed texts; values are always parameters
-_CLAIM = f"""
+_CLAIM_ROW = """
 UPDATE messages SET lease_token = :token, due_at = :until, blocked_by = NULL,
-    attempts = attempts + 1, unfinished = unfinished + 1, first_attempt_at = coalesce(first_attempt_at, :now)
-WHERE seq IN ({_DUE} %s)
+    first_attempt_at = coalesce(first_attempt_at, :now), attempts = attempts + 1
+"""
+_CLAIMED_COLUMNS = """
 RETURNING seq, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, position, size, received_at, attempts,
-    unfinished, first_attempt_at, unconfirmed, released_by, released_ticket, retry_window_start,
-    optional_failing_since, ticket_message_id, email_message_id
+    failures, lone_crashes, first_attempt_at, post_began_at, post_was_answered, absent_at, released_by,
+    released_ticket, retry_window_start, optional_failing_since, ticket_id, ticket_message_id, email_message_id
+"""
+_CLAIM = f"{_CLAIM_ROW} WHERE seq IN ({_DUE_UNSUSPECTED} %s) {_CLAIMED_COLUMNS}"
+_CLAIM_SUSPECT = f"""{_CLAIM_ROW} WHERE seq = (
+    SELECT seq FROM messages WHERE due_at <= :now AND suspected >= :suspected AND NOT EXISTS
+    ({order_keys.NEAREST_OLDER}) ORDER BY due_at, seq LIMIT 1) {_CLAIMED_COLUMNS}
 """  # noqa: S608
 _SELECT_NEXT_DUE = "SELECT min(due_at) FROM messages WHERE due_at IS NOT NULL"
 _IDENTIFY = """
-UPDATE messages SET message_id = :message_id, content_digest = :content_digest, ticket_id = :ticket_id,
-    subject = :subject, sender = :sender, evidence = :evidence,
+UPDATE messages SET message_id = :message_id, content_digest = :content_digest,
+    ticket_id = coalesce(:ticket_id, ticket_id), subject = :subject, sender = :sender, evidence = :evidence,
     post_fingerprints = replace(post_fingerprints, :post_fingerprint, '') || :post_fingerprint
 WHERE queue_id = :queue_id AND lease_token = :lease_token
-RETURNING seq, post_fingerprints
+RETURNING seq, post_fingerprints, received_at
 """
 _SELECT_OLDER_COPY = """
 SELECT queue_id FROM messages
@@ -77,12 +87,24 @@ WHERE message_id = :message_id AND content_digest = :content_digest AND ticket_i
     AND seq < :seq AND state <> 'discarded'
 ORDER BY seq LIMIT 1
 """
-_SELECT_BLOCKER = f"SELECT ({_NEAREST_OLDER}) FROM messages WHERE seq = :seq"  # noqa: S608
+_SELECT_OLDER_COPY_WITHOUT_ID = """
+SELECT queue_id FROM messages
+WHERE message_id IS NULL AND content_digest = :content_digest AND sender = :sender AND sender <> ''
+    AND ticket_id IS NOT DISTINCT FROM :ticket_id AND seq < :seq AND received_at > :since AND state <> 'discarded'
+ORDER BY seq LIMIT 1
+"""
+_SELECT_BLOCKER = f"SELECT ({order_keys.NEAREST_OLDER}) FROM messages WHERE seq = :seq"  # noqa: S608
 _SETTLE = """
 UPDATE messages SET state = :state, rule = :rule, reason = :reason, updated_at = :now,
     due_at = :due_at, waiting_since = :waiting_since, kept_since = :kept_since,
-    lease_token = NULL, blocked_by = NULL, unfinished = unfinished - 1,
-    unconfirmed = coalesce(:unconfirmed, unconfirmed),
+    lease_token = NULL, blocked_by = NULL, lone_crashes = 0, suspected = 0,
+    failures = failures + :is_fault,
+    post_began_at = CASE WHEN :ends_doubt THEN NULL ELSE post_began_at END,
+    post_was_answered = CASE WHEN :ends_doubt THEN 0 WHEN :was_answered THEN 1 ELSE post_was_answered END,
+    absent_at = CASE WHEN :ends_doubt THEN NULL WHEN :found_absent THEN coalesce(absent_at, :now) ELSE absent_at END,
+    failing_since = CASE WHEN :is_fault THEN coalesce(failing_since, :now)
+        WHEN :is_final THEN NULL ELSE failing_since END,
+    pair_check_at = coalesce(:pair_check_at, pair_check_at),
     optional_failing_since = CASE WHEN :optional_step_failed THEN coalesce(optional_failing_since, :now) END,
     ticket_id = coalesce(:ticket_id, ticket_id),
     ticket_message_id = coalesce(:ticket_message_id, ticket_message_id),
@@ -91,10 +113,28 @@ WHERE queue_id = :queue_id AND lease_token = :lease_token
 RETURNING seq, message_id
 """
 _BLOCK = "UPDATE messages SET blocked_by = :blocked_by, due_at = :later WHERE seq = :seq"
+_COUNT_LEASED = "SELECT count(*) FROM messages WHERE state = 'queued' AND lease_token IS NOT NULL"
 _RELEASE_LEASES = """
-UPDATE messages SET lease_token = NULL, due_at = received_at WHERE state = 'queued' AND lease_token IS NOT NULL
+UPDATE messages SET lease_token = NULL, due_at = received_at, lone_crashes = lone_crashes + 1 - :shared,
+    suspected = suspected + :shared
+WHERE state = 'queued' AND lease_token IS NOT NULL
 RETURNING seq
 """
+_MAKE_FUTURE_DUE = """
+UPDATE messages SET due_at = received_at WHERE state = 'queued' AND blocked_by IS NULL AND updated_at > :now
+RETURNING seq
+"""
+_BEGIN_POST = """
+UPDATE messages SET post_began_at = :now, post_was_answered = 0, absent_at = NULL
+WHERE queue_id = :queue_id AND lease_token = :lease_token AND due_at > :now
+RETURNING seq
+"""
+_SELECT_PAIRS_TO_CHECK = """
+SELECT queue_id, ticket_id, first_attempt_at, post_fingerprints FROM messages
+WHERE pair_check_at <= :now AND ticket_id IS NOT NULL ORDER BY pair_check_at LIMIT :limit
+"""
+_END_PAIR_CHECK = "UPDATE messages SET pair_check_at = NULL WHERE queue_id = :queue_id RETURNING seq"
+_SELECT_STUCK = "SELECT queue_id FROM messages WHERE failing_since <= :before AND due_at IS NOT NULL ORDER BY seq"
 _SELECT_EXPIRED = """
 SELECT seq, queue_id FROM messages WHERE waiting_since < :before ORDER BY waiting_since LIMIT :limit
 """
@@ -105,18 +145,29 @@ WHERE seq = :seq
 """
 
 
-def receive(tx: Transaction, message: ReceivedMessage, queue_id: str, dedupe_key: str) -> str:
-    """Store a message and return its queue id, or that of the row which has this ``dedupe_key`` already."""
+def receive(
+    tx: Transaction, message: ReceivedMessage, queue_id: str, dedupe_key: str, order_names: Sequence[str]
+) -> str:
+    """Store a message and return its queue id, or that of the row which has this ``dedupe_key`` already.
+
+    ``order_names`` are the names that it shares with the older messages which it must not overtake."""
     if message.source_ref.position is not None:
         set_position(tx, message.source_ref.source, message.source_ref.position)
     inserted = tx.execute(_INSERT, _new_row(message, queue_id, dedupe_key))
     if not inserted:
         return str(tx.execute(_SELECT_BY_DEDUPE_KEY, {"dedupe_key": dedupe_key})[0][0])
     contents.add(tx, inserted[0][0], message.content)
+    _add_order(tx, inserted[0][0], order_names)
     tx.execute(_COUNT_ACCEPTED)
     if message.incomplete:
         _quarantine(tx, inserted[0][0], RuleName.INCOMPLETE, message.incomplete, message.received_at)
     return queue_id
+
+
+def _add_order(tx: Transaction, seq: int, names: Sequence[str]) -> None:
+    """Give a message its place behind the older ones with a common name, also by the tickets that are known."""
+    tickets = threads.tickets_of(tx, order_keys.message_ids(names)).values()
+    order_keys.add(tx, seq, (*names, *(order_keys.ticket_key(ticket_id) for ticket_id in tickets if ticket_id)))
 
 
 def _new_row(message: ReceivedMessage, queue_id: str, dedupe_key: str) -> dict[str, object]:
@@ -143,24 +194,45 @@ def set_position(tx: Transaction, source: str, position: str) -> None:
 
 
 def claim(
-    tx: Transaction, *, token: str, limit: int, now: float, lease: float, claim_lock: str
+    tx: Transaction, *, token: str, limit: int, now: float, lease: float, hold: float, claim_lock: str
 ) -> tuple[QueuedMessage, ...]:
     """Lease up to ``limit`` due messages for ``lease`` seconds, after all that are blocked by an older message of their
-    ticket were set aside until that one leaves the queue."""
-    batch = {"now": now, "limit": max(limit, MIN_BLOCK_BATCH_MESSAGES), "later": now + BLOCKED_RECHECK_SECONDS}
+    ticket were set aside until that one leaves the queue. A message that has been failing for ``hold`` seconds blocks
+    nobody."""
+    batch = {
+        "now": now,
+        "limit": max(limit, MIN_BLOCK_BATCH_MESSAGES),
+        "later": now + BLOCKED_RECHECK_SECONDS,
+        "stuck_before": now - hold,
+    }
     while tx.execute(_BLOCK_DUE, batch):
         pass
-    claimed = tx.execute(_CLAIM % claim_lock, {"token": token, "now": now, "until": now + lease, "limit": limit})
+    claimed = tx.execute(
+        _CLAIM % claim_lock,
+        {"token": token, "now": now, "until": now + lease, "limit": limit, "suspected": SUSPECTED_CRASHES},
+    )
     claimed.sort()  # RETURNING promises no order; seq comes first
     for seq, *_ in claimed:
         transitions.open_attempt(tx, seq, now)
     return tuple(_queued(row, token) for row in claimed)
 
 
+def claim_suspect(tx: Transaction, *, token: str, now: float, lease: float, hold: float) -> QueuedMessage | None:
+    """Lease the oldest due message that is suspected of the worker's crashes, unless an older message blocks it."""
+    found = tx.execute(
+        _CLAIM_SUSPECT,
+        {"token": token, "now": now, "until": now + lease, "stuck_before": now - hold, "suspected": SUSPECTED_CRASHES},
+    )
+    for seq, *_ in found:
+        transitions.open_attempt(tx, seq, now)
+    return _queued(found[0], token) if found else None
+
+
 def _queued(row: Row, token: str) -> QueuedMessage:
     _, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, position, size, received_at, *rest = row
-    attempts, unfinished, first_attempt_at, unconfirmed, released_by, released_ticket, retry_window_start, *more = rest
-    optional_failing_since, ticket_message_id, email_message_id = more
+    attempts, failures, lone_crashes, first_attempt_at, post_began_at, was_answered, absent_at, *more = rest
+    released_by, released_ticket, retry_window_start, optional_failing_since, *last = more
+    ticket_id, ticket_message_id, email_message_id = last
     return QueuedMessage(
         queue_id=queue_id,
         envelope=Envelope(
@@ -175,11 +247,15 @@ def _queued(row: Row, token: str) -> QueuedMessage:
         received_at=received_at,
         retry_window_start=retry_window_start,
         attempts=attempts,
-        unfinished_attempts=unfinished - 1,
+        failures=failures,
+        lone_crashes=lone_crashes,
         first_attempt_at=first_attempt_at,
         lease_token=token,
-        unconfirmed=bool(unconfirmed),
+        post_began_at=post_began_at,
+        post_was_answered=bool(was_answered),
+        absent_at=absent_at,
         optional_failing_since=optional_failing_since,
+        ticket_id=ticket_id,
         ticket_message_id=ticket_message_id,
         email_message_id=email_message_id,
         released_by=released_by,
@@ -194,47 +270,83 @@ def next_due(tx: Transaction) -> float | None:
 
 
 def identify(
-    tx: Transaction, queue_id: str, lease_token: str, evidence: Sequence[Evidence], columns: dict[str, str | None]
+    tx: Transaction,
+    queue_id: str,
+    lease_token: str,
+    evidence: Sequence[Evidence],
+    columns: dict[str, str | None],
+    *,
+    ticket_names: Mapping[str, str],
+    stuck_before: float,
+    duplicate_window: float,
 ) -> Identified:
-    """Write what the worker found out about a message into its row, and return how it relates to the others."""
+    """Write what the worker found out about a message into its row, and return how it relates to the others.
+
+    ``ticket_names`` maps the codes and ids that were looked up to the tickets that they mean today."""
     fence = {"queue_id": queue_id, "lease_token": lease_token}
     held = tx.execute(_IDENTIFY, {**fence, **columns, "evidence": json.dumps([item.facts() for item in evidence])})
     if not held:
         return Identified(lease_held=False)
-    seq, post_fingerprints = held[0]
-    copies = tx.execute(_SELECT_OLDER_COPY, {"seq": seq, **columns})
+    seq, post_fingerprints, received_at = held[0]
+    for name, ticket_id in ticket_names.items():
+        order_keys.learn_alias(tx, name, ticket_id)
+    if columns["ticket_id"] is not None:
+        order_keys.add(tx, seq, [order_keys.ticket_key(columns["ticket_id"])])
+    has_id = columns["message_id"] is not None
+    copies = tx.execute(
+        _SELECT_OLDER_COPY if has_id else _SELECT_OLDER_COPY_WITHOUT_ID,
+        {"seq": seq, "since": received_at - duplicate_window, **columns},
+    )
     return Identified(
         lease_held=True,
         duplicate_of=copies[0][0] if copies else None,
-        blocked_by=_find_blocker(tx, seq),
+        blocked_by=_find_blocker(tx, seq, stuck_before),
         post_fingerprints=tuple(post_fingerprints.split("\n")[:-1]),
     )
 
 
-def _find_blocker(tx: Transaction, seq: int) -> str | None:
-    """Return the queue id of the nearest older, unfinished message of the same ticket.
+def begin_post(tx: Transaction, queue_id: str, lease_token: str, now: float) -> bool:
+    """Write that a POST of the message begins now. False: the lease is lost or over, so it must not be posted."""
+    return bool(tx.execute(_BEGIN_POST, {"queue_id": queue_id, "lease_token": lease_token, "now": now}))
+
+
+def _find_blocker(tx: Transaction, seq: int, stuck_before: float) -> str | None:
+    """Return the queue id of the nearest older, unfinished message with a common name (see ``order_keys``).
 
     The nearest, so that each message that leaves the queue unblocks one other and not all of them."""
-    blocker: str | None = tx.execute(_SELECT_BLOCKER, {"seq": seq})[0][0]
+    blocker: str | None = tx.execute(_SELECT_BLOCKER, {"seq": seq, "stuck_before": stuck_before})[0][0]
     return blocker
 
 
 def settle(
-    tx: Transaction, queue_id: str, lease_token: str, outcome: Outcome, *, now: float, next_attempt_at: float | None
+    tx: Transaction,
+    queue_id: str,
+    lease_token: str,
+    outcome: Outcome,
+    *,
+    now: float,
+    next_attempt_at: float | None,
+    pair_check_at: float | None,
+    hold: float,
 ) -> bool:
     """Write the outcome of an attempt and all that follows from it: its audit entry, the messages it unblocks, the
     Message-IDs it waits for or that are known now. False: the lease was lost, and nothing is written."""
     fence = {"queue_id": queue_id, "lease_token": lease_token, "now": now}
     times = _time_columns(outcome.state, now, next_attempt_at)
-    settled = tx.execute(_SETTLE, {**fence, **_outcome_columns(outcome), **times})
+    settled = tx.execute(
+        _SETTLE,
+        {**fence, **_outcome_columns(outcome), **_doubt_columns(outcome), **times, "pair_check_at": pair_check_at},
+    )
     if not settled:
         return False
     seq, message_id = settled[0]
     transitions.close_attempt(tx, seq, now, type(outcome).__name__, detail(outcome))
     if isinstance(outcome, Deferred):
-        _block(tx, seq, outcome, now)
-    else:
+        _block(tx, seq, outcome, now, hold)
+    if not isinstance(outcome, Deferred) or outcome.posted is not None:
         transitions.unblock_successors(tx, queue_id, now)
+    if outcome.state in FINAL_STATES:
+        order_keys.remove_all(tx, seq)
     if isinstance(outcome, Waiting):
         threads.wait_for(tx, seq, outcome.missing, now)
     if isinstance(outcome, Delivered):
@@ -257,7 +369,6 @@ def _outcome_columns(outcome: Outcome) -> dict[str, object]:
         "state": outcome.state.value,
         "rule": getattr(outcome, "rule", ""),
         "reason": detail(outcome),
-        "unconfirmed": _unconfirmed_after(outcome),
         "optional_step_failed": int(isinstance(outcome, Deferred) and outcome.optional_step_failed),
         "ticket_id": getattr(posted, "ticket_id", None),
         "ticket_message_id": getattr(posted, "ticket_message_id", None),
@@ -265,16 +376,20 @@ def _outcome_columns(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _unconfirmed_after(outcome: Outcome) -> int | None:
-    """Return the new value of ``unconfirmed``; ``None`` leaves it as it is. Doubt about a POST lasts until the message
-    is delivered."""
-    match outcome:
-        case Delivered():
-            return 0
-        case Deferred(unconfirmed=True) | Failed():
-            return 1  # what was given up may have been in doubt to the end: whoever retries it shall look first
-        case _:
-            return None
+def _doubt_columns(outcome: Outcome) -> dict[str, object]:
+    """Return what an outcome says about the doubt of a POST and about whose fault the attempt was.
+
+    Doubt lasts until the message is delivered, or a POST is proved to have had no effect; also where the message is
+    given up: whoever retries it shall look first."""
+    effect = outcome.post_effect if isinstance(outcome, Deferred | Failed) else PostEffect.NOT_POSTED
+    cause = outcome.cause if isinstance(outcome, Deferred) else None
+    return {
+        "ends_doubt": int(isinstance(outcome, Delivered) or effect is PostEffect.NONE),
+        "was_answered": int(effect is PostEffect.ANSWERED),
+        "found_absent": int(isinstance(outcome, Deferred) and outcome.found_absent),
+        "is_fault": int(cause is DeferCause.FAULT),
+        "is_final": int(cause is None),
+    }
 
 
 def detail(outcome: Outcome) -> str:
@@ -288,8 +403,8 @@ def detail(outcome: Outcome) -> str:
             return outcome.reason
 
 
-def _block(tx: Transaction, seq: int, outcome: Deferred, now: float) -> None:
-    blocked_by = _find_blocker(tx, seq) if outcome.blocked_by else None
+def _block(tx: Transaction, seq: int, outcome: Deferred, now: float, hold: float) -> None:
+    blocked_by = _find_blocker(tx, seq, now - hold) if outcome.blocked_by else None
     if blocked_by:
         tx.execute(_BLOCK, {"seq": seq, "blocked_by": blocked_by, "later": now + BLOCKED_RECHECK_SECONDS})
 
@@ -300,9 +415,47 @@ def _learn_delivered(tx: Transaction, message_id: str | None, outcome: Delivered
             threads.learn(tx, name, outcome.ticket_id, learned_from=origin, now=now)
 
 
-def release_leases(tx: Transaction) -> int:
-    """End every lease and return how many there were; their messages are due at once."""
-    return len(tx.execute(_RELEASE_LEASES))
+def release_leases(tx: Transaction, now: float) -> int:
+    """End every lease and return how many there were; their messages are due at once. So is what was put off by a clock
+    that was ahead of ours.
+
+    The crash of a worker that held one message counts against this message. Where it held several, none is blamed; each
+    is only suspected."""
+    shared = int(tx.execute(_COUNT_LEASED)[0][0] > 1)
+    tx.execute(_MAKE_FUTURE_DUE, {"now": now})
+    return len(tx.execute(_RELEASE_LEASES, {"shared": shared}))
+
+
+def pairs_to_check(tx: Transaction, now: float, limit: int) -> tuple[PostedAfterDoubt, ...]:
+    """Return the messages for which it is time to look whether they are on their ticket twice."""
+    found = tx.execute(_SELECT_PAIRS_TO_CHECK, {"now": now, "limit": limit})
+    return tuple(
+        PostedAfterDoubt(
+            queue_id=queue_id,
+            ticket_id=ticket_id,
+            first_attempt_at=first_attempt_at,
+            post_fingerprints=tuple(post_fingerprints.split("\n")[:-1]),
+        )
+        for queue_id, ticket_id, first_attempt_at, post_fingerprints in found
+    )
+
+
+def pair_checked(tx: Transaction, queue_id: str, count: int, now: float) -> None:
+    """Note that a message was looked for, and how often it is on its ticket; more than once is an audit entry."""
+    for (seq,) in tx.execute(_END_PAIR_CHECK, {"queue_id": queue_id}):
+        if count > 1:
+            transitions.add_event(
+                tx, seq, now, "Double", f"it is on its ticket {count} times; delete all but one there"
+            )
+
+
+def pass_stuck(tx: Transaction, now: float, hold: float) -> tuple[str, ...]:
+    """Make the messages due that are blocked by one which has been failing for ``hold`` seconds; return the queue ids
+    of those that have been failing."""
+    stuck = [queue_id for (queue_id,) in tx.execute(_SELECT_STUCK, {"before": now - hold})]
+    for queue_id in stuck:
+        transitions.unblock_successors(tx, queue_id, now)
+    return tuple(stuck)
 
 
 def expire_waiting(tx: Transaction, now: float, limit: float) -> int:

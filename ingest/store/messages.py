@@ -8,8 +8,9 @@ times are Unix times in seconds, durations are seconds. If a caller is cancelled
 all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from secrets import token_hex
+from types import MappingProxyType
 
 from ingest.model.envelope import QueuedMessage, ReceivedMessage
 from ingest.model.outcome import Evidence, Outcome, State
@@ -18,6 +19,7 @@ from ingest.store import (
     Identified,
     Ledger,
     MessageRecord,
+    PostedAfterDoubt,
     ThreadRecord,
     contents,
     lifecycle,
@@ -29,28 +31,53 @@ _COUNT_QUEUED = "SELECT count(*) FROM messages WHERE state = 'queued'"
 _SELECT_OLDEST_QUEUED = "SELECT received_at FROM messages WHERE state = 'queued' ORDER BY seq LIMIT 1"
 _SELECT_POSITION = "SELECT position FROM source_positions WHERE source = :source"
 
+ORDER_HOLD_SECONDS = 4 * 3600.0
+"""Long enough that an operator can mend what holds a ticket up; short enough that its customers are heard today."""
+DUPLICATE_WINDOW_SECONDS = 4 * 3600.0
+"""Mail servers repeat a mail whose acknowledgement was lost within minutes to hours; people say the same after a
+day."""
+
 
 class Store:
     """The messages in ``database``. The caller migrates the database before, and closes it afterwards."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        order_hold: float = ORDER_HOLD_SECONDS,
+        duplicate_window: float = DUPLICATE_WINDOW_SECONDS,
+    ) -> None:
+        """``order_hold``: a message that has been failing for this many seconds blocks its followers no more.
+        ``duplicate_window``: two equal mails without Message-ID are one within this many seconds."""
         self._database = database
+        self._order_hold = order_hold
+        self._duplicate_window = duplicate_window
         self._write, self._read = database.write, database.read
 
-    async def receive(self, message: ReceivedMessage, *, queue_id: str, dedupe_key: str) -> str:
+    async def receive(
+        self, message: ReceivedMessage, *, queue_id: str, dedupe_key: str, order_names: Sequence[str] = ()
+    ) -> str:
         """Store a message durably, and the position of its source in the same transaction.
 
-        Returns ``queue_id``, or the queue id of the row which has this ``dedupe_key`` already."""
-        return await self._write(lambda tx: lifecycle.receive(tx, message, queue_id, dedupe_key))
+        ``order_names`` (``ingest.order_hints``) are names of its ticket and thread: it is not worked on before older
+        messages with a common name are finished. Returns ``queue_id``, or the queue id of the row which has this
+        ``dedupe_key`` already."""
+        return await self._write(lambda tx: lifecycle.receive(tx, message, queue_id, dedupe_key, order_names))
 
     async def claim(self, *, limit: int, now: float, lease: float) -> tuple[QueuedMessage, ...]:
         """Lease up to ``limit`` messages for ``lease`` seconds, in order of arrival: those that are queued, due, leased
-        by nobody, and not blocked by an older unfinished message of the same known ticket. Each claim counts as an
-        attempt."""
-        token, lock = token_hex(8), self._database.claim_lock
+        by nobody, and not blocked by an older unfinished message with a common name (``order_keys``)."""
+        token, lock, hold = token_hex(8), self._database.claim_lock, self._order_hold
         return await self._write(
-            lambda tx: lifecycle.claim(tx, token=token, limit=limit, now=now, lease=lease, claim_lock=lock)
+            lambda tx: lifecycle.claim(tx, token=token, limit=limit, now=now, lease=lease, hold=hold, claim_lock=lock)
         )
+
+    async def claim_suspect(self, *, now: float, lease: float) -> QueuedMessage | None:
+        """Lease one due message of those during which the worker crashed again and again while it held others as well.
+        To be worked on alone, so that its crash can be told from that of others. ``None``: there is none."""
+        token, hold = token_hex(8), self._order_hold
+        return await self._write(lambda tx: lifecycle.claim_suspect(tx, token=token, now=now, lease=lease, hold=hold))
 
     async def next_due(self, *, now: float) -> float | None:
         """Return the earliest time, ``now`` or later, at which a message can be claimed; ``None``: none is queued."""
@@ -76,9 +103,13 @@ class Store:
         subject: str,
         sender: str,
         evidence: tuple[Evidence, ...],
+        now: float,
         post_fingerprint: str | None = None,
+        ticket_names: Mapping[str, str] = MappingProxyType({}),
     ) -> Identified:
         """Write what the worker found out about a message, and return how it relates to the others.
+
+        ``ticket_names`` maps codes and ids of tickets that were looked up to the tickets that they mean today.
 
         ``post_fingerprint`` (one line, without its end) tells the posted message again at the API; the row keeps that
         of every attempt."""
@@ -90,21 +121,70 @@ class Store:
             "sender": sender,
             "post_fingerprint": f"{post_fingerprint}\n" if post_fingerprint else "",
         }
-        return await self._write(lambda tx: lifecycle.identify(tx, queue_id, lease_token, evidence, columns))
-
-    async def settle(
-        self, queue_id: str, lease_token: str, outcome: Outcome, *, now: float, next_attempt_at: float | None = None
-    ) -> bool:
-        """Write the outcome of an attempt and all that follows from it. ``next_attempt_at`` applies to ``Deferred``
-        only (``None``: at once). False: the lease was lost, and nothing is written."""
+        stuck_before, window = now - self._order_hold, self._duplicate_window
         return await self._write(
-            lambda tx: lifecycle.settle(tx, queue_id, lease_token, outcome, now=now, next_attempt_at=next_attempt_at)
+            lambda tx: lifecycle.identify(
+                tx,
+                queue_id,
+                lease_token,
+                evidence,
+                columns,
+                ticket_names=ticket_names,
+                stuck_before=stuck_before,
+                duplicate_window=window,
+            )
         )
 
-    async def release_leases(self) -> int:
+    async def begin_post(self, queue_id: str, lease_token: str, *, now: float) -> bool:
+        """Write durably that a POST of the message begins now, so that a crash leaves a trace of it. False: the lease
+        is lost or over, and the message must not be posted."""
+        return await self._write(lambda tx: lifecycle.begin_post(tx, queue_id, lease_token, now))
+
+    async def settle(
+        self,
+        queue_id: str,
+        lease_token: str,
+        outcome: Outcome,
+        *,
+        now: float,
+        next_attempt_at: float | None = None,
+        pair_check_at: float | None = None,
+    ) -> bool:
+        """Write the outcome of an attempt and all that follows from it. ``next_attempt_at`` applies to ``Deferred``
+        only (``None``: at once). ``pair_check_at`` is when to look whether the message is on its ticket twice. False:
+        the lease was lost, and nothing is written."""
+        hold = self._order_hold
+        return await self._write(
+            lambda tx: lifecycle.settle(
+                tx,
+                queue_id,
+                lease_token,
+                outcome,
+                now=now,
+                next_attempt_at=next_attempt_at,
+                pair_check_at=pair_check_at,
+                hold=hold,
+            )
+        )
+
+    async def release_leases(self, *, now: float) -> int:
         """End every lease and return how many there were. For the start of the only worker process: what a dead one
         held can be claimed at once."""
-        return await self._write(lifecycle.release_leases)
+        return await self._write(lambda tx: lifecycle.release_leases(tx, now))
+
+    async def pairs_to_check(self, *, now: float, limit: int) -> tuple[PostedAfterDoubt, ...]:
+        """Return up to ``limit`` messages that were posted after doubt and for which it is time to look again."""
+        return await self._read(lambda tx: lifecycle.pairs_to_check(tx, now, limit))
+
+    async def pair_checked(self, queue_id: str, *, count: int, now: float) -> None:
+        """Note how often such a message is on its ticket; it is not looked for again."""
+        await self._write(lambda tx: lifecycle.pair_checked(tx, queue_id, count, now))
+
+    async def pass_stuck(self, *, now: float) -> tuple[str, ...]:
+        """Let the messages go on that are blocked by one which has been failing for the order hold, and return the
+        queue ids of those that are stuck."""
+        hold = self._order_hold
+        return await self._write(lambda tx: lifecycle.pass_stuck(tx, now, hold))
 
     async def expire_waiting(self, *, now: float, limit: float) -> int:
         """Quarantine all messages that have been waiting for a parent for more than ``limit`` seconds, and return their

@@ -28,8 +28,8 @@ SELECT seq, state, lease_token, due_at, EXISTS (SELECT 1 FROM contents WHERE con
 FROM messages WHERE queue_id = :queue_id
 """
 _RESET_RETRIES = """
-UPDATE messages SET unconfirmed = CASE WHEN unfinished > 0 THEN 1 ELSE unconfirmed END, unfinished = 0,
-    lease_token = NULL, retry_window_start = :now, optional_failing_since = NULL
+UPDATE messages SET lone_crashes = 0, suspected = 0, failures = 0, failing_since = NULL, lease_token = NULL,
+    retry_window_start = :now, optional_failing_since = NULL
 WHERE seq = :seq
 """
 _RELEASE = """

@@ -5,7 +5,7 @@ Functions here run inside a transaction of the caller.
 
 from collections.abc import Sequence
 
-from ingest.store import ThreadRecord, Transaction, transitions
+from ingest.store import ThreadRecord, Transaction, order_keys, transitions
 
 MAX_ALIASES = 8
 """Aliases followed from one Message-ID. Real chains have one or two; the limit ends a ring of them."""
@@ -92,6 +92,7 @@ def learn(
         },
     )
     if learned:
+        order_keys.learn_thread(tx, message_id, ticket_id)
         for (seq,) in tx.execute(_SELECT_WAITERS, {"message_id": message_id}):
             transitions.requeue(tx, seq, now, f"{message_id} is known now")
     return bool(learned)

@@ -2,6 +2,7 @@
 
 import asyncio
 import smtplib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -104,6 +105,34 @@ async def a_stored_mail_is_lost(program: Program) -> None:
     program.stack.callback(connection.close)
 
 
+async def a_message_fails_for_long(program: Program) -> None:
+    fault = Fault(method="POST", path="/api/ticket-messages", status=500, times=1)
+    async with httpx.AsyncClient() as client:
+        await client.post(f"{program.sandbox.page}sandbox/faults", content=f"[{fault.model_dump_json()}]")
+    await a_mail_is_delivered(program)
+
+    async def is_stuck() -> bool:
+        return bool(await program.app.engine.store.pass_stuck(now=time.time() + 1))
+
+    await eventually(is_stuck, "the attempt has failed")
+    await program.app.housekeeping.run_once()
+
+
+async def a_message_is_on_its_ticket_twice(program: Program) -> None:
+    await a_mail_is_delivered(program)
+    await eventually(lambda: bool(program.sandbox.state.posts), "the mail is posted")
+    post = program.sandbox.state.posts[0]
+    again = {key: post[key] for key in ("ticketId", "authorId", "content")} | {"source": "EMAIL"}
+    async with httpx.AsyncClient(headers={"x-ravenna-api-token": program.sandbox.token}) as client:
+        (await client.post(f"{program.sandbox.url}/ticket-messages", json=again)).raise_for_status()
+    connection = apsw.Connection(str(program.folder / "ingest.db"))
+    connection.set_busy_timeout(5_000)
+    program.stack.callback(connection.close)
+    delivered = "UPDATE messages SET pair_check_at = 0 WHERE state = 'delivered' RETURNING seq"
+    await eventually(lambda: bool(connection.execute(delivered).fetchall()), "the mail is delivered")
+    await program.app.housekeeping.run_once()
+
+
 async def a_mailbox_is_read(program: Program) -> None:
     server = await program.stack.enter_async_context(scripted(imap_mail("one")))
     taken = await program.stack.enter_async_context(intake(program.folder / "imap"))
@@ -120,7 +149,7 @@ async def a_mailbox_holds_mail_that_is_not_taken_in(program: Program) -> None:
     server = await program.stack.enter_async_context(scripted(imap_mail("one")))
     taken = await program.stack.enter_async_context(intake(program.folder / "imap"))
     taken.refused = "the backlog is too long"
-    await taken.start(account(server, "gap@customer.example"), pace=faster(alarm=0.2, count=0.1))
+    await taken.start(account(server, "gap@customer.example"), timing=faster(gap_alarm_seconds=0.2, count_seconds=0.1))
 
 
 async def a_secret_of_a_mailbox_has_an_end(program: Program) -> None:
@@ -146,6 +175,8 @@ EVENTS: Mapping[str, tuple[Callable[[Program], Awaitable[None]], Mapping[str, st
     "MESSAGES": (a_mail_is_delivered, {}),
     "OLDEST_QUEUED": (the_api_is_down, {}),
     "LEDGER_HOLDS": (a_stored_mail_is_lost, {}),
+    "STUCK": (a_message_fails_for_long, {"INGEST_ORDER_HOLD": "0.001", "INGEST_RETRY_FIRST": "100"}),
+    "DOUBLES": (a_message_is_on_its_ticket_twice, {}),
     "SENDING_STOPPED": (a_mail_is_delivered, {"RAVENNA_API_TOKEN": "a token that the API does not know"}),
     "API_REQUESTS": (a_mail_is_delivered, {}),
     "API_SECONDS": (a_mail_is_delivered, {}),

@@ -14,7 +14,6 @@ from ingest.config.settings import load
 from ingest.model.envelope import Envelope, QueuedMessage, ReceivedMessage, SourceRef
 from ingest.model.outcome import Outcome
 from ingest.sandbox import Fault, Sandbox
-from ingest.worker import ArrivalOrder
 from tests.support.engine import environment
 from tests.support.factories import ALICE, DOMAIN
 from tests.support.fixture_mails import SANDBOX
@@ -53,7 +52,7 @@ class Bench:
 
     async def process(self, queued: QueuedMessage) -> Outcome:
         """Take a claimed message through the pipeline. The outcome is not settled, as after a crash."""
-        return await self.engine.pipeline.process(queued, arrival_order=ArrivalOrder(None))
+        return await self.engine.pipeline.process(queued)
 
     async def settle(self, queued: QueuedMessage, outcome: Outcome) -> None:
         assert await self.engine.store.settle(queued.queue_id, queued.lease_token, outcome, now=self.now)
@@ -87,16 +86,17 @@ class Bench:
 @asynccontextmanager
 async def new_bench(folder: Path, **changed: str) -> AsyncIterator[Bench]:
     """A bench with its data in ``folder``; ``changed`` are settings."""
-    bench: Bench
+    started_at = time.time()
+    benches: list[Bench] = []
 
     def clock() -> float:
-        return bench.now
+        return benches[0].now if benches else started_at
 
     async with Sandbox(data=SANDBOX) as sandbox:
         settings = load(environment(sandbox, folder / "ingest.db") | changed)
         async with start_engine(settings, clock=clock) as engine:
-            bench = Bench(engine=engine, sandbox=sandbox, now=time.time())
-            yield bench
+            benches.append(Bench(engine=engine, sandbox=sandbox, now=started_at))
+            yield benches[0]
 
 
 def mail(

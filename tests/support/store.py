@@ -1,5 +1,8 @@
 """Messages for the tests of the store: received in one line, told apart by their number."""
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
 from ingest.model.envelope import Envelope, QueuedMessage, ReceivedMessage, SourceRef
 from ingest.model.outcome import Deferred, Delivered, Discarded, Failed, Outcome, Quarantined, RuleName, Waiting
 from ingest.store import Identified
@@ -32,8 +35,12 @@ def received(
     )
 
 
-async def receive(store: Store, number: int = 1, *, content: bytes | None = None) -> str:
-    return await store.receive(received(number, content=content), queue_id=f"Q{number}", dedupe_key=f"key-{number}")
+async def receive(
+    store: Store, number: int = 1, *, content: bytes | None = None, order_names: Sequence[str] = ()
+) -> str:
+    return await store.receive(
+        received(number, content=content), queue_id=f"Q{number}", dedupe_key=f"key-{number}", order_names=order_names
+    )
 
 
 async def receive_all(store: Store, *numbers: int) -> None:
@@ -58,6 +65,8 @@ async def identify(
     message_id: str | None = None,
     content_digest: str = "digest",
     post_fingerprint: str | None = None,
+    now: float = START + 1000,
+    ticket_names: Mapping[str, str] = MappingProxyType({}),
 ) -> Identified:
     return await store.identify(
         queued.queue_id,
@@ -68,5 +77,7 @@ async def identify(
         subject="Printer",
         sender="alice@customer.example",
         evidence=(),
+        now=now,
         post_fingerprint=post_fingerprint,
+        ticket_names=ticket_names,
     )

@@ -18,7 +18,7 @@ import trustme
 from ingest.api import Draft, TicketApiClient, Unavailable
 from ingest.api.http import MAX_RESPONSE_BYTES
 from ingest.config.settings import Settings
-from ingest.model.outcome import Deferred, Delivered, Outcome
+from ingest.model.outcome import Deferred, Delivered, Outcome, PostEffect
 
 DRAFT = Draft(ticket_id="T1", author_id="U1", content="It works now.")
 MESSAGE = json.dumps({"id": "M1", "ticketId": "T1", "authorId": "U1"}).encode()
@@ -90,7 +90,7 @@ async def post_to(answer: Answering | bytes, **other: Any) -> Outcome:
 
 
 def is_in_doubt(outcome: Outcome) -> bool:
-    return isinstance(outcome, Deferred) and outcome.unconfirmed
+    return isinstance(outcome, Deferred) and outcome.post_effect is PostEffect.UNKNOWN
 
 
 # What we send
@@ -159,7 +159,7 @@ async def test_a_server_whose_certificate_nobody_vouches_for_gets_nothing(tls: s
     async with serving(response(MESSAGE), tls) as server, client(server) as api:
         outcome = await api.post_message(DRAFT, idempotency_key="Q1")
     assert isinstance(outcome, Deferred)
-    assert not outcome.unconfirmed
+    assert outcome.post_effect is not PostEffect.UNKNOWN
     assert server.heads == []
 
 
@@ -304,8 +304,7 @@ async def test_an_api_that_posts_under_its_own_author_is_still_searched_by_conte
         return ()
 
     async with serving(answer) as server, client(server) as api:
-        assert await api.find_posted(DRAFT, since=0.0, owned=nobody_owns) is None
         await api.post_message(DRAFT, idempotency_key="Q1")
-        found = await api.find_posted(DRAFT, since=0.0, owned=nobody_owns)
-    assert found is not None
+        found = await api.find_posted(DRAFT, began_at=0.0, owned=nobody_owns)
+    assert isinstance(found, Delivered)
     assert found.ticket_message_id == "M2"

@@ -70,6 +70,7 @@ async def _store_one(store: Store, number: int, outcome: Outcome, content: bytes
         ticket_id=TICKET if isinstance(outcome, Delivered) else None,
         subject=f"Hello {ESCAPE}",
         sender=f"a{ESCAPE}@customer.example",
+        now=1_000_000.0,
         evidence=(Evidence(signal=Signal.SUBJECT_TAG, value="[TAI-42]", ticket_id=TICKET, strength=Strength.WEAK),),
     )
     await store.settle(queue_id, queued.lease_token, outcome, now=message.received_at + 1)

@@ -7,16 +7,17 @@ import pytest
 
 from ingest.model.outcome import (
     FINAL_STATES,
+    DeferCause,
     Deferred,
     Evidence,
     Failed,
     Outcome,
+    PostEffect,
     Signal,
     State,
     Strength,
 )
-from ingest.store import MessageRecord
-from ingest.store.lifecycle import BLOCKED_RECHECK_SECONDS
+from ingest.store import Database, MessageRecord
 from ingest.store.messages import Store
 from tests.support.store import (
     DELIVERED,
@@ -77,13 +78,13 @@ async def test_a_message_whose_lease_ran_out_is_claimed_again(store: Store) -> N
     second = await claim_one(store, now=NOW + LEASE_SECONDS)
     assert second.queue_id == first.queue_id
     assert second.lease_token != first.lease_token
-    assert (second.attempts, second.unfinished_attempts, second.first_attempt_at) == (2, 1, NOW)
+    assert (second.attempts, second.lone_crashes, second.first_attempt_at) == (2, 0, NOW)
 
 
 async def test_leases_of_a_dead_worker_can_be_released_at_once(store: Store) -> None:
     await receive_all(store, 1, 2)
     dead = await claim_one(store)
-    assert await store.release_leases() == 1
+    assert await store.release_leases(now=5_000.0) == 1
     assert [queued.queue_id for queued in await claim(store, now=NOW + 1)] == ["Q1", "Q2"]
     assert not await settle(store, dead.queue_id, dead.lease_token, DELIVERED)
 
@@ -94,7 +95,7 @@ async def test_a_deferred_message_comes_back_at_its_time(store: Store) -> None:
     assert await store.settle(queued.queue_id, queued.lease_token, LATER, now=NOW, next_attempt_at=NOW + 30)
     assert not await claim(store, now=NOW + 29)
     again = await claim_one(store, now=NOW + 30)
-    assert (again.attempts, again.unfinished_attempts) == (2, 0)
+    assert (again.attempts, again.failures, again.lone_crashes) == (2, 1, 0)
 
 
 async def test_the_store_tells_when_the_next_message_is_due(store: Store) -> None:
@@ -183,6 +184,7 @@ async def test_what_was_found_out_is_kept_with_the_message(store: Store) -> None
         subject="Re: [TAI-42] Printer",
         sender="alice@customer.example",
         evidence=(seen,),
+        now=NOW,
     )
     assert (identified.lease_held, identified.duplicate_of, identified.blocked_by) == (True, None, None)
     row = await record(store, "Q1")
@@ -234,11 +236,99 @@ async def test_a_message_that_differs_in_anything_is_no_duplicate(
     assert identified.duplicate_of is None
 
 
-async def test_messages_without_an_id_are_no_duplicates(store: Store) -> None:
+@pytest.mark.parametrize(("window", "duplicate_of"), [(2.0, "Q1"), (0.5, None)])
+async def test_equal_messages_without_an_id_are_duplicates_within_the_window(
+    database: Database, window: float, duplicate_of: str | None
+) -> None:
+    store = Store(database, duplicate_window=window)
     await receive_all(store, 1, 2)
     first, second = await claim(store)
     await identify(store, first)
-    assert (await identify(store, second)).duplicate_of is None
+    assert (await identify(store, second)).duplicate_of == duplicate_of
+
+
+# The order of posting
+
+
+async def test_messages_that_share_a_name_are_claimed_one_after_the_other(store: Store) -> None:
+    await receive(store, 1, order_names=["ticket:tai-42"])
+    await receive(store, 2, order_names=["ticket:tai-42", "id:a@x"])
+    await receive(store, 3, order_names=["id:a@x"])
+    await receive(store, 4, order_names=["id:b@x"])
+    order = []
+    while claimed := await claim(store):
+        order.append([queued.queue_id for queued in claimed])
+        for queued in claimed:
+            await settle(store, queued.queue_id, queued.lease_token, DELIVERED)
+    assert order == [["Q1", "Q4"], ["Q2"], ["Q3"]]
+
+
+async def test_a_message_whose_look_up_failed_keeps_its_ticket_and_its_order(store: Store) -> None:
+    await receive(store, 1)
+    first = await claim_one(store)
+    await identify(store, first, ticket_id="T1")
+    await settle(store, first.queue_id, first.lease_token, LATER)
+    await receive(store, 2, order_names=["ticket:t1"])
+    again = await claim_one(store)
+    await identify(store, again, ticket_id=None)
+    await store.settle(again.queue_id, again.lease_token, LATER, now=NOW, next_attempt_at=NOW + 100)
+    assert (await record(store, "Q1")).ticket_id == "T1"
+    assert not await claim(store, now=NOW + 1)
+
+
+async def test_a_message_id_that_is_learned_puts_later_messages_of_its_ticket_behind(store: Store) -> None:
+    await receive(store, 1, order_names=["id:n1@desk"])
+    await store.learn("n1@desk", "T1", learned_from="api", now=NOW)
+    await receive(store, 2, order_names=["ticket:t1"])
+    assert [queued.queue_id for queued in await claim(store)] == ["Q1"]
+
+
+async def test_a_known_message_id_gives_a_message_its_ticket_when_it_is_received(store: Store) -> None:
+    await store.learn("n1@desk", "T1", learned_from="api", now=NOW)
+    await receive(store, 1, order_names=["ticket:t1"])
+    await receive(store, 2, order_names=["id:n1@desk"])
+    assert [queued.queue_id for queued in await claim(store)] == ["Q1"]
+
+
+async def test_what_a_code_means_is_remembered_for_the_order(store: Store) -> None:
+    await receive(store, 1, order_names=["ticket:tai-42"])
+    await receive(store, 2, order_names=["ticket:t1"])
+    first, second = await claim(store)
+    await identify(store, first, ticket_id="T1", ticket_names={"TAI-42": "T1"})
+    await settle(store, first.queue_id, first.lease_token, LATER)
+    assert (await identify(store, second, ticket_id="T1")).blocked_by == "Q1"
+    await receive(store, 3, order_names=["ticket:tai-42"])
+    assert "Q3" not in {queued.queue_id for queued in await claim(store)}
+
+
+async def test_a_posted_message_that_only_ties_attachments_blocks_nobody(store: Store) -> None:
+    await receive(store, 1, order_names=["ticket:t1"])
+    await receive(store, 2, order_names=["ticket:t1"])
+    first = await claim_one(store)
+    tying = replace(LATER, posted=DELIVERED)
+    await store.settle(first.queue_id, first.lease_token, tying, now=NOW, next_attempt_at=NOW + 100)
+    assert (await claim_one(store, now=NOW)).queue_id == "Q2"
+
+
+async def test_a_message_that_has_been_failing_for_the_order_hold_lets_its_followers_pass(database: Database) -> None:
+    store = Store(database, order_hold=3600)
+    await receive(store, 1, order_names=["ticket:t1"])
+    await receive(store, 2, order_names=["ticket:t1"])
+    for passed in (0.0, 3599.0):
+        (stuck,) = await claim(store, now=NOW + passed)
+        assert stuck.queue_id == "Q1"
+        await settle(store, stuck.queue_id, stuck.lease_token, LATER, now=NOW + passed)
+        assert await store.pass_stuck(now=NOW + passed) == ()
+    assert await store.pass_stuck(now=NOW + 3600) == ("Q1",)
+    assert {queued.queue_id for queued in await claim(store, now=NOW + 3600)} == {"Q1", "Q2"}
+
+
+async def test_an_outage_does_not_make_a_message_stuck(database: Database) -> None:
+    store = Store(database, order_hold=3600)
+    await receive(store, 1)
+    queued = await claim_one(store)
+    await settle(store, queued.queue_id, queued.lease_token, replace(LATER, cause=DeferCause.OUTAGE))
+    assert await store.pass_stuck(now=NOW + 10**6) == ()
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: type(outcome).__name__)
@@ -321,16 +411,18 @@ async def test_a_stuck_ticket_does_not_hold_back_others_however_many_wait_behind
     assert [queued.queue_id for queued in await claim(store, limit=5)] == ["Q100"]
 
 
-async def test_a_message_is_not_forgotten_when_the_one_before_it_turns_out_to_be_of_another_ticket(
-    store: Store,
-) -> None:
+async def test_a_message_goes_on_when_the_one_before_it_turns_out_to_be_of_another_ticket(store: Store) -> None:
+    """That one keeps the ticket that it was thought to be of, as long as it is not finished: order is never given
+    up."""
     await receive_all(store, 1, 2)
-    first, second = await store.claim(limit=2, now=NOW, lease=10 * LEASE_SECONDS)
+    first, second = await claim(store)
     await identify(store, first, ticket_id="T1")
     await identify(store, second, ticket_id="T1")
     await settle(store, second.queue_id, second.lease_token, Deferred(reason="order", blocked_by="Q1"))
     await identify(store, first, ticket_id="T2")
-    assert (await claim_one(store, now=NOW + BLOCKED_RECHECK_SECONDS)).queue_id == "Q2"
+    assert not await claim(store, now=NOW + 1)
+    await settle(store, first.queue_id, first.lease_token, replace(DELIVERED, ticket_id="T2"), now=NOW + 2)
+    assert (await claim_one(store, now=NOW + 2)).queue_id == "Q2"
 
 
 async def test_messages_of_a_ticket_are_not_claimed_side_by_side(store: Store) -> None:
@@ -344,15 +436,19 @@ async def test_messages_of_a_ticket_are_not_claimed_side_by_side(store: Store) -
 # Doubt about a POST
 
 
-KNOWN, UNKNOWN, CRASH = LATER, replace(LATER, unconfirmed=True), None
+KNOWN, UNKNOWN = replace(LATER, post_effect=PostEffect.NONE), replace(LATER, post_effect=PostEffect.UNKNOWN)
+EARLY, CRASH = LATER, None
+"""How an attempt ends: a POST without effect, a POST in doubt, an end before the POST, a crash in the POST."""
 
 
 async def attempt(store: Store, outcome: Outcome | None, *, now: float) -> bool:
     """One attempt that ends in ``outcome`` (``None``: in a crash). Whether it began in doubt about an earlier POST."""
     queued = await claim_one(store, now=now)
+    if outcome is not EARLY:
+        assert await store.begin_post(queued.queue_id, queued.lease_token, now=now)
     if outcome is not None:
         await store.settle(queued.queue_id, queued.lease_token, outcome, now=now, next_attempt_at=now + LEASE_SECONDS)
-    return queued.unconfirmed or queued.unfinished_attempts > 0
+    return queued.post_began_at is not None
 
 
 @pytest.mark.parametrize(
@@ -360,14 +456,16 @@ async def attempt(store: Store, outcome: Outcome | None, *, now: float) -> bool:
     [
         ([], False),
         ([KNOWN], False),
+        ([EARLY], False),
         ([CRASH], True),
         ([UNKNOWN], True),
-        ([CRASH, KNOWN], True),
-        ([UNKNOWN, KNOWN], True),
+        ([CRASH, EARLY], True),
+        ([UNKNOWN, EARLY], True),
+        ([UNKNOWN, KNOWN], False),
         ([KNOWN, KNOWN, UNKNOWN], True),
     ],
 )
-async def test_doubt_about_a_post_stays_until_the_message_is_delivered(
+async def test_doubt_about_a_post_stays_until_a_later_post_has_a_known_end(
     store: Store, history: list[Outcome | None], in_doubt: bool
 ) -> None:
     await receive(store)
@@ -379,9 +477,42 @@ async def test_doubt_about_a_post_stays_until_the_message_is_delivered(
 async def test_a_message_that_was_given_up_is_in_doubt_when_an_operator_retries_it(store: Store) -> None:
     await receive(store)
     queued = await claim_one(store)
+    assert await store.begin_post(queued.queue_id, queued.lease_token, now=NOW)
     await settle(store, queued.queue_id, queued.lease_token, Failed(reason="timed out for five days"))
     await store.retry("Q1", by="olga", now=NOW)
-    assert (await claim_one(store)).unconfirmed
+    assert (await claim_one(store)).post_began_at == NOW
+
+
+async def test_a_post_does_not_begin_under_a_lease_that_is_lost_or_over(store: Store) -> None:
+    await receive(store)
+    queued = await claim_one(store, now=NOW)
+    assert not await store.begin_post(queued.queue_id, "another token", now=NOW)
+    assert not await store.begin_post(queued.queue_id, queued.lease_token, now=NOW + LEASE_SECONDS)
+    assert await store.begin_post(queued.queue_id, queued.lease_token, now=NOW + LEASE_SECONDS - 1)
+
+
+async def test_the_first_look_in_vain_is_remembered_until_the_next_post_begins(store: Store) -> None:
+    await receive(store)
+    await attempt(store, UNKNOWN, now=NOW)
+    absent = replace(LATER, found_absent=True, cause=DeferCause.WAIT)
+    for seconds in (LEASE_SECONDS, 2 * LEASE_SECONDS):
+        queued = await claim_one(store, now=NOW + seconds)
+        await store.settle(queued.queue_id, queued.lease_token, absent, now=NOW + seconds, next_attempt_at=NOW)
+    again = await claim_one(store, now=NOW + 3 * LEASE_SECONDS)
+    assert again.absent_at == NOW + LEASE_SECONDS
+    await store.begin_post(again.queue_id, again.lease_token, now=NOW + 3 * LEASE_SECONDS)
+    await store.settle(again.queue_id, again.lease_token, UNKNOWN, now=NOW, next_attempt_at=NOW)
+    assert (await claim_one(store)).absent_at is None
+
+
+@pytest.mark.parametrize(("cause", "failures"), [(DeferCause.FAULT, 1), (DeferCause.OUTAGE, 0), (DeferCause.WAIT, 0)])
+async def test_only_an_attempt_that_may_be_the_messages_fault_counts(
+    store: Store, cause: DeferCause, failures: int
+) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    await settle(store, queued.queue_id, queued.lease_token, replace(LATER, cause=cause))
+    assert (await claim_one(store)).failures == failures
 
 
 # The audit trail

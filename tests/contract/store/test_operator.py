@@ -39,7 +39,7 @@ async def test_a_stuck_message_can_be_retried(store: Store, outcome: Outcome) ->
     await end(store, outcome)
     await store.retry("Q1", by="olga", now=NOW + 1)
     queued = await claim_one(store, now=NOW + 1)
-    assert (queued.released_by, queued.unfinished_attempts, queued.attempts) == (None, 0, 2)
+    assert (queued.released_by, queued.lone_crashes, queued.attempts) == (None, 0, 2)
     lines = [(line.number, line.outcome, line.detail) for line in (await record(store)).history]
     assert lines[1] == (2, "retry", "by olga")
     assert [number for number, _, _ in lines] == [1, 2, 3]
@@ -122,11 +122,12 @@ async def test_a_retry_after_crashes_starts_afresh_but_looks_before_it_posts(sto
     await receive(store)
     for number in range(3):
         queued = await claim_one(store, now=NOW + number * LEASE_SECONDS)
+        await store.begin_post(queued.queue_id, queued.lease_token, now=NOW + number * LEASE_SECONDS)
     died = Quarantined(rule=RuleName.POISON, reason="died")
     await store.settle(queued.queue_id, queued.lease_token, died, now=NOW + 200)
     await store.retry("Q1", by="olga", now=NOW + 201)
     again = await claim_one(store, now=NOW + 201)
-    assert (again.attempts, again.unfinished_attempts, again.unconfirmed) == (4, 0, True)
+    assert (again.attempts, again.lone_crashes, again.post_began_at) == (4, 0, NOW + 2 * LEASE_SECONDS)
 
 
 async def test_messages_are_listed_from_the_latest_a_page_at_a_time(store: Store) -> None:

@@ -105,6 +105,6 @@ async def test_a_start_looks_through_the_queue_only_to_release_leases(explaining
     store = Store(explaining)
     await receive(store)
     explaining.plans.clear()
-    await store.release_leases()
+    await store.release_leases(now=5_000.0)
     assert all("messages_by_state (state=?)" in plan for plan in explaining.plans)
     assert explaining.plans

@@ -60,11 +60,11 @@ async def test_a_message_knows_since_when_it_lacks_no_more_than_it_can_do_withou
     await receive(store)
     await settle(store, API_DOWN, now=NOW)
     assert (await claim_one(store, now=NOW)).optional_failing_since is None
-    await store.release_leases()
+    await store.release_leases(now=5_000.0)
     await settle(store, WITHOUT_ATTACHMENTS, now=NOW + 10)
     await settle(store, WITHOUT_ATTACHMENTS, now=NOW + 20)
     assert (await claim_one(store, now=NOW + 30)).optional_failing_since == NOW + 10
-    await store.release_leases()
+    await store.release_leases(now=5_000.0)
     await settle(store, API_DOWN, now=NOW + 40)
     assert (await claim_one(store, now=NOW + 50)).optional_failing_since is None
 
@@ -87,7 +87,7 @@ async def test_an_operator_who_names_another_ticket_has_the_message_posted_there
     await store.discard(queue_id, by="sam", reason="wrong ticket", now=NOW)
     await store.retry(queue_id, by="sam", now=NOW)
     assert (await claim_one(store, now=NOW)).ticket_message_id == "M1"
-    await store.release_leases()
+    await store.release_leases(now=5_000.0)
     await store.discard(queue_id, by="sam", reason="wrong ticket", now=NOW)
     await store.release(queue_id, by="sam", ticket="T2", now=NOW)
     assert (await claim_one(store, now=NOW)).ticket_message_id is None

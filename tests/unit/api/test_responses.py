@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ingest.api import responses
 from ingest.api.records import Draft
 from ingest.api.responses import ApiResponse, ResponseClass
-from ingest.model.outcome import Deferred, Delivered, Failed
+from ingest.model.outcome import Deferred, Delivered, Failed, PostEffect
 
 DRAFT = Draft(ticket_id="T1", author_id="U1", content="It works now.")
 ENVELOPE = {"message": "Not found", "code": "NOT_FOUND"}
@@ -151,7 +151,8 @@ def test_both_forms_of_the_error_envelope_prove_a_refusal(body: Any) -> None:
 def test_a_refusal_tells_the_apis_own_words() -> None:
     body = {"message": "Invalid input data", "code": "BAD_REQUEST", "issues": [{"message": "content: too long"}]}
     outcome = outcome_of(400, body)
-    assert outcome == Failed(reason="the API answered 400, BAD_REQUEST: Invalid input data (content: too long)")
+    told = "the API answered 400, BAD_REQUEST: Invalid input data (content: too long)"
+    assert outcome == Failed(reason=told, post_effect=PostEffect.NONE)
 
 
 def test_a_refusal_in_strange_words_is_made_printable_and_short() -> None:
@@ -182,7 +183,7 @@ def test_a_message_in_a_2xx_is_delivered_with_its_ids_normalised() -> None:
 def test_a_2xx_that_cannot_be_read_as_a_message_is_in_doubt(body: Any) -> None:
     outcome = outcome_of(200, body)
     assert isinstance(outcome, Deferred)
-    assert outcome.unconfirmed
+    assert outcome.post_effect is PostEffect.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -233,7 +234,7 @@ def test_no_answer_is_too_odd_for_an_outcome(status: int, body: Any, header: str
 
 def kind(outcome: Delivered | Deferred | Failed) -> str:
     if isinstance(outcome, Deferred):
-        return "in doubt" if outcome.unconfirmed else "deferred"
+        return "in doubt" if outcome.post_effect is PostEffect.UNKNOWN else "deferred"
     return "failed" if isinstance(outcome, Failed) else "delivered"
 
 

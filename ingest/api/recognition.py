@@ -1,0 +1,87 @@
+"""Tells a ticket message of ours among those that the API lists, also where the API changes what it is sent.
+
+An API may post under the token's user instead of the author that we name, store another source, wrap the text in HTML,
+and have a clock that is off. What it does with posts that it accepts is learned (``ApiProfile``) and kept in the store.
+While nothing has been learned, each of these differences is possible, and none of them makes a message somebody else's.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from ingest.api.records import Draft, PostedMessage, PostFingerprint, comparable_text
+from ingest.model.api_profile import NAMED, ApiProfile
+
+SENT_SOURCE = "EMAIL"
+"""The ``source`` that we send with every ticket message."""
+CLOCK_TOLERANCE_SECONDS = 15 * 60.0
+"""How far the API's clock may be off while nothing is known of it: machines without time synchronisation drift by
+minutes."""
+LEARNED_TOLERANCE_SECONDS = 2 * 60.0
+"""How far a time may be off from the clock difference that was learned: clocks drift between two posts."""
+
+
+def learn(profile: ApiProfile, posted: PostedMessage, draft: Draft, *, now: float) -> ApiProfile:
+    """Return the profile after the API accepted ``draft`` as ``posted`` at Unix time ``now``.
+
+    An API that posts everything under one user is not taken for one that keeps authors because that user wrote once."""
+    author = posted.author_id
+    is_one_user = author in ("", profile.posts_as)
+    offset = posted.created_at - now if posted.created_at is not None else profile.clock_offset_seconds
+    return replace(
+        profile,
+        posts_as=profile.posts_as if is_one_user else NAMED if author == draft.author_id else author,
+        source=posted.source or profile.source,
+        clock_offset_seconds=offset,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What to look for after doubt: a draft, what earlier attempts made of the same mail, and when it was posted."""
+
+    draft: Draft
+    fingerprints: Collection[PostFingerprint]
+    began_at: float
+    """When the POST in doubt began, by our clock."""
+    profile: ApiProfile
+
+    @property
+    def earliest(self) -> float:
+        """The earliest time, by the API's clock, at which the POST can have been stored."""
+        offset = self.profile.clock_offset_seconds
+        if offset is None:
+            return self.began_at - CLOCK_TOLERANCE_SECONDS
+        return self.began_at + min(offset, 0.0) - LEARNED_TOLERANCE_SECONDS
+
+    def is_ours(self, message: PostedMessage) -> bool:
+        """Whether a listed message is the one that was posted."""
+        if not self._may_be_ours(message):
+            return False
+        if self.draft.email_message_id is not None and message.email_message_id == self.draft.email_message_id:
+            return True
+        found = comparable_text(message.content)
+        appendix = comparable_text(self.draft.appendix)
+        digests = {PostFingerprint.of("", text).digest for text in (found, found.removesuffix(appendix).rstrip())}
+        return any(
+            fingerprint.digest in digests and self._is_author(message, fingerprint.author_id)
+            for fingerprint in self.fingerprints
+        )
+
+    def may_be_changed(self, message: PostedMessage) -> bool:
+        """Whether a listed message may be the one that was posted, with other words by now: an agent may have edited
+        or deleted it, or the API may have changed its form."""
+        known = {self.profile.source or SENT_SOURCE, SENT_SOURCE}
+        is_mail = message.source in known
+        authors = {fingerprint.author_id for fingerprint in self.fingerprints}
+        expected = authors if self.profile.keeps_author else {self.profile.posts_as}
+        return self._may_be_ours(message) and is_mail and message.author_id in expected
+
+    def _may_be_ours(self, message: PostedMessage) -> bool:
+        if message.created_at is not None and message.created_at < self.earliest:
+            return False
+        return not self.profile.source or message.source in (self.profile.source, SENT_SOURCE, None)
+
+    def _is_author(self, message: PostedMessage, named: str) -> bool:
+        if not self.profile.posts_as:
+            return True
+        return message.author_id == (named if self.profile.keeps_author else self.profile.posts_as)
