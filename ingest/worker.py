@@ -27,6 +27,9 @@ POLL_SECONDS = 1.0
 """An idle worker looks this often for work that another process has made (the command line, another replica)."""
 STORE_RETRY_SECONDS = 1.0
 """A store that does not answer is asked again after this time: a disk that is full for long fills no log."""
+MAX_OUTAGE_WAIT_SECONDS = 30.0
+"""After an outage a message is due again within this time, whatever the API asked for: its pause holds all sending
+anyway, and an operator who lifts the pause must not have to wait for the message."""
 WORK_SHARE_OF_LEASE = 0.8
 """The share of its lease that a message may use. What takes longer is given up while the lease still protects it; the
 rest of the lease is for settling the outcome."""
@@ -241,8 +244,10 @@ class Worker:
         """Return the Unix time of the next attempt; ``None`` where there is none."""
         if not isinstance(outcome, Deferred):
             return None
-        if outcome.blocked_by is not None or outcome.cause is DeferCause.OUTAGE:
+        if outcome.blocked_by is not None:
             return now
+        if outcome.cause is DeferCause.OUTAGE:
+            return now + min(outcome.retry_after or 0.0, MAX_OUTAGE_WAIT_SECONDS)
         if outcome.cause is DeferCause.WAIT:
             return now + (outcome.retry_after or 0.0)
         return now + self._schedule.delay(queued.failures + 1, outcome.retry_after, self._jitter())

@@ -18,7 +18,7 @@ from ingest.api.responses import ApiResponse, ResponseClass, Unavailable, deferr
 from ingest.config.settings import Settings
 from ingest.log import get, redact_address
 from ingest.model.api_profile import ApiProfile
-from ingest.model.outcome import Deferred, Delivered, Failed, Quarantined, RuleName
+from ingest.model.outcome import Deferred, Delivered, Failed, PostEffect, Quarantined, RuleName
 
 TICKET_CACHE_SECONDS = 15.0
 """How long a ticket is cached. Replies to one ticket come in bursts; a longer time would miss a merge."""
@@ -172,7 +172,10 @@ class TicketApiClient:
         )
         response = await self._transport.send(request)
         if response.response_class is ResponseClass.REFUSED and await self._has_moved(draft.ticket_id):
-            return Deferred(reason=f"{response.reason}: the ticket was merged into another one meanwhile")
+            return Deferred(
+                reason=f"{response.reason}: the ticket was merged into another one meanwhile",
+                post_effect=PostEffect.NONE,
+            )
         await self._learn_profile(response, draft)
         return post_outcome(response, draft)
 

@@ -470,5 +470,6 @@ def expire_waiting(tx: Transaction, now: float, limit: float) -> int:
 
 
 def _quarantine(tx: Transaction, seq: int, rule: RuleName, reason: str, now: float) -> None:
+    order_keys.remove_all(tx, seq)
     tx.execute(_QUARANTINE, {"seq": seq, "rule": rule.value, "reason": reason, "now": now})
     transitions.add_event(tx, seq, now, "Quarantined", reason)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 
 from ingest.model.outcome import State
-from ingest.store import AuditEntry, Ledger, MessageRecord, Row, Transaction, transitions
+from ingest.store import AuditEntry, Ledger, MessageRecord, Row, Transaction, order_keys, transitions
 
 _COLUMNS = """
     queue_id, source, mail_from, rcpt_tos, received_at, size, state, rule, reason, attempts, due_at, lease_token,
@@ -42,6 +42,7 @@ UPDATE messages SET state = 'discarded', rule = 'operator', reason = :reason, up
     due_at = NULL, waiting_since = NULL, kept_since = :now, lease_token = NULL, blocked_by = NULL
 WHERE seq = :seq
 """
+_SELECT_NAMES = "SELECT ticket_id, message_id FROM messages WHERE seq = :seq"
 _BY_STATE = "SELECT state, count(*) FROM messages GROUP BY state"
 _MISSING_CONTENT = """
 SELECT count(*) FROM messages WHERE state IN ('queued', 'waiting', 'quarantined', 'failed')
@@ -133,6 +134,8 @@ def release(tx: Transaction, queue_id: str, by: str, ticket_id: str | None, now:
     destination = f" to ticket {ticket_id}" if ticket_id else ""
     seq = _start_again(tx, queue_id, "release", f"by {by}{destination}", now)
     tx.execute(_RELEASE, {"seq": seq, "by": by, "ticket": ticket_id})
+    if ticket_id:
+        order_keys.add(tx, seq, [order_keys.ticket_key(ticket_id)])
 
 
 def _start_again(tx: Transaction, queue_id: str, act: str, detail: str, now: float) -> int:
@@ -143,9 +146,18 @@ def _start_again(tx: Transaction, queue_id: str, act: str, detail: str, now: flo
     if not has_content:
         raise NotPossible(f"{queue_id}: its content was deleted after the retention time; it cannot be sent again")
     tx.execute(_RESET_RETRIES, {"seq": seq, "now": now})
+    _add_order(tx, seq)
     transitions.requeue(tx, seq, now, f"{act} {detail}")
     transitions.add_event(tx, seq, now, act, detail)
     return seq
+
+
+def _add_order(tx: Transaction, seq: int) -> None:
+    """Give a message that was finished its place among those of its ticket and thread again."""
+    ((ticket_id, message_id),) = tx.execute(_SELECT_NAMES, {"seq": seq})
+    names = [order_keys.ticket_key(ticket_id)] if ticket_id else []
+    names += [f"{order_keys.ID_PREFIX}{message_id}"] if message_id else []
+    order_keys.add(tx, seq, names)
 
 
 def discard(tx: Transaction, queue_id: str, by: str, reason: str, now: float) -> None:
@@ -161,6 +173,7 @@ def discard(tx: Transaction, queue_id: str, by: str, reason: str, now: float) ->
         raise NotPossible(f"{queue_id} is {state}; there is nothing to discard")
     tx.execute(_DISCARD, {"seq": seq, "reason": reason, "now": now})
     transitions.stop_waiting(tx, seq)
+    order_keys.remove_all(tx, seq)
     transitions.add_event(tx, seq, now, "discard", f"by {by}: {reason}")
     transitions.unblock_successors(tx, queue_id, now)
 

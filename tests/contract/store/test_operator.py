@@ -151,3 +151,21 @@ async def test_a_listed_message_shows_its_facts(store: Store) -> None:
     assert (row.source, row.mail_from, row.size) == ("smtp:25", "alice@customer.example", 5)
     assert (row.leased_until, row.next_attempt_at, row.has_content) == (NOW + LEASE_SECONDS, None, True)
     assert await store.message("nobody") is None
+
+
+async def test_a_message_that_is_retried_takes_its_place_on_its_ticket_again(store: Store) -> None:
+    await receive(store, 1, order_names=["ticket:t1"])
+    stopped = await claim_one(store)
+    await identify(store, stopped, ticket_id="T1", message_id="m1@x")
+    unknown = Quarantined(rule=RuleName.UNKNOWN_AUTHOR, reason="unknown")
+    await store.settle(stopped.queue_id, stopped.lease_token, unknown, now=NOW)
+    await receive(store, 2, order_names=["ticket:t1"])
+    await store.retry("Q1", by="olga", now=NOW)
+    assert [queued.queue_id for queued in await claim(store)] == ["Q1"]
+
+
+async def test_a_message_that_is_discarded_blocks_nobody_any_more(store: Store) -> None:
+    await receive(store, 1, order_names=["ticket:t1"])
+    await receive(store, 2, order_names=["ticket:t1"])
+    await store.discard("Q1", by="olga", reason="spam", now=NOW)
+    assert [queued.queue_id for queued in await claim(store)] == ["Q2"]
