@@ -37,14 +37,20 @@ def compose_content(message: ParsedMessage, reply: Reply, *, names_sender: bool,
     return f"{_from_line(message.from_[0], plain)}\n\n{body}"
 
 
-def compose_appendix(missing: Sequence[MissingAttachment]) -> str:
-    """Return the lines that name the attachments which could not be added; ``""`` where all were."""
+def compose_appendix(missing: Sequence[MissingAttachment], unread_parts: int = 0) -> str:
+    """Return the lines that name the attachments which could not be added; ``""`` where all were.
+
+    ``unread_parts`` is the number of parts of the mail beyond the limit, of which no name is known."""
     named = missing[:MAX_NAMED_ATTACHMENTS]
     lines = [
         f"- {_as_code(item.attachment.filename)} ({human_size(item.attachment.size)}): {item.reason}" for item in named
     ]
     rest = [f"- and {len(missing) - len(named)} more"] if len(missing) > len(named) else []
-    return "\n".join(["Attachments that could not be added:", "", *lines, *rest]) if lines else ""
+    if unread_parts:
+        rest.append(
+            f"- and {unread_parts:,} more {'parts that were' if unread_parts > 1 else 'part that was'} not read"
+        )
+    return "\n".join(["Attachments that could not be added:", "", *lines, *rest]) if lines or rest else ""
 
 
 def _as_code(name: str) -> str:

@@ -140,7 +140,7 @@ class Pipeline:
             return wait
         try:
             uploaded = await self._upload_attachments(queued, message, draft)
-            draft = replace(draft, appendix=compose.compose_appendix(uploaded.missing))
+            draft = replace(draft, appendix=compose.compose_appendix(uploaded.missing, _unread(message, draft)))
             outcome = await self._find_earlier_post(queued, draft, post_fingerprints) or await self._post(queued, draft)
         except Unavailable as error:
             return error.outcome
@@ -355,6 +355,11 @@ class Pipeline:
 def _sender(message: ParsedMessage) -> str:
     """Return the address of the (first) author, ``""`` where there is none."""
     return message.from_[0].addr_spec if message.from_ else ""
+
+
+def _unread(message: ParsedMessage, draft: Draft) -> int:
+    """Return how many parts the ticket message has to say are missing: none of a returned mail, which stays out."""
+    return 0 if draft.private else message.unread_parts
 
 
 def _outcome_before_post(identified: Identified, queued: QueuedMessage, decision: Decision) -> Outcome | None:

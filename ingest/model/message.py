@@ -103,6 +103,8 @@ class ParsedMessage:
     html: str | None = None
     """The body as HTML, when the message has one."""
     attachments: tuple[Attachment, ...] = ()
+    unread_parts: int = 0
+    """How many MIME parts there are beyond the limit; they were not read, and are not among the attachments."""
     delivery_report: DeliveryReport | None = None
     calendar: tuple[Calendar, ...] = ()
     content_digest: str = ""

@@ -40,6 +40,7 @@ on mail that people really send; ``docs/decisions/parse-own-walk.md`` has the ca
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ingest.model.message import ParsedMessage
 from ingest.parse.assembly import assemble
@@ -61,7 +62,8 @@ def parse(content: bytes) -> ParsedMessage:
     structure = defects.guard(lambda: _parse_structure(content, defects), None)
     if structure is None:
         return ParsedMessage(message_id=None, defects=defects.found())
-    return assemble(*structure, defects)
+    header, parts, unread_parts = structure
+    return replace(assemble(header, parts, defects), unread_parts=unread_parts)
 
 
 def attachment_bytes(content: bytes, part_numbers: Sequence[int]) -> tuple[bytes, ...]:
@@ -74,14 +76,15 @@ def attachment_bytes(content: bytes, part_numbers: Sequence[int]) -> tuple[bytes
     Raises:
         LookupError: the message has no part of that number.
     """
-    _, parts = _parse_structure(content, DefectLog())
+    _, parts, _ = _parse_structure(content, DefectLog())
     if missing := [number for number in part_numbers if not 0 <= number < len(parts)]:
         raise LookupError(f"the message has no part {missing[0]}")
     return tuple(parts[number].decoded().octets for number in part_numbers)
 
 
-def _parse_structure(content: bytes, defects: DefectLog) -> tuple[HeaderBlock, list[MimePart]]:
+def _parse_structure(content: bytes, defects: DefectLog) -> tuple[HeaderBlock, list[MimePart], int]:
     content = with_line_feeds(content)
     header = parse_message_header(content, defects)
-    root = TreeBuilder(defects, len(content)).build(content, header, len(content))
-    return header, list(walk(root))
+    builder = TreeBuilder(defects, len(content))
+    root = builder.build(content, header, len(content))
+    return header, list(walk(root)), builder.unread_parts

@@ -47,6 +47,8 @@ class TreeBuilder:
     def __init__(self, defects: DefectLog, octets: int) -> None:
         self._defects = defects
         self._count = 0
+        self.unread_parts = 0
+        """How many parts were found beyond ``MAX_PARTS``; those inside them were not counted."""
         self._expandable = MAX_EXPANDED_BYTES
         self._scannable = MAX_BOUNDARY_SCANS * max(octets, MIN_SCANNED_BYTES)
 
@@ -131,8 +133,9 @@ class TreeBuilder:
         return replace(part, source=octets, start=0, end=len(octets)), spans
 
     def _adopt(self, part: MimePart, spans: list[tuple[int, int]], default: str, depth: int) -> MimePart:
-        for start, end in spans:
+        for index, (start, end) in enumerate(spans):
             if self._count >= MAX_PARTS:
+                self.unread_parts += len(spans) - index
                 self._defects.note(DefectKind.CUT, f"the message has more than {MAX_PARTS} parts")
                 break
             header = _parse_part_header(part.source, start, end, self._defects)

@@ -164,3 +164,12 @@ async def test_what_the_operator_does_not_want_is_named_and_left_out(world: Worl
     await eventually(lambda: world.settled(1), "the mail is delivered")
     assert attached(world) == []
     assert "tool.exe" in world.sandbox.state.posts[0]["content"]
+
+
+async def test_what_is_beyond_the_limit_of_parts_is_told_by_its_number(world: World) -> None:
+    world.environment["INGEST_ATTACHMENTS"] = "false"
+    world.start()
+    await world.deliver(mail("all of it", *[part(b"x", "application/zip", "x.zip")] * 10_000))
+    await eventually(lambda: world.settled(1), "the mail is delivered")
+    lines = world.sandbox.state.posts[0]["content"].splitlines()
+    assert lines[-2:] == ["- and 898 more", "- and 9,002 more parts that were not read"]

@@ -49,3 +49,9 @@ def test_what_is_missing_is_said_by_name_size_and_reason_in_few_lines() -> None:
     ]
     assert lines[-1] == "- and 403 more"
     assert compose.compose_appendix([]) == ""
+
+
+def test_parts_that_were_not_read_are_told_by_their_number() -> None:
+    missing = [compose.MissingAttachment(attachment=attachment("a.pdf"), reason="no")]
+    assert compose.compose_appendix(missing, 9_002).splitlines()[-1] == "- and 9,002 more parts that were not read"
+    assert compose.compose_appendix([], 1).splitlines()[2:] == ["- and 1 more part that was not read"]

@@ -283,3 +283,10 @@ def mutated_mails(draw: st.DrawFn) -> bytes:
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])
 def test_no_mutation_of_a_mail_breaks_it(content: bytes) -> None:
     _is_sound(parse(content), content)
+
+
+def test_parts_beyond_the_limit_are_counted() -> None:
+    parts = b"".join(b"--b\r\nContent-Type: application/zip\r\n\r\nx\r\n" for _ in range(10_000))
+    message = parse(mail(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + parts + b"--b--\r\n"))
+    assert message.unread_parts == 10_000 - (MAX_PARTS - 1)
+    assert parse(mail(b"\r\nHello")).unread_parts == 0
