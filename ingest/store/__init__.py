@@ -9,6 +9,10 @@ The SQL statements are written once, for every database, in the module that the 
     contents            the bytes of messages: stored, read, purged
     threads             which ticket a Message-ID belongs to, and which messages wait for one
     operator            what a person lists, retries, releases and discards; the ledger
+    facts               deletes what is known of messages that were finished long ago
+    controls            what a command asks of the running worker
+    generation          tells a restored or copied database from the one that worked last
+    integrity           looks for damage
     uploads             ``Uploads``: what became of each attachment
     imap                ``ImapStore``: folders, leases and refresh tokens of mailboxes
 
@@ -88,6 +92,11 @@ class Database(Protocol):
         """Finish the calls in progress and close. Further calls raise ``StoreUnavailable``."""
         ...
 
+    def loss(self) -> str | None:
+        """Return how the data was taken away from under the open database (its file was removed or replaced), in a
+        sentence for the operator; ``None`` if it is still there. Cheap; nothing is read or written."""
+        ...
+
     def free_bytes(self) -> int | None:
         """Return the bytes free on the disk of the data; ``None`` if that is not known (a server elsewhere)."""
         ...
@@ -147,6 +156,14 @@ class MessageRecord:
     """JSON: the list of ``Evidence`` objects."""
     has_content: bool
     updated_at: float
+    blocked_by: str | None
+    """Queue id of the older message that has to be posted first."""
+    failing_since: float | None
+    """Since when it fails by its own fault."""
+    post_in_doubt_since: float | None
+    """When the POST began of which nobody knows whether it had an effect."""
+    post_not_found_at: float | None
+    """When that POST was looked for in vain; it is looked for once more before the message is posted again."""
     history: tuple[AuditEntry, ...] = ()
 
 
@@ -181,6 +198,8 @@ class Ledger:
 
     accepted: int
     by_state: Mapping[State, int]
+    pruned: int = 0
+    """Delivered and discarded messages whose facts were deleted after their time; they are in no state any more."""
     missing_content: int
     """Rows that still need their content (queued, waiting, quarantined, failed) and have none."""
     expired_leases: int
@@ -188,4 +207,4 @@ class Ledger:
     @property
     def holds(self) -> bool:
         """Whether the counts agree: no message was lost, and none appeared without being accepted."""
-        return self.accepted == sum(self.by_state.values()) and self.missing_content == 0
+        return self.accepted == sum(self.by_state.values()) + self.pruned and self.missing_content == 0

@@ -11,6 +11,9 @@ from ingest.store import Database, Transaction
 _SELECT_STORED_UIDS = """
 SELECT CAST(substr(position, :start) AS BIGINT), is_whole FROM messages
 WHERE source = :source AND position LIKE :prefix
+UNION ALL
+SELECT CAST(substr(position, :start) AS BIGINT), is_whole FROM pruned
+WHERE source = :source AND position LIKE :prefix
 """
 _COLUMNS = (
     "source, uid_validity, start_uid, first_read_at, ignored_before, marked_uid, on_server, taken_in, gap_since, "

@@ -23,7 +23,18 @@ from ingest.model.outcome import (
     State,
     Waiting,
 )
-from ingest.store import Identified, PostedAfterDoubt, Row, Transaction, contents, order_keys, threads, transitions
+from ingest.store import (
+    Identified,
+    PostedAfterDoubt,
+    Row,
+    Transaction,
+    contents,
+    facts,
+    generation,
+    order_keys,
+    threads,
+    transitions,
+)
 
 BLOCKED_RECHECK_SECONDS = 900.0
 """A blocked message is due again after this time in any case, so that it is not forgotten if the message that blocks
@@ -46,6 +57,8 @@ ON CONFLICT (dedupe_key) DO NOTHING RETURNING seq
 """
 _COUNT_ACCEPTED = "UPDATE counters SET value = value + 1 WHERE name = 'accepted'"
 _SELECT_BY_DEDUPE_KEY = "SELECT queue_id FROM messages WHERE dedupe_key = :dedupe_key"
+_SELECT_REPEATED = "SELECT seq FROM messages WHERE dedupe_key = :dedupe_key AND received_at < :since"
+_FREE_DEDUPE_KEY = "UPDATE messages SET dedupe_key = dedupe_key || ':' || seq WHERE seq = :seq"
 _SET_POSITION = """
 INSERT INTO source_positions (source, position) VALUES (:source, :position)
 ON CONFLICT (source) DO UPDATE SET position = excluded.position
@@ -93,7 +106,6 @@ WHERE message_id IS NULL AND content_digest = :content_digest AND sender = :send
     AND ticket_id IS NOT DISTINCT FROM :ticket_id AND seq < :seq AND received_at > :since AND state <> 'discarded'
 ORDER BY seq LIMIT 1
 """
-_SELECT_BLOCKER = f"SELECT ({order_keys.NEAREST_OLDER}) FROM messages WHERE seq = :seq"  # noqa: S608
 _SETTLE = """
 UPDATE messages SET state = :state, rule = :rule, reason = :reason, updated_at = :now,
     due_at = :due_at, waiting_since = :waiting_since, kept_since = :kept_since,
@@ -146,13 +158,24 @@ WHERE seq = :seq
 
 
 def receive(
-    tx: Transaction, message: ReceivedMessage, queue_id: str, dedupe_key: str, order_names: Sequence[str]
+    tx: Transaction,
+    message: ReceivedMessage,
+    queue_id: str,
+    dedupe_key: str,
+    order_names: Sequence[str],
+    *,
+    repeat_window: float | None,
 ) -> str:
     """Store a message and return its queue id, or that of the row which has this ``dedupe_key`` already.
 
-    ``order_names`` are the names that it shares with the older messages which it must not overtake."""
+    ``order_names`` are the names that it shares with the older messages which it must not overtake. A row that is older
+    than ``repeat_window`` seconds is another message with equal bytes; ``None``: never."""
     if message.source_ref.position is not None:
         set_position(tx, message.source_ref.source, message.source_ref.position)
+    if repeat_window is not None:
+        _allow_repeat(tx, dedupe_key, message.received_at - repeat_window)
+    elif (pruned_id := facts.queue_id_of(tx, dedupe_key)) is not None:
+        return pruned_id
     inserted = tx.execute(_INSERT, _new_row(message, queue_id, dedupe_key))
     if not inserted:
         return str(tx.execute(_SELECT_BY_DEDUPE_KEY, {"dedupe_key": dedupe_key})[0][0])
@@ -162,6 +185,12 @@ def receive(
     if message.incomplete:
         _quarantine(tx, inserted[0][0], RuleName.INCOMPLETE, message.incomplete, message.received_at)
     return queue_id
+
+
+def _allow_repeat(tx: Transaction, dedupe_key: str, since: float) -> None:
+    """Free the key of a row that was received before ``since``: its repetitions have stopped by now."""
+    for (seq,) in tx.execute(_SELECT_REPEATED, {"dedupe_key": dedupe_key, "since": since}):
+        tx.execute(_FREE_DEDUPE_KEY, {"seq": seq})
 
 
 def _add_order(tx: Transaction, seq: int, names: Sequence[str]) -> None:
@@ -300,22 +329,16 @@ def identify(
     return Identified(
         lease_held=True,
         duplicate_of=copies[0][0] if copies else None,
-        blocked_by=_find_blocker(tx, seq, stuck_before),
+        blocked_by=order_keys.find_blocker(tx, seq, stuck_before),
         post_fingerprints=tuple(post_fingerprints.split("\n")[:-1]),
     )
 
 
-def begin_post(tx: Transaction, queue_id: str, lease_token: str, now: float) -> bool:
-    """Write that a POST of the message begins now. False: the lease is lost or over, so it must not be posted."""
-    return bool(tx.execute(_BEGIN_POST, {"queue_id": queue_id, "lease_token": lease_token, "now": now}))
-
-
-def _find_blocker(tx: Transaction, seq: int, stuck_before: float) -> str | None:
-    """Return the queue id of the nearest older, unfinished message with a common name (see ``order_keys``).
-
-    The nearest, so that each message that leaves the queue unblocks one other and not all of them."""
-    blocker: str | None = tx.execute(_SELECT_BLOCKER, {"seq": seq, "stuck_before": stuck_before})[0][0]
-    return blocker
+def begin_post(tx: Transaction, queue_id: str, lease_token: str, now: float) -> int | None:
+    """Write that a POST of the message begins now, and return the number of POSTs so far (``generation``). ``None``:
+    the lease is lost or over, so it must not be posted."""
+    begun = tx.execute(_BEGIN_POST, {"queue_id": queue_id, "lease_token": lease_token, "now": now})
+    return generation.count_post(tx) if begun else None
 
 
 def settle(
@@ -404,7 +427,7 @@ def detail(outcome: Outcome) -> str:
 
 
 def _block(tx: Transaction, seq: int, outcome: Deferred, now: float, hold: float) -> None:
-    blocked_by = _find_blocker(tx, seq, now - hold) if outcome.blocked_by else None
+    blocked_by = order_keys.find_blocker(tx, seq, now - hold) if outcome.blocked_by else None
     if blocked_by:
         tx.execute(_BLOCK, {"seq": seq, "blocked_by": blocked_by, "later": now + BLOCKED_RECHECK_SECONDS})
 

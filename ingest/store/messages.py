@@ -8,7 +8,7 @@ times are Unix times in seconds, durations are seconds. If a caller is cancelled
 all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from secrets import token_hex
 from types import MappingProxyType
 
@@ -22,6 +22,8 @@ from ingest.store import (
     PostedAfterDoubt,
     ThreadRecord,
     contents,
+    controls,
+    facts,
     lifecycle,
     operator,
     threads,
@@ -47,23 +49,36 @@ class Store:
         *,
         order_hold: float = ORDER_HOLD_SECONDS,
         duplicate_window: float = DUPLICATE_WINDOW_SECONDS,
+        on_post: Callable[[int], None] = lambda _count: None,
     ) -> None:
         """``order_hold``: a message that has been failing for this many seconds blocks its followers no more.
-        ``duplicate_window``: two equal mails without Message-ID are one within this many seconds."""
+        ``duplicate_window``: two equal mails without Message-ID are one within this many seconds. ``on_post`` is called
+        before each POST with the number of POSTs so far."""
         self._database = database
+        self._on_post = on_post
         self._order_hold = order_hold
         self._duplicate_window = duplicate_window
         self._write, self._read = database.write, database.read
 
     async def receive(
-        self, message: ReceivedMessage, *, queue_id: str, dedupe_key: str, order_names: Sequence[str] = ()
+        self,
+        message: ReceivedMessage,
+        *,
+        queue_id: str,
+        dedupe_key: str,
+        order_names: Sequence[str] = (),
+        is_unnamed: bool = False,
     ) -> str:
         """Store a message durably, and the position of its source in the same transaction.
 
         ``order_names`` (``ingest.order_hints``) are names of its ticket and thread: it is not worked on before older
         messages with a common name are finished. Returns ``queue_id``, or the queue id of the row which has this
-        ``dedupe_key`` already."""
-        return await self._write(lambda tx: lifecycle.receive(tx, message, queue_id, dedupe_key, order_names))
+        ``dedupe_key`` already. Where ``is_unnamed``, nothing in the message tells it from a later one with the same
+        words, so it is the same only within the duplicate window."""
+        window = self._duplicate_window if is_unnamed else None
+        return await self._write(
+            lambda tx: lifecycle.receive(tx, message, queue_id, dedupe_key, order_names, repeat_window=window)
+        )
 
     async def claim(self, *, limit: int, now: float, lease: float) -> tuple[QueuedMessage, ...]:
         """Lease up to ``limit`` messages for ``lease`` seconds, in order of arrival: those that are queued, due, leased
@@ -138,7 +153,11 @@ class Store:
     async def begin_post(self, queue_id: str, lease_token: str, *, now: float) -> bool:
         """Write durably that a POST of the message begins now, so that a crash leaves a trace of it. False: the lease
         is lost or over, and the message must not be posted."""
-        return await self._write(lambda tx: lifecycle.begin_post(tx, queue_id, lease_token, now))
+        count = await self._write(lambda tx: lifecycle.begin_post(tx, queue_id, lease_token, now))
+        if count is None:
+            return False
+        self._on_post(count)
+        return True
 
     async def settle(
         self,
@@ -262,6 +281,42 @@ class Store:
             purged += batch
         return purged
 
+    async def prune(self, *, now: float, older_than: float) -> int:
+        """Delete the facts of messages delivered or discarded more than ``older_than`` seconds ago whose content was
+        purged, and return their number. Works in small batches, so that other writers get their turn."""
+        pruned = 0
+        while batch := await self._write(lambda tx: facts.prune(tx, now - older_than)):
+            pruned += batch
+        return pruned
+
+    async def try_writing(self, *, now: float) -> None:
+        """Write and commit a row, to learn whether mail can be stored.
+
+        Raises:
+            StoreUnavailable: it cannot.
+        """
+        await self._write(lambda tx: controls.try_writing(tx, now))
+
+    async def ask(self, control: controls.Control, *, by: str, now: float) -> None:
+        """Ask the running worker for something; it looks every second. Without a worker the next one does it."""
+        await self._write(lambda tx: controls.ask(tx, control, by, now))
+
+    async def take_controls(self) -> Mapping[controls.Control, str]:
+        """Return what the worker is asked for and by whom, and forget it."""
+        if not await self._read(controls.is_asked):
+            return {}
+        return await self._write(controls.take)
+
+    async def make_due(self, *, now: float) -> int:
+        """Make every queued message due that waits for a time to come, oldest first, and return their number. Those
+        that are blocked by an older one stay so."""
+        return await self._write(lambda tx: controls.make_due(tx, now))
+
+    def loss(self) -> str | None:
+        """Return how the database was taken away from under us; ``None`` if it is still there. Reads and writes
+        nothing."""
+        return self._database.loss()
+
     async def list_messages(
         self, *, state: State | None = None, limit: int = 50, before: str | None = None
     ) -> tuple[MessageRecord, ...]:
@@ -273,13 +328,19 @@ class Store:
         """Return one message with its history; ``None``: there is none of this queue id."""
         return await self._read(lambda tx: operator.message(tx, queue_id))
 
-    async def retry(self, queue_id: str, *, by: str, now: float) -> None:
-        """Queue a quarantined, failed, waiting or discarded message once more.
+    async def retry(self, queue_id: str, *, by: str, now: float, at_once: bool = False) -> None:
+        """Queue a quarantined, failed, waiting or discarded message once more. With ``at_once`` also make a queued one
+        due now, as if it had never failed.
 
         Raises:
-            NotPossible: it is in another state, or its content was purged; the text says so in one line.
+            NotPossible: it is in another state, its content was purged, an older message has to go first, or a worker
+                has it; the text says so in one line.
         """
-        await self._write(lambda tx: operator.retry(tx, queue_id, by, now))
+        hold = self._order_hold
+        if at_once:
+            await self._write(lambda tx: operator.retry_at_once(tx, queue_id, by, now, hold))
+        else:
+            await self._write(lambda tx: operator.retry(tx, queue_id, by, now))
 
     async def release(self, queue_id: str, *, by: str, now: float, ticket: str | None = None) -> None:
         """Queue a message as ``retry`` does, and let policy pass it; ``ticket`` needs no other evidence.

@@ -5,14 +5,16 @@ Functions here run inside a transaction of the caller.
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ingest.model.outcome import State
-from ingest.store import AuditEntry, Ledger, MessageRecord, Row, Transaction, order_keys, transitions
+from ingest.store import AuditEntry, Ledger, MessageRecord, Row, Transaction, facts, order_keys, transitions
 
 _COLUMNS = """
     queue_id, source, mail_from, rcpt_tos, received_at, size, state, rule, reason, attempts, due_at, lease_token,
     released_by, message_id, subject, sender, ticket_id, ticket_message_id, email_message_id, evidence,
-    EXISTS (SELECT 1 FROM contents WHERE contents.seq = messages.seq), updated_at
+    EXISTS (SELECT 1 FROM contents WHERE contents.seq = messages.seq), updated_at, blocked_by, failing_since,
+    post_began_at, absent_at
 """
 _SELECT = f"SELECT {_COLUMNS} FROM messages"  # noqa: S608 - joins fixed texts; values are always parameters
 _LIST = _SELECT + " WHERE seq < :before ORDER BY seq DESC LIMIT :limit"
@@ -24,7 +26,8 @@ SELECT number, started_at, finished_at, outcome, detail FROM attempts
 WHERE seq = (SELECT seq FROM messages WHERE queue_id = :queue_id) ORDER BY number
 """
 _SELECT_STATE = """
-SELECT seq, state, lease_token, due_at, EXISTS (SELECT 1 FROM contents WHERE contents.seq = messages.seq)
+SELECT seq, state, lease_token, due_at, EXISTS (SELECT 1 FROM contents WHERE contents.seq = messages.seq),
+    ticket_id, ticket_message_id, message_id
 FROM messages WHERE queue_id = :queue_id
 """
 _RESET_RETRIES = """
@@ -32,6 +35,7 @@ UPDATE messages SET lone_crashes = 0, suspected = 0, failures = 0, failing_since
     retry_window_start = :now, optional_failing_since = NULL
 WHERE seq = :seq
 """
+_MAKE_DUE = "UPDATE messages SET due_at = :now, blocked_by = NULL WHERE seq = :seq"
 _RELEASE = """
 UPDATE messages SET released_by = :by, released_ticket = :ticket,
     ticket_message_id = CASE WHEN :ticket IS NULL THEN ticket_message_id END
@@ -42,7 +46,6 @@ UPDATE messages SET state = 'discarded', rule = 'operator', reason = :reason, up
     due_at = NULL, waiting_since = NULL, kept_since = :now, lease_token = NULL, blocked_by = NULL
 WHERE seq = :seq
 """
-_SELECT_NAMES = "SELECT ticket_id, message_id FROM messages WHERE seq = :seq"
 _BY_STATE = "SELECT state, count(*) FROM messages GROUP BY state"
 _MISSING_CONTENT = """
 SELECT count(*) FROM messages WHERE state IN ('queued', 'waiting', 'quarantined', 'failed')
@@ -85,7 +88,7 @@ def message(tx: Transaction, queue_id: str) -> MessageRecord | None:
 def _record(row: Row, history: Sequence[Row]) -> MessageRecord:
     queue_id, source, mail_from, rcpt_tos, received_at, size, state, rule, reason, attempts, due_at, token, *rest = row
     released_by, message_id, subject, sender, ticket_id, ticket_message_id, email_message_id, *last = rest
-    evidence, has_content, updated_at = last
+    evidence, has_content, updated_at, blocked_by, failing_since, post_began_at, absent_at = last
     return MessageRecord(
         queue_id=queue_id,
         source=source,
@@ -109,6 +112,10 @@ def _record(row: Row, history: Sequence[Row]) -> MessageRecord:
         evidence=evidence,
         has_content=bool(has_content),
         updated_at=updated_at,
+        blocked_by=blocked_by,
+        failing_since=failing_since,
+        post_in_doubt_since=None if ticket_message_id else post_began_at,
+        post_not_found_at=None if ticket_message_id else absent_at,
         history=tuple(
             AuditEntry(number=number, started_at=started_at, finished_at=finished_at, outcome=outcome, detail=detail)
             for number, started_at, finished_at, outcome, detail in history
@@ -125,6 +132,29 @@ def retry(tx: Transaction, queue_id: str, by: str, now: float) -> None:
     _start_again(tx, queue_id, "retry", f"by {by}", now)
 
 
+def retry_at_once(tx: Transaction, queue_id: str, by: str, now: float, hold: float) -> None:
+    """Make a queued message due now, as if it had never failed; queue any other as ``retry`` does.
+
+    A POST in doubt stays so: it is looked for first, after its settle window.
+
+    Raises:
+        NotPossible: an older message has to go first, a worker has it now, or it cannot be retried.
+    """
+    row = _find_row(tx, queue_id, now)
+    if row.state is not State.QUEUED:
+        retry(tx, queue_id, by, now)
+        return
+    if row.is_leased:
+        raise NotPossible(f"{queue_id} is being worked on; try again in a moment")
+    if blocker := order_keys.find_blocker(tx, row.seq, now - hold):
+        raise NotPossible(
+            f"{queue_id} comes after {blocker}, an older message of its ticket: retry or discard that one first"
+        )
+    tx.execute(_RESET_RETRIES, {"seq": row.seq, "now": now})
+    tx.execute(_MAKE_DUE, {"seq": row.seq, "now": now})
+    transitions.add_event(tx, row.seq, now, "retry", f"by {by}, at once")
+
+
 def release(tx: Transaction, queue_id: str, by: str, ticket_id: str | None, now: float) -> None:
     """Queue a message once more, and record who let policy pass it and to which ticket.
 
@@ -132,54 +162,67 @@ def release(tx: Transaction, queue_id: str, by: str, ticket_id: str | None, now:
         NotPossible: it is queued already, or delivered, or its content was purged.
     """
     destination = f" to ticket {ticket_id}" if ticket_id else ""
-    seq = _start_again(tx, queue_id, "release", f"by {by}{destination}", now)
-    tx.execute(_RELEASE, {"seq": seq, "by": by, "ticket": ticket_id})
-    if ticket_id:
-        order_keys.add(tx, seq, [order_keys.ticket_key(ticket_id)])
+    row = _start_again(tx, queue_id, "release", f"by {by}{destination}", now)
+    tx.execute(_RELEASE, {"seq": row.seq, "by": by, "ticket": ticket_id})
+    if ticket_id is not None:
+        order_keys.add(tx, row.seq, [order_keys.ticket_key(ticket_id)])
 
 
-def _start_again(tx: Transaction, queue_id: str, act: str, detail: str, now: float) -> int:
-    """Queue a message with a new retry window, add the act to its audit trail, and return its ``seq``."""
-    seq, state, _, has_content = _find_row(tx, queue_id, now)
-    if state not in RETRIABLE:
-        raise NotPossible(f"{queue_id} is {state}; there is nothing to {act}")
-    if not has_content:
+def _start_again(tx: Transaction, queue_id: str, act: str, detail: str, now: float) -> "_FoundRow":
+    """Queue a message with a new retry window and its names in the order of posting, and add the act to its audit
+    trail; return the row as it was."""
+    row = _find_row(tx, queue_id, now)
+    if row.state not in RETRIABLE:
+        hint = "; `ingest messages retry --now` makes it due" if (row.state, act) == (State.QUEUED, "retry") else ""
+        raise NotPossible(f"{queue_id} is {row.state}; there is nothing to {act}{hint}")
+    if not row.has_content:
         raise NotPossible(f"{queue_id}: its content was deleted after the retention time; it cannot be sent again")
-    tx.execute(_RESET_RETRIES, {"seq": seq, "now": now})
-    _add_order(tx, seq)
-    transitions.requeue(tx, seq, now, f"{act} {detail}")
-    transitions.add_event(tx, seq, now, act, detail)
-    return seq
-
-
-def _add_order(tx: Transaction, seq: int) -> None:
-    """Give a message that was finished its place among those of its ticket and thread again."""
-    ((ticket_id, message_id),) = tx.execute(_SELECT_NAMES, {"seq": seq})
-    names = [order_keys.ticket_key(ticket_id)] if ticket_id else []
-    names += [f"{order_keys.ID_PREFIX}{message_id}"] if message_id else []
-    order_keys.add(tx, seq, names)
+    tx.execute(_RESET_RETRIES, {"seq": row.seq, "now": now})
+    transitions.requeue(tx, row.seq, now, f"{act} {detail}")
+    order_keys.add(tx, row.seq, row.order_names)
+    transitions.add_event(tx, row.seq, now, act, detail)
+    return row
 
 
 def discard(tx: Transaction, queue_id: str, by: str, reason: str, now: float) -> None:
     """Move a message to state discarded.
 
     Raises:
-        NotPossible: it is delivered or discarded, or a worker has it now.
+        NotPossible: it is delivered, posted or discarded, or a worker has it now.
     """
-    seq, state, leased, _ = _find_row(tx, queue_id, now)
-    if leased:
+    row = _find_row(tx, queue_id, now)
+    if row.is_leased:
         raise NotPossible(f"{queue_id} is being worked on; try again in a moment")
-    if state not in DISCARDABLE:
-        raise NotPossible(f"{queue_id} is {state}; there is nothing to discard")
-    tx.execute(_DISCARD, {"seq": seq, "reason": reason, "now": now})
-    transitions.stop_waiting(tx, seq)
-    order_keys.remove_all(tx, seq)
-    transitions.add_event(tx, seq, now, "discard", f"by {by}: {reason}")
+    if row.state not in DISCARDABLE:
+        raise NotPossible(f"{queue_id} is {row.state}; there is nothing to discard")
+    if row.ticket_message_id is not None:
+        raise NotPossible(
+            f"{queue_id} was posted to ticket {row.ticket_id} as {row.ticket_message_id}; it cannot be discarded"
+        )
+    tx.execute(_DISCARD, {"seq": row.seq, "reason": reason, "now": now})
+    transitions.stop_waiting(tx, row.seq)
+    order_keys.remove_all(tx, row.seq)
+    transitions.add_event(tx, row.seq, now, "discard", f"by {by}: {reason}")
     transitions.unblock_successors(tx, queue_id, now)
 
 
-def _find_row(tx: Transaction, queue_id: str, now: float) -> tuple[int, State, bool, bool]:
-    """Return a row's ``seq`` and state, whether a worker has a lease on it now, and whether its content is there.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FoundRow:
+    """What the acts of an operator depend on."""
+
+    seq: int
+    state: State
+    is_leased: bool
+    """A worker has it now."""
+    has_content: bool
+    ticket_id: str | None
+    ticket_message_id: str | None
+    order_names: tuple[str, ...]
+    """Its names in the order of posting, made again: those of a finished message were deleted."""
+
+
+def _find_row(tx: Transaction, queue_id: str, now: float) -> _FoundRow:
+    """Return a row.
 
     Raises:
         NotPossible: there is no such message.
@@ -187,8 +230,18 @@ def _find_row(tx: Transaction, queue_id: str, now: float) -> tuple[int, State, b
     found = tx.execute(_SELECT_STATE, {"queue_id": queue_id})
     if not found:
         raise NotPossible(f"there is no message {queue_id}; `ingest messages list` shows them")
-    seq, state, lease_token, due_at, has_content = found[0]
-    return seq, State(state), lease_token is not None and due_at > now, bool(has_content)
+    seq, state, lease_token, due_at, has_content, ticket_id, ticket_message_id, message_id = found[0]
+    names = [order_keys.ticket_key(ticket_id)] if ticket_id else []
+    names += [f"{order_keys.ID_PREFIX}{message_id}"] if message_id else []
+    return _FoundRow(
+        seq=seq,
+        state=State(state),
+        is_leased=lease_token is not None and due_at > now,
+        has_content=bool(has_content),
+        ticket_id=ticket_id,
+        ticket_message_id=ticket_message_id,
+        order_names=tuple(names),
+    )
 
 
 def ledger(tx: Transaction, now: float) -> Ledger:
@@ -197,6 +250,7 @@ def ledger(tx: Transaction, now: float) -> Ledger:
         accepted=tx.execute(_ACCEPTED)[0][0],
         by_state=dict.fromkeys(State, 0) | {State(name): count for name, count in tx.execute(_BY_STATE)},
         missing_content=tx.execute(_MISSING_CONTENT)[0][0],
+        pruned=facts.pruned(tx),
         expired_leases=tx.execute(_EXPIRED_LEASES, {"now": now})[0][0],
     )
 

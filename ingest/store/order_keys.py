@@ -36,6 +36,16 @@ SELECT nearest.queue_id FROM messages AS nearest WHERE nearest.seq = (
 """The queue id of the message that blocks the row of ``messages`` around this statement: the nearest older one with a
 common name that is queued, not posted yet, and has not been failing since before ``:stuck_before``."""
 
+_SELECT_BLOCKER = f"SELECT ({NEAREST_OLDER}) FROM messages WHERE seq = :seq"  # noqa: S608 - joins fixed texts
+
+
+def find_blocker(tx: Transaction, seq: int, stuck_before: float) -> str | None:
+    """Return the queue id of the nearest older, unfinished message with a common name, which has to be posted first.
+
+    The nearest, so that each message that leaves the queue unblocks one other and not all of them."""
+    blocker: str | None = tx.execute(_SELECT_BLOCKER, {"seq": seq, "stuck_before": stuck_before})[0][0]
+    return blocker
+
 
 def add(tx: Transaction, seq: int, names: Iterable[str]) -> None:
     """Add names to a message, and for each name of a ticket the ticket that is known to stand behind it."""

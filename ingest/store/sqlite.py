@@ -40,24 +40,33 @@ WRITER_PRAGMAS = (
     ("foreign_keys", "ON"),
 )
 READER_PRAGMAS = (("query_only", "ON"), ("wal_autocheckpoint", 0), ("cache_size", -4 * 1024))
+READ_ONLY_PRAGMAS = (("cache_size", -4 * 1024),)
 
 
 class SqliteDatabase:
     """The database in the file at ``path``, which is created if missing. Used from one event loop; ``close`` ends its
-    threads."""
+    threads.
+
+    With ``read_only`` nothing is created, changed or waited for: a reader sees the last commit while a worker writes.
+    ``write`` raises ``StoreUnavailable`` then."""
 
     claim_lock = ""
 
-    def __init__(self, path: Path, *, busy_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
+    def __init__(self, path: Path, *, busy_seconds: float = BUSY_TIMEOUT_SECONDS, read_only: bool = False) -> None:
         self._path = path
         self._writes, self._reads = WorkQueue(), WorkQueue()
-        file = DatabaseFile(path)
-        writer = SqliteConnection(file, WRITER_PRAGMAS, writes=True, busy_seconds=busy_seconds)
+        self._file = file = DatabaseFile(path)
+        pragmas = READ_ONLY_PRAGMAS if read_only else READER_PRAGMAS
         readers = [
-            SqliteConnection(file, READER_PRAGMAS, writes=False, busy_seconds=busy_seconds)
+            SqliteConnection(file, pragmas, writes=False, busy_seconds=busy_seconds, read_only=read_only)
             for _ in range(READER_THREADS)
         ]
-        self._threads = [Thread(target=_write_all, args=(self._writes, writer), name="store-writer", daemon=True)]
+        self._threads = []
+        if read_only:
+            self._writes.close("the database was opened to be read only")
+        else:
+            writer = SqliteConnection(file, WRITER_PRAGMAS, writes=True, busy_seconds=busy_seconds)
+            self._threads = [Thread(target=_write_all, args=(self._writes, writer), name="store-writer", daemon=True)]
         self._threads += [
             Thread(target=_read_all, args=(self._reads, reader), name="store-reader", daemon=True) for reader in readers
         ]
@@ -76,6 +85,23 @@ class SqliteDatabase:
         """Implement ``Database.migrate``, all in one transaction: a failing migration leaves the schema as it was."""
         scripts = _scripts()
         return await self.write(lambda tx: _migrate(tx, scripts))
+
+    async def check_schema(self) -> None:
+        """Look whether the database has the schema of this version, without changing it.
+
+        Raises:
+            StoreUnavailable: it is of an older or a newer version; the text says what to do.
+        """
+        scripts = _scripts()
+        await self.read(lambda tx: _check_schema(tx, scripts))
+
+    def loss(self) -> str | None:
+        """Implement ``Database.loss``: compare the file and its log at the path with those that are open."""
+        try:
+            self._file.check()
+        except OSError as error:
+            return f"{self._path}: {error.strerror}"
+        return None
 
     async def close(self) -> None:
         """Implement ``Database.close``; returns when the threads have ended."""
@@ -103,6 +129,7 @@ def _write_all(queue: WorkQueue, connection: SqliteConnection) -> None:
             batch = list(_first_and_queued(queue, first))
             _refuse(batch, error)
         except BaseException:
+            batch = batch or [first]  # empty if BEGIN raised what nobody foresaw; its caller must not wait for ever
             _write_one_by_one(connection, batch)
         wake_callers(batch)
     connection.close()
@@ -171,11 +198,30 @@ def _migrate(transaction: Transaction, scripts: Mapping[str, str]) -> tuple[str,
         StoreUnavailable: the database has a migration of a newer version.
     """
     transaction.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY)")
-    known = {name for (name,) in transaction.execute("SELECT name FROM migrations")}
-    if newer := known - scripts.keys():
-        raise StoreUnavailable(f"a newer version has changed the database ({max(newer)}); run that version, or a later")
-    missing = tuple(sorted(scripts.keys() - known))
+    missing = _missing(transaction, scripts)
     for name in missing:
         transaction.execute(scripts[name])
         transaction.execute("INSERT INTO migrations (name) VALUES (:name)", {"name": name})
     return missing
+
+
+def _missing(transaction: Transaction, scripts: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the migrations that the database lacks, in order.
+
+    Raises:
+        StoreUnavailable: the database has a migration of a newer version.
+    """
+    known = {name for (name,) in transaction.execute("SELECT name FROM migrations")}
+    if newer := known - scripts.keys():
+        raise StoreUnavailable(f"a newer version has changed the database ({max(newer)}); run that version, or a later")
+    return tuple(sorted(scripts.keys() - known))
+
+
+def _check_schema(transaction: Transaction, scripts: Mapping[str, str]) -> None:
+    has_table = transaction.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'migrations'")
+    missing = _missing(transaction, scripts) if has_table else tuple(sorted(scripts))
+    if missing:
+        raise StoreUnavailable(
+            f"the database is of an older version (it lacks {missing[0]}); bring it up to date with"
+            " `ingest migrate`, or start the worker of this version"
+        )

@@ -42,6 +42,10 @@ or sync is not among them: the open connection writes the same pages again, whil
 and trust them though they never reached the disk."""
 
 
+RESCUE_SUFFIX = ".rescued"
+"""What was in a database file that was deleted under the running service is saved to a file named so."""
+
+
 class BeginFailed(StoreUnavailable):
     """BEGIN failed. The whole batch is refused, because every other item would fail the same way."""
 
@@ -80,14 +84,17 @@ def _encodable(parameters: Mapping[str, object]) -> dict[str, object]:
 
 
 class DatabaseFile:
-    """The file that all connections share, and whether it is still the same one.
+    """The file that all connections share, its write-ahead log beside it, and whether they are still the same ones.
 
     If the file was deleted or replaced while the service runs, mail went with it; to go on with an empty file would
-    hide that."""
+    hide that. If the log was, the latest commits are only in a file without a name, which ends with the process. No
+    connection may make a new log then while others of the process use the old one, so that loss is for good."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._known: os.stat_result | None = None
+        self._known_log: dict[Path, os.stat_result] = {}
+        self._lost_log = ""
 
     def make(self) -> None:
         """Create the file, unless a connection has been open on it before."""
@@ -100,26 +107,75 @@ class DatabaseFile:
         if self._known is None:
             self._known = os.stat(self.path)
 
+    def remember_log(self) -> None:
+        """Take the log and its index that are beside the file now as those of the writing connection."""
+        self._known_log = {path: os.stat(path) for path in self._log_paths()}
+
+    def forget_log(self) -> None:
+        """Expect no log any more: the writing connection was closed, and the log may end with it."""
+        self._known_log = {}
+
     def check(self) -> None:
-        """Compare the file at the path with the one remembered.
+        """Compare the file at the path, and its log, with those remembered.
 
         Raises:
-            OSError: it is another file, or it cannot be reached.
+            OSError: they are other files, or they cannot be reached.
         """
         found = os.stat(self.path)
         if self._known is not None and not os.path.samestat(found, self._known):
             raise FileNotFoundError(ENOENT, "another file has taken its place: put it back, or restart the service")
+        for path, known in self._known_log.items():
+            if not self._lost_log and not _is_still(path, known):
+                self._lost_log = f"{path.name} was removed or replaced under the running service; restart the service"
+        if self._lost_log:
+            raise FileNotFoundError(ENOENT, self._lost_log)
+
+    def rescue_path(self) -> Path | None:
+        """Return where to save what is in the file, if it was deleted (and not moved) while we have it open."""
+        if self._known is None or not self._is_deleted():
+            return None
+        return self.path.with_name(f"{self.path.name}{RESCUE_SUFFIX}")
+
+    def _is_deleted(self) -> bool:
+        """Whether the file that was open first has no name any more. Asked of the system, since a descriptor of our own
+        would end SQLite's locks when it is closed."""
+        for descriptor in Path("/proc/self/fd").glob("*"):
+            with suppress(OSError):
+                found = descriptor.stat()
+                if self._known is not None and os.path.samestat(found, self._known):
+                    return found.st_nlink == 0
+        return False
+
+    def _log_paths(self) -> Iterator[Path]:
+        for suffix in ("-wal", "-shm"):
+            yield self.path.with_name(f"{self.path.name}{suffix}")
+
+
+def _is_still(path: Path, known: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), known)
+    except FileNotFoundError:
+        return False
 
 
 class SqliteConnection:
     """A connection that is opened at its first use, and again after it broke. One thread uses it."""
 
-    def __init__(self, file: DatabaseFile, pragmas: Sequence[Pragma], *, writes: bool, busy_seconds: float) -> None:
+    def __init__(
+        self,
+        file: DatabaseFile,
+        pragmas: Sequence[Pragma],
+        *,
+        writes: bool,
+        busy_seconds: float,
+        read_only: bool = False,
+    ) -> None:
         """A connection that ``writes`` creates a missing file, and checkpoints the write-ahead log before anything
         else: what an earlier process left there unsynced is synced before it is read as committed."""
         self._file = file
         self._pragmas = pragmas
         self._writes = writes
+        self._flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE
         self._busy_seconds = busy_seconds
         self._connection: apsw.Connection | None = None
 
@@ -145,6 +201,8 @@ class SqliteConnection:
         """Close the connection if it is open. Errors are ignored: what is committed stays committed."""
         connection, self._connection = self._connection, None
         if connection is not None:
+            if self._writes:
+                self._file.forget_log()
             with suppress(apsw.Error):
                 connection.close()
 
@@ -158,19 +216,52 @@ class SqliteConnection:
                 self.close()
             raise BeginFailed(self._explain(error)) from error
         except OSError as error:
+            saved = self._rescue()
             self.close()
-            reason = f"{error.strerror}; check INGEST_DATABASE_URL and who may write to its folder"
+            reason = saved or f"{error.strerror}; check INGEST_DATABASE_URL and who may write to its folder"
             raise BeginFailed(f"{self._file.path}: {reason}") from error
+        except BaseException:
+            self.close()  # nobody knows what state it is in
+            raise
         return connection
+
+    def _rescue(self) -> str:
+        """Copy what is committed from the log into the database file, through the files that are open.
+
+        Where one of them was moved or its name removed, it is whole only until it is closed. The database file has all
+        mail then, wherever it lies now. If it was deleted, all that is in it is written to a new file; returns what to
+        say about that."""
+        if not self._writes or self._connection is None:
+            return ""
+        self._checkpoint_what_is_open(self._connection)
+        path = self._file.rescue_path()
+        if path is None:
+            return ""
+        try:
+            path.touch(mode=0o600)
+            self._connection.execute("VACUUM INTO ?", (str(path),))
+        except (apsw.Error, OSError) as error:
+            return f"the file was deleted, and what was in it could not be saved: {error}"
+        return f"the file was deleted; what was in it is in {path.name}: stop the service and give it the old name"
+
+    def _checkpoint_what_is_open(self, connection: apsw.Connection) -> None:
+        for mode in (apsw.SQLITE_CHECKPOINT_FULL, apsw.SQLITE_CHECKPOINT_PASSIVE):
+            try:
+                connection.wal_checkpoint(mode=mode)
+            except apsw.Error:
+                continue  # a reader is in the way of a full one; the passive one copies what it can
+            return
 
     def _open(self) -> apsw.Connection:
         if self._writes:
             self._file.make()
         self._file.check()
-        connection = apsw.Connection(str(self._file.path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection = apsw.Connection(str(self._file.path), flags=self._flags)
         self._set_up(connection)
         connection.set_busy_timeout(int(self._busy_seconds * 1000))
         self._file.remember()
+        if self._writes:
+            self._file.remember_log()
         return connection
 
     def _set_up(self, connection: apsw.Connection) -> None:

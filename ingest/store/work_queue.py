@@ -38,7 +38,7 @@ class WorkQueue:
 
     def __init__(self) -> None:
         self._waiting: SimpleQueue[WorkItem | None] = SimpleQueue()
-        self._closed = False
+        self._closed = ""
 
     async def run(self, work: Callable[[Transaction], T]) -> T:
         """Have a thread run ``work``, and return what it returns. If the caller is cancelled, ``work`` still runs
@@ -48,7 +48,7 @@ class WorkQueue:
             StoreUnavailable: the queue is closed.
         """
         if self._closed:
-            raise StoreUnavailable("the store is closed: the service is stopping")
+            raise StoreUnavailable(self._closed)
         item = WorkItem(work, asyncio.get_running_loop().create_future())
         self._waiting.put(item)
         await item.done
@@ -57,10 +57,10 @@ class WorkQueue:
         value: T = item.value
         return value
 
-    def close(self) -> None:
-        """Accept no more items; those already queued are still run."""
+    def close(self, reason: str = "the store is closed: the service is stopping") -> None:
+        """Accept no more items; those already queued are still run. ``reason`` is told to those who come later."""
         if not self._closed:
-            self._closed = True
+            self._closed = reason
             self._waiting.put(None)
 
     def take(self) -> WorkItem | None:

@@ -2,11 +2,23 @@
 
 import pytest
 
-from ingest.model.outcome import Deferred, Delivered, Discarded, Failed, Outcome, Quarantined, RuleName, State, Waiting
+from ingest.model.outcome import (
+    DeferCause,
+    Deferred,
+    Delivered,
+    Discarded,
+    Failed,
+    Outcome,
+    Quarantined,
+    RuleName,
+    State,
+    Waiting,
+)
 from ingest.store import MessageRecord
+from ingest.store.controls import Control
 from ingest.store.messages import Store
 from ingest.store.operator import NotPossible
-from tests.support.store import LEASE_SECONDS, START, claim, claim_one, identify, receive, receive_all
+from tests.support.store import LEASE_SECONDS, START, claim, claim_one, identify, receive, receive_all, received
 
 NOW = START + 1000
 DELIVERED = Delivered(ticket_id="T1", ticket_message_id="M1")
@@ -72,7 +84,11 @@ async def test_a_message_that_nobody_needs_can_be_discarded(store: Store, outcom
         (DELIVERED, "release", "Q1 is delivered; there is nothing to release"),
         (DELIVERED, "discard", "Q1 is delivered; there is nothing to discard"),
         (STUCK[3], "discard", "Q1 is discarded; there is nothing to discard"),
-        (Deferred(reason="503"), "retry", "Q1 is queued; there is nothing to retry"),
+        (
+            Deferred(reason="503"),
+            "retry",
+            "Q1 is queued; there is nothing to retry; `ingest messages retry --now` makes it due",
+        ),
     ],
 )
 async def test_what_makes_no_sense_is_refused_in_one_line(store: Store, outcome: Outcome, act: str, text: str) -> None:
@@ -169,3 +185,102 @@ async def test_a_message_that_is_discarded_blocks_nobody_any_more(store: Store) 
     await receive(store, 2, order_names=["ticket:t1"])
     await store.discard("Q1", by="olga", reason="spam", now=NOW)
     assert [queued.queue_id for queued in await claim(store)] == ["Q2"]
+
+
+# Retry at once
+
+
+async def test_a_queued_message_can_be_made_due_now_as_if_it_had_never_failed(store: Store) -> None:
+    await end(store, Deferred(reason="500", cause=DeferCause.FAULT))
+    assert (await record(store)).failing_since == NOW
+    assert not await claim(store, now=NOW + 1)
+    await store.retry("Q1", by="olga", now=NOW + 1, at_once=True)
+    assert (await record(store)).failing_since is None
+    queued = await claim_one(store, now=NOW + 1)
+    assert (queued.failures, queued.retry_window_start) == (0, NOW + 1)
+    assert [(line.outcome, line.detail) for line in (await record(store)).history][1] == ("retry", "by olga, at once")
+
+
+@pytest.mark.parametrize("outcome", STUCK, ids=name)
+async def test_retry_at_once_queues_a_stuck_message_too(store: Store, outcome: Outcome) -> None:
+    await end(store, outcome)
+    await store.retry("Q1", by="olga", now=NOW + 1, at_once=True)
+    assert (await claim_one(store, now=NOW + 1)).queue_id == "Q1"
+
+
+async def test_a_message_is_not_made_due_while_a_worker_has_it(store: Store) -> None:
+    await receive(store)
+    await claim(store)
+    with pytest.raises(NotPossible, match="Q1 is being worked on; try again in a moment"):
+        await store.retry("Q1", by="olga", now=NOW + 1, at_once=True)
+
+
+async def test_a_message_is_not_made_due_before_an_older_one_of_its_ticket(store: Store) -> None:
+    for number in (1, 2):
+        await store.receive(
+            received(number), queue_id=f"Q{number}", dedupe_key=f"key-{number}", order_names=("ticket:t1",)
+        )
+    (first,) = await claim(store)
+    await store.settle(first.queue_id, first.lease_token, Deferred(reason="503"), now=NOW, next_attempt_at=NOW + 500)
+    with pytest.raises(NotPossible, match="Q2 comes after Q1, an older message of its ticket: retry or discard that"):
+        await store.retry("Q2", by="olga", now=NOW + 1, at_once=True)
+    assert not await claim(store, now=NOW + 1)
+    assert (await record(store, "Q2")).blocked_by == "Q1"
+    await store.retry("Q1", by="olga", now=NOW + 1, at_once=True)
+    assert (await claim_one(store, now=NOW + 1)).queue_id == "Q1"
+
+
+# Posted, or perhaps
+
+
+async def test_a_posted_message_cannot_be_discarded(store: Store) -> None:
+    await end(store, Deferred(reason="the attachment service is down", posted=DELIVERED))
+    with pytest.raises(NotPossible, match="Q1 was posted to ticket T1 as M1; it cannot be discarded"):
+        await store.discard("Q1", by="olga", reason="spam", now=NOW + 1)
+    assert (await record(store)).state is State.QUEUED
+
+
+async def test_it_is_shown_since_when_a_post_is_in_doubt_and_when_it_was_looked_for(store: Store) -> None:
+    await receive(store)
+    queued = await claim_one(store)
+    assert await store.begin_post(queued.queue_id, queued.lease_token, now=NOW + 1)
+    absent = Deferred(reason="does not show", cause=DeferCause.WAIT, found_absent=True)
+    await store.settle(queued.queue_id, queued.lease_token, absent, now=NOW + 2, next_attempt_at=NOW + 32)
+    row = await record(store)
+    assert (row.post_in_doubt_since, row.post_not_found_at, row.next_attempt_at) == (NOW + 1, NOW + 2, NOW + 32)
+
+
+# The order of what an operator queues again
+
+
+async def test_a_message_that_is_queued_again_holds_back_the_later_ones_of_its_ticket(store: Store) -> None:
+    await receive_all(store, 1, 2)
+    first, second = await claim(store)
+    for queued in (first, second):
+        await identify(store, queued, ticket_id="T1")
+    await store.settle(first.queue_id, first.lease_token, STUCK[3], now=NOW)
+    await store.settle(second.queue_id, second.lease_token, Deferred(reason="503"), now=NOW, next_attempt_at=NOW + 5)
+    await store.retry("Q1", by="olga", now=NOW + 1)
+    assert [queued.queue_id for queued in await claim(store, now=NOW + 10)] == ["Q1"]
+
+
+# What the running worker is asked for
+
+
+async def test_what_a_command_asks_for_is_taken_once(store: Store) -> None:
+    assert await store.take_controls() == {}
+    await store.ask(Control.RESUME, by="olga", now=NOW)
+    await store.ask(Control.RESUME, by="otto", now=NOW + 1)
+    assert await store.take_controls() == {Control.RESUME: "otto"}
+    assert await store.take_controls() == {}
+
+
+async def test_all_that_waits_for_its_time_can_be_made_due(store: Store) -> None:
+    await receive_all(store, 1, 2, 3)
+    first, second, _third = await claim(store)
+    for queued in (first, second):
+        await store.settle(
+            queued.queue_id, queued.lease_token, Deferred(reason="429"), now=NOW, next_attempt_at=NOW + 500
+        )
+    assert await store.make_due(now=NOW + 1) == 2
+    assert [queued.queue_id for queued in await claim(store, now=NOW + 1)] == ["Q1", "Q2"]

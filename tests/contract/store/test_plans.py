@@ -54,6 +54,9 @@ class Explaining:
     def free_bytes(self) -> int | None:
         return self._database.free_bytes()
 
+    def loss(self) -> str | None:
+        return self._database.loss()
+
     def full_scans(self) -> list[str]:
         """Steps that read or sort a whole table or state. Sorting those who wait for one id is fine."""
         return [plan for plan in self.plans if is_full(plan) and "waiting_for" not in plan]

@@ -2,15 +2,20 @@
 
 import asyncio
 import stat
+import time
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import apsw
 import pytest
 
 from ingest.store import StoreUnavailable
+from ingest.store.integrity import find_damage
 from ingest.store.messages import Store
+from ingest.store.opening import check_rescued, open_to_read
 from ingest.store.sqlite import SqliteDatabase
+from ingest.store.sqlite_connection import SqliteConnection, SqliteTransaction
 from tests.support.disks import Disk, mounted
 from tests.support.store import START, receive
 
@@ -189,3 +194,140 @@ async def test_a_store_that_could_not_be_opened_can_be_opened_later(path: Path) 
     await database.migrate()
     assert await receive(Store(database)) == "Q1"
     await database.close()
+
+
+# What nobody foresaw
+
+
+@pytest.mark.parametrize("calls", [1, 3])
+async def test_an_unexpected_error_at_begin_reaches_its_caller_and_ends_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    database, store = await opened(path)
+    begin, failing = SqliteConnection.transaction, [True]
+
+    def fail(self: SqliteConnection, how: str) -> AbstractContextManager[SqliteTransaction]:
+        if failing and how == "BEGIN IMMEDIATE":
+            raise ZeroDivisionError
+        return begin(self, how)
+
+    monkeypatch.setattr(SqliteConnection, "transaction", fail)
+    async with asyncio.timeout(10):
+        found = await asyncio.gather(*(receive(store, number) for number in range(calls)), return_exceptions=True)
+    assert all(isinstance(error, ZeroDivisionError) for error in found)
+    failing.clear()
+    assert await receive(store, 9) == "Q9"
+    await database.close()
+
+
+async def test_a_connection_that_raised_what_nobody_foresaw_is_opened_anew(path: Path) -> None:
+    database, store = await opened(path)
+    with pytest.raises(ZeroDivisionError):
+        await database.write(lambda tx: (tx.execute("COMMIT"), 1 / 0))
+    assert await receive(store, 1) == "Q1"
+    await database.close()
+
+
+# The log that is taken away
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+async def test_mail_in_a_log_that_was_removed_is_saved_and_no_more_is_taken(path: Path, suffix: str) -> None:
+    database, store = await opened(path)
+    await asyncio.gather(*(receive(store, number) for number in range(10)))
+    assert database.loss() is None
+    path.with_name(f"ingest.db{suffix}").unlink()
+    loss = database.loss()
+    assert loss is not None
+    assert f"ingest.db{suffix} was removed or replaced" in loss
+    for number in (11, 12):
+        with pytest.raises(StoreUnavailable, match="was removed or replaced under the running service"):
+            await receive(store, number)
+    copy = path.with_name("after.db")
+    copy.write_bytes(path.read_bytes())  # what a worker that is killed now leaves, without a log
+    await database.close()
+    again, store = await opened(copy)
+    assert (await store.ledger(now=START)).accepted == 10
+    await again.close()
+
+
+async def test_mail_reaches_a_file_that_was_moved(path: Path) -> None:
+    database, store = await opened(path)
+    await asyncio.gather(*(receive(store, number) for number in range(10)))
+    moved = path.rename(path.with_name("moved.db"))
+    assert database.loss() is not None
+    with pytest.raises(StoreUnavailable):
+        await receive(store, 11)
+    copy = path.with_name("after.db")
+    copy.write_bytes(moved.read_bytes())
+    await database.close()
+    again, store = await opened(copy)
+    assert (await store.ledger(now=START)).accepted == 10
+    await again.close()
+
+
+async def test_what_was_in_a_file_that_was_deleted_is_saved_for_the_same_user_only(path: Path) -> None:
+    database, store = await opened(path)
+    await asyncio.gather(*(receive(store, number) for number in range(10)))
+    path.unlink()
+    with pytest.raises(StoreUnavailable, match=r"what was in it is in ingest\.db\.rescued"):
+        await receive(store, 11)
+    await database.close()
+    rescued = path.with_name("ingest.db.rescued")
+    assert stat.S_IMODE(rescued.stat().st_mode) == 0o600
+    with pytest.raises(StoreUnavailable, match="give it that name"):
+        check_rescued(f"sqlite:///{path}")
+    for left in ("-wal", "-shm"):
+        path.with_name(f"ingest.db{left}").unlink(missing_ok=True)
+    rescued.rename(path)
+    check_rescued(f"sqlite:///{path}")
+    again, store = await opened(path)
+    assert (await store.ledger(now=START)).accepted == 10
+    await again.close()
+
+
+# Only to read
+
+
+async def test_a_reader_needs_no_lock_and_sees_the_last_commit(path: Path) -> None:
+    database, store = await opened(path)
+    await receive(store, 1)
+    writer = apsw.Connection(str(path))
+    writer.execute("BEGIN IMMEDIATE; UPDATE messages SET subject = 'not yet'")
+    started = time.monotonic()
+    async with open_to_read(f"sqlite:///{path}") as readable:
+        (row,) = await Store(readable).list_messages()
+        with pytest.raises(StoreUnavailable, match="opened to be read only"):
+            await receive(Store(readable), 2)
+    assert row.subject == ""
+    assert time.monotonic() - started < 2
+    writer.close()
+    await database.close()
+
+
+async def test_a_reader_tells_of_an_older_database_and_changes_nothing(path: Path) -> None:
+    database, _ = await opened(path)
+    await database.write(lambda tx: tx.execute("DELETE FROM migrations WHERE name LIKE '0008%'"))
+    await database.close()
+    with pytest.raises(StoreUnavailable, match=r"older version \(it lacks 0008_.*`ingest migrate`"):
+        async with open_to_read(f"sqlite:///{path}"):
+            pass
+    assert not [name for name in path.parent.iterdir() if name.name.endswith("-journal")]
+
+
+# Damage
+
+
+async def test_a_stretch_of_the_file_that_was_overwritten_is_found(path: Path) -> None:
+    database, store = await opened(path)
+    for number in range(200):
+        await receive(store, number, content=content_of(number)[:3000])
+    await database.close()
+    async with open_to_read(f"sqlite:///{path}") as readable:
+        assert await readable.read(lambda tx: find_damage(tx, deep=False)) == ()
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"\xa5" * 100_000)
+    with suppress(StoreUnavailable):
+        async with open_to_read(f"sqlite:///{path}") as readable:
+            assert await readable.read(lambda tx: find_damage(tx, deep=False))

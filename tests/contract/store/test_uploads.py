@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.model.outcome import Deferred, Delivered, Outcome
+from ingest.model.outcome import Deferred, Delivered, Failed, Outcome
 from ingest.store import Database
 from ingest.store.messages import Store
 from ingest.store.uploads import Upload, Uploads
@@ -84,11 +84,11 @@ async def test_a_message_that_was_posted_is_not_forgotten_for_what_failed_after_
 async def test_an_operator_who_names_another_ticket_has_the_message_posted_there(store: Store) -> None:
     queue_id = await receive(store)
     await settle(store, Deferred(reason="connecting failed", posted=POSTED), now=NOW)
-    await store.discard(queue_id, by="sam", reason="wrong ticket", now=NOW)
+    await settle(store, Failed(reason="the worker died 10 times"), now=NOW)
     await store.retry(queue_id, by="sam", now=NOW)
     assert (await claim_one(store, now=NOW)).ticket_message_id == "M1"
     await store.release_leases(now=5_000.0)
-    await store.discard(queue_id, by="sam", reason="wrong ticket", now=NOW)
+    await settle(store, Failed(reason="the worker died 10 times"), now=NOW)
     await store.release(queue_id, by="sam", ticket="T2", now=NOW)
     assert (await claim_one(store, now=NOW)).ticket_message_id is None
 
