@@ -6,9 +6,12 @@ with the names by which its ticket or thread is known from the message itself; t
 order.
 """
 
+import hashlib
+from dataclasses import dataclass
+
 from ingest import tickets
 from ingest.model.envelope import ReceivedMessage
-from ingest.parse.thread_header import parse_thread_header
+from ingest.parse.thread_header import MAX_HEAD_BYTES, parse_thread_header
 
 MAX_OLDEST_IDS = 2
 """How many ids at the far end of References count: the root is there, also where clients shorten the middle."""
@@ -16,19 +19,49 @@ MAX_NEAREST_IDS = 4
 """How many ids next to the message count: its parent, and what a client that cuts the far end still sends."""
 
 
-def order_hints(message: ReceivedMessage, *, domains: frozenset[str], signing_key: bytes | None) -> tuple[str, ...]:
-    """Names of a message's ticket and thread, each once: ``ticket:<id or code>`` in small letters, ``id:<Message-ID>``.
+MAX_BODY_BYTES = 64 * 1024
+"""How much of the body tells two mails without Message-ID apart, beside its length. All of a large mail would take
+longer than all else that is done before it is stored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrivalFacts:
+    """What is known of a message before it is stored."""
+
+    order_names: tuple[str, ...]
+    """The names that it shares with those it must not overtake, each once."""
+    is_unnamed: bool
+    """It has neither Message-ID nor Date, so a later message with equal bytes may be another one."""
+
+
+def order_hints(message: ReceivedMessage, *, domains: frozenset[str], signing_key: bytes | None) -> ArrivalFacts:
+    """Return the names of a message's ticket and thread: ``ticket:<id or code>`` in small letters, ``id:<Message-ID>``.
 
     Its own Message-ID is among them, so that an answer that arrives while the message is still queued stays behind it.
+    A message without one is named by its body, ``body:<digest>``, so that two copies of it keep their order.
     """
-    head = parse_thread_header(message.content[message.trace_length :])
+    content = memoryview(message.content)[message.trace_length :]
+    header = parse_thread_header(bytes(content[:MAX_HEAD_BYTES]))
+    head = header.fields
     found = tickets.find_signals(head, message.envelope, domains=domains, key=signing_key)
     named = [proof.ticket_id for proof in found.proofs if proof.ticket_id]
     named += [candidate.identifier for candidate in found.candidates]
     ids = [*found.related_ids[:MAX_NEAREST_IDS], *head.references[:MAX_OLDEST_IDS]]
-    own = [head.message_id] if head.message_id else []
-    names = (*map(ticket_name, named), *(f"id:{message_id}" for message_id in (*own, *ids)))
-    return tuple(dict.fromkeys(names))
+    own = f"id:{head.message_id}" if head.message_id else _body_name(content, header.body_start)
+    names = (*map(ticket_name, named), own, *(f"id:{message_id}" for message_id in ids))
+    return ArrivalFacts(
+        order_names=tuple(dict.fromkeys(filter(None, names))),
+        is_unnamed=header.body_start is not None and head.message_id is None and not header.is_dated,
+    )
+
+
+def _body_name(content: memoryview, start: int | None) -> str:
+    """Return the name of a body; ``""`` where there is none."""
+    if start is None or start >= len(content):
+        return ""
+    digest = hashlib.blake2b(content[start : start + MAX_BODY_BYTES], digest_size=16)
+    digest.update(b"%d" % (len(content) - start))
+    return f"body:{digest.hexdigest()}"
 
 
 def ticket_name(identifier: str) -> str:

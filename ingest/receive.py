@@ -59,6 +59,11 @@ class Receiver:
         self._refusal: str | None = None
         self._refusal_found_at = float("-inf")
 
+    def use_limits(self, *, max_backlog: int, min_free_bytes: int) -> None:
+        """Refuse mail by these limits from now on."""
+        self._max_backlog = max_backlog
+        self._min_free_bytes = min_free_bytes
+
     async def receive(self, message: ReceivedMessage) -> str:
         """Store ``message`` durably and return its queue id: a new one, or that of the row which has it already.
 
@@ -66,9 +71,13 @@ class Receiver:
             StoreUnavailable: nothing was stored; the sender must keep the message and try again.
         """
         key = await asyncio.to_thread(dedupe_key, message) if _hash_on_thread(message) else dedupe_key(message)
-        names = order_hints(message, domains=self._domains, signing_key=self._signing_key)
+        facts = order_hints(message, domains=self._domains, signing_key=self._signing_key)
         queue_id = await self._store.receive(
-            message, queue_id=new_queue_id(message.received_at), dedupe_key=key, order_names=names
+            message,
+            queue_id=new_queue_id(message.received_at),
+            dedupe_key=key,
+            order_names=facts.order_names,
+            is_unnamed=facts.is_unnamed and message.source_ref.position is None,
         )
         metrics.RECEIVED.labels(message.source_ref.source.partition(":")[0]).inc()
         self._on_stored()

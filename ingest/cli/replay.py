@@ -110,7 +110,12 @@ async def _replay(paths: list[Path]) -> Results:
 async def _beside_a_worker(settings: Settings, paths: list[Path]) -> Results:
     async with open_store(settings.database_url) as store:
         receiver = Receiver(
-            store, clock=time.time, max_backlog=settings.max_backlog, min_free_bytes=settings.min_free_bytes
+            store,
+            domains=frozenset(settings.domains),
+            signing_key=settings.signing_key.get_secret_value().encode() if settings.signing_key else None,
+            clock=time.time,
+            max_backlog=settings.max_backlog,
+            min_free_bytes=settings.min_free_bytes,
         )
         return await _feed_and_watch(settings, store, receiver, paths)
 

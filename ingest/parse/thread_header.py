@@ -5,6 +5,7 @@ fields are decoded, and no more than ``MAX_HEAD_BYTES`` of the message are looke
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ingest.model.message import ParsedMessage
 from ingest.parse.defect_log import DefectLog
@@ -20,15 +21,32 @@ _DELIVERED = frozenset({"delivered-to", "x-original-to", "envelope-to", "x-deliv
 _WANTED = _DELIVERED | {"message-id", "in-reply-to", "references", "subject", "to", "cc"}
 
 
-def parse_thread_header(content: bytes) -> ParsedMessage:
-    """Return a message that has only its Message-ID, In-Reply-To, References, Subject, To, Cc and Delivered-To fields.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadHeader:
+    """What ``parse_thread_header`` finds."""
+
+    fields: ParsedMessage
+    """A message that has only its Message-ID, In-Reply-To, References, Subject, To, Cc and Delivered-To fields."""
+    is_dated: bool
+    """It has a Date field."""
+    body_start: int | None
+    """Where the body begins; ``None`` if the header goes on beyond what was looked at, or cannot be parsed."""
+
+
+def parse_thread_header(content: bytes) -> ThreadHeader:
+    """Parse the header fields of a message that tell its thread.
 
     Never raises: a header that cannot be parsed gives a message without any of them.
     """
     try:
-        return _thread_fields(parse_message_header(content[:MAX_HEAD_BYTES], DefectLog()))
+        header = parse_message_header(content[:MAX_HEAD_BYTES], DefectLog())
+        return ThreadHeader(
+            fields=_thread_fields(header),
+            is_dated=bool(header.get("date")),
+            body_start=header.body_start if header.body_start < MAX_HEAD_BYTES else None,
+        )
     except Exception:  # an order of posting that is only approximate must not keep a mail from being stored
-        return ParsedMessage(message_id=None)
+        return ThreadHeader(fields=ParsedMessage(message_id=None), is_dated=False, body_start=None)
 
 
 def _thread_fields(header: HeaderBlock) -> ParsedMessage:

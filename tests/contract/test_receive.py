@@ -113,3 +113,27 @@ async def test_messages_of_a_mailbox_are_stored_in_the_order_in_which_they_were_
     receive_both = receiver(store)
     stored = list(await asyncio.gather(receive_both.receive(large), receive_both.receive(small)))
     assert [queued.queue_id for queued in await claim(store)] == stored
+
+
+# Mail that nothing tells apart
+
+
+HOUR = 3600.0
+
+
+async def test_two_equal_mails_without_date_and_message_id_a_day_apart_are_two(store: Store) -> None:
+    first = await receiver(store).receive(MAIL)
+    repeated = await receiver(store).receive(replace(MAIL, received_at=MAIL.received_at + HOUR))
+    later = await receiver(store).receive(replace(MAIL, received_at=MAIL.received_at + 24 * HOUR))
+    again = await receiver(store).receive(replace(MAIL, received_at=MAIL.received_at + 25 * HOUR))
+    assert first == repeated
+    assert later not in (first, None)
+    assert again == later
+    assert await store.backlog() == 2
+
+
+@pytest.mark.parametrize("field", [b"Message-ID: <m@x.example>\r\n", b"Date: Mon, 05 Oct 2026 11:00:00 +0200\r\n"])
+async def test_a_mail_that_has_a_name_is_the_same_for_ever(store: Store, field: bytes) -> None:
+    named = replace(MAIL, content=MAIL.content[:26] + field + MAIL.content[26:])
+    first = await receiver(store).receive(named)
+    assert await receiver(store).receive(replace(named, received_at=named.received_at + 1000 * 24 * HOUR)) == first
