@@ -24,6 +24,7 @@ from ingest.parse_pool import ParsePool
 from ingest.pipeline import Pipeline
 from ingest.policy import LocalAddresses
 from ingest.receive import Receiver
+from ingest.reload import Reloader
 from ingest.retry import DAY, Schedule
 from ingest.sources import Source, SourceError
 from ingest.sources.imap import ImapSource
@@ -31,17 +32,22 @@ from ingest.sources.smtp import SmtpSource
 from ingest.sources.smtp.limits import SmtpLimits
 from ingest.store import Database, StoreUnavailable
 from ingest.store.api_profiles import ApiProfiles
+from ingest.store.generation import PostCountFile
 from ingest.store.imap import ImapStore
 from ingest.store.messages import Store
-from ingest.store.opening import WorkerLock, open_database
+from ingest.store.opening import WorkerLock, check_rescued, file_of, open_database
 from ingest.store.uploads import Uploads
 from ingest.sync import ThreadSync
+from ingest.watch import Watch
 from ingest.web import Web, create_app
 from ingest.worker import Worker
 
 UPLOADS_SHARE = 0.5
 """The share of a message's lease that its uploads may take. Below ``worker.WORK_SHARE_OF_LEASE``, so that a slow upload
 ends as just that, and the message is posted without it when it has waited for long enough."""
+
+WRITE_TEST_SECONDS = 1.0
+"""How long the answer of a test write is reused. Each costs a sync of the disk."""
 
 STEADY_CLOCK = SteadyClock()
 """The one clock of the process: what the store, the worker and the sources note must be comparable."""
@@ -75,16 +81,35 @@ async def start_engine(settings: Settings, *, clock: Callable[[], float] = STEAD
     parse_pool = ParsePool(
         processes=settings.parse_children, seconds=settings.parse_seconds, memory_bytes=settings.parse_memory_bytes
     )
-    async with open_database(settings.database_url) as database:
+    async with open_database(settings.database_url) as database, _post_count(settings, database) as posts:
         profiles = ApiProfiles(database)
         if released := await Store(database).release_leases(now=clock()):
             _log.info("took over what an earlier worker left", messages=released)
         async with TicketApiClient(settings, profile=await profiles.load(), save_profile=profiles.save) as api:
             await parse_pool.start()
             try:
-                yield _build_engine(settings, database, api, parse_pool, clock)
+                yield _build_engine(settings, database, api, parse_pool, clock, on_post=posts.note)
             finally:
                 await parse_pool.stop()
+
+
+@asynccontextmanager
+async def _post_count(settings: Settings, database: Database) -> AsyncIterator[PostCountFile]:
+    """Learn whether the database was restored or copied since it was worked on last, and count the POSTs beside it."""
+    file = PostCountFile(file_of(settings.database_url))
+    try:
+        doubted = await file.compare(database)
+        if doubted:
+            _log.warning(
+                "the database was restored or copied: what is unfinished in it is looked for at the API before it is"
+                " posted",
+                messages=doubted,
+            )
+        yield file
+    except OSError as error:
+        raise StoreUnavailable(f"{file.path}: {error.strerror}; make it writable for this user") from error
+    finally:
+        file.close()
 
 
 def pipeline_settings(settings: Settings) -> PipelineSettings:
@@ -132,9 +157,15 @@ def _uploader(
 
 
 def _build_engine(
-    settings: Settings, database: Database, api: TicketApiClient, parse_pool: ParsePool, clock: Callable[[], float]
+    settings: Settings,
+    database: Database,
+    api: TicketApiClient,
+    parse_pool: ParsePool,
+    clock: Callable[[], float],
+    *,
+    on_post: Callable[[int], None],
 ) -> Engine:
-    store = Store(database, order_hold=settings.order_hold, duplicate_window=settings.duplicate_window)
+    store = Store(database, order_hold=settings.order_hold, duplicate_window=settings.duplicate_window, on_post=on_post)
     pipeline = Pipeline(
         store=store,
         ticket_api=api,
@@ -174,7 +205,7 @@ def _worker(
     return Worker(
         store,
         pipeline,
-        schedule=Schedule(first=settings.retry_first, cap=settings.retry_cap, max_age=settings.retry_max_days * DAY),
+        schedule=_schedule(settings),
         clock=clock,
         capacity=settings.deliveries,
         lease=settings.lease,
@@ -183,6 +214,10 @@ def _worker(
         held_for=lambda: api.wait_seconds,
         on_waiting=on_waiting,
     )
+
+
+def _schedule(settings: Settings) -> Schedule:
+    return Schedule(first=settings.retry_first, cap=settings.retry_cap, max_age=settings.retry_max_days * DAY)
 
 
 def _receiver(
@@ -219,11 +254,16 @@ class App:
             waiting_limit=settings.waiting_limit,
             retention_days=settings.retention_days,
             pair_check=PairCheck(engine.store, engine.api, clock=clock),
+            facts_days=settings.facts_days,
         )
+        self.watch = Watch(engine.store, clock=clock, on_resume=self.resume)
+        self.reloader = self._reloader()
         asgi = create_app(self.reasons, self.housekeeping.refresh_metrics)
         self.web = Web(asgi, settings.http_listen) if settings.http_listen else None
         self._started: list[Source] = []
         self._draining = False
+        self._clock = clock
+        self._wrote_at = float("-inf")
 
     async def reasons(self) -> dict[str, str]:
         """Return why no mail can be received now: component -> reason. Empty while it can."""
@@ -231,11 +271,50 @@ class App:
             return {"worker": "it is stopping"}
         if not self._started:
             return {"sources": "none is configured: set INGEST_SMTP_LISTEN, or mailboxes to read"}
+        if (loss := self.engine.store.loss()) is not None:
+            return {"store": loss}
         try:
             refusal = await self.engine.receiver.refusal()
+            await self._try_writing()
         except StoreUnavailable as error:
             return {"store": str(error)}
         return {"intake": refusal} if refusal else {}
+
+    async def _try_writing(self) -> None:
+        """Raise ``StoreUnavailable`` if mail could not be stored now, unless one could a moment ago."""
+        now = self._clock()
+        if now - self._wrote_at >= WRITE_TEST_SECONDS:
+            await self.engine.store.try_writing(now=now)
+            self._wrote_at = now
+
+    def resume(self) -> None:
+        """Send again at once, although the API asked for a pause."""
+        self.engine.api.resume()
+        self.engine.worker.wake()
+
+    def _reloader(self) -> Reloader:
+        """Return what takes over settings that changed while the worker runs; those not named here need a restart."""
+        engine = self.engine
+        return Reloader(
+            engine.settings,
+            {
+                ("api_token", "api_bearer"): engine.api.use_token,
+                ("log_level", "log_format"): lambda new: log.configure(new.log_level, new.log_format),
+                ("max_backlog", "min_free_bytes"): lambda new: engine.receiver.use_limits(
+                    max_backlog=new.max_backlog, min_free_bytes=new.min_free_bytes
+                ),
+                ("waiting_limit", "retention_days", "facts_days"): lambda new: self.housekeeping.use_limits(
+                    waiting_limit=new.waiting_limit, retention_days=new.retention_days, facts_days=new.facts_days
+                ),
+                ("retry_first", "retry_cap", "retry_max_days"): lambda new: engine.worker.use_schedule(_schedule(new)),
+            },
+            always=[self._reload_certificates],
+        )
+
+    def _reload_certificates(self, _settings: Settings) -> None:
+        for source in self.sources:
+            if isinstance(source, SmtpSource):
+                source.reload_certificate()
 
     async def start(self) -> None:
         """Start the HTTP listener and all sources; return when mail can come in. Call ``stop`` even if this fails.
@@ -303,14 +382,16 @@ class App:
     def _components(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         yield "worker", self.engine.worker.run()
         yield "housekeeping", self.housekeeping.run()
+        yield "watch", self.watch.run()
         if self.engine.sync is not None:
             yield "sync", self.engine.sync.run()
         if self.web is not None:
             yield "web", self.web.run()
 
 
-async def serve(settings: Settings, on_ready: Callable[[App], None]) -> None:
-    """Run the worker until SIGTERM or SIGINT. ``on_ready`` is called when mail can come in.
+async def serve(settings: Settings, on_ready: Callable[[App], None], load: Callable[[], Settings]) -> None:
+    """Run the worker until SIGTERM or SIGINT. ``on_ready`` is called when mail can come in. SIGHUP calls ``load``, and
+    what it returns is taken over as far as that is possible without a restart.
 
     Raises:
         StoreUnavailable: the database cannot be used, or another worker has it.
@@ -318,6 +399,7 @@ async def serve(settings: Settings, on_ready: Callable[[App], None]) -> None:
         ComponentStopped: a component ended by itself.
     """
     stop = _stop_on_signals()
+    check_rescued(settings.database_url)
     lock = WorkerLock(settings.database_url)
     if not lock.take():
         raise StoreUnavailable(
@@ -329,6 +411,7 @@ async def serve(settings: Settings, on_ready: Callable[[App], None]) -> None:
             app = App(engine)
             try:
                 await app.start()
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.reloader.reload, load)
                 on_ready(app)
                 await app.run(stop)
             finally:
@@ -351,6 +434,7 @@ def _stop_on_signals() -> asyncio.Event:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, received, number)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _log.info, "starting; the settings are new anyway")
     return stop
 
 

@@ -31,15 +31,22 @@ class Housekeeping:
         waiting_limit: float,
         retention_days: float,
         pair_check: PairCheck | None = None,
+        facts_days: float = 0.0,
     ) -> None:
-        """``waiting_limit`` is in seconds. ``pair_check`` looks for messages that are on their ticket twice."""
+        """``waiting_limit`` is in seconds. ``facts_days`` of 0 keeps the facts of finished messages for ever.
+        ``pair_check`` looks for messages that are on their ticket twice."""
         self._pair_check = pair_check
         self._stuck: frozenset[str] = frozenset()
         self._store = store
         self._clock = clock
+        self.use_limits(waiting_limit=waiting_limit, retention_days=retention_days, facts_days=facts_days)
+        self._counted_at = float("-inf")
+
+    def use_limits(self, *, waiting_limit: float, retention_days: float, facts_days: float) -> None:
+        """Use these limits from the next round on. Facts are kept at least as long as the content."""
         self._waiting_limit = waiting_limit
         self._retention_seconds = retention_days * DAY_SECONDS
-        self._counted_at = float("-inf")
+        self._facts_seconds = max(facts_days, retention_days) * DAY_SECONDS if facts_days else None
 
     async def run(self) -> None:
         """Do a round every ``INTERVAL_SECONDS``, for ever. If the store does not answer, the next round tries again."""
@@ -51,7 +58,7 @@ class Housekeeping:
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def run_once(self) -> None:
-        """Quarantine messages that waited too long, purge content past the retention time, and set the metrics.
+        """Quarantine messages that waited too long, delete content and facts past their time, and set the metrics.
 
         Raises:
             StoreUnavailable: the store does not answer.
@@ -59,8 +66,11 @@ class Housekeeping:
         now = self._clock()
         expired = await self._store.expire_waiting(now=now, limit=self._waiting_limit)
         purged = await self._store.purge(now=now, older_than=self._retention_seconds)
-        if expired or purged:
-            _log.info("kept house", quarantined_after_waiting=expired, contents_deleted=purged)
+        pruned = 0
+        if self._facts_seconds is not None:
+            pruned = await self._store.prune(now=now, older_than=self._facts_seconds)
+        if expired or purged or pruned:
+            _log.info("kept house", quarantined_after_waiting=expired, contents_deleted=purged, facts_deleted=pruned)
         await self._pass_stuck(now)
         if self._pair_check is not None:
             await self._pair_check.run_once()
@@ -99,6 +109,6 @@ class Housekeeping:
             _log.error(
                 "the ledger does not hold: mail was lost, or came from nowhere; see `ingest ledger`",
                 accepted=ledger.accepted,
-                accounted_for=sum(ledger.by_state.values()),
+                accounted_for=sum(ledger.by_state.values()) + ledger.pruned,
                 missing_content=ledger.missing_content,
             )

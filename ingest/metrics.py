@@ -15,6 +15,9 @@ LEDGER_HOLDS = Gauge("ingest_ledger_holds", "1 while accepted mail is the sum of
 STUCK = Gauge("ingest_stuck_messages", "Messages that have been failing for the order hold; others pass them.")
 DOUBLES = Counter("ingest_doubles_total", "Messages that were found on their ticket twice.")
 SENDING_STOPPED = Gauge("ingest_sending_stopped", "1 while the API refuses our token and nothing is sent.")
+SENDING_PAUSED = Gauge(
+    "ingest_sending_paused_seconds", "Time for which the API wants nothing sent (429); `ingest resume` ends it."
+)
 API_REQUESTS = Counter(
     "ingest_api_requests_total", "Requests to the ticket API, by method and status (or error).", ["method", "status"]
 )

@@ -79,6 +79,10 @@ class Worker:
         self._pace = Pace(capacity, clock)
         self._draining = False
 
+    def use_schedule(self, schedule: Schedule) -> None:
+        """Compute the next attempts by this schedule. Those that are set already stay as they are."""
+        self._schedule = schedule
+
     def wake(self) -> None:
         """Look for work at once: something was stored, resumed or finished."""
         self._wake.set()

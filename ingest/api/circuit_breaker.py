@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ingest.api.responses import ApiResponse, ResponseClass
 from ingest.log import get
-from ingest.metrics import SENDING_STOPPED
+from ingest.metrics import SENDING_PAUSED, SENDING_STOPPED
 
 PAUSE_SECONDS = 5.0
 """Pause after a 429 without ``Retry-After``. Rate limits are mostly counted per second or minute."""
@@ -20,6 +20,9 @@ FIRST_PROBE_SECONDS = 30.0
 """Time from a 401 or 403 to the first probe. It doubles with each probe that fails."""
 SLOWEST_PROBE_SECONDS = 300.0
 """Longest time between probes: how late we may notice that the token was mended, against needless requests."""
+LONG_PAUSE_SECONDS = 60.0
+"""A pause longer than this is told as an error: rate limits are counted per second or minute, so either the API is in
+trouble or somebody has to decide."""
 MAX_FORBIDDEN_TICKETS = 1_000
 """How many tickets are remembered as forbidden. It bounds the memory; a further one would stop sending again."""
 
@@ -56,9 +59,11 @@ class CircuitBreaker:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._paused_until = 0.0
+        self._is_pause_told = False
         self._stoppage: _Stoppage | None = None
         self._forbidden_tickets: set[str] = set()
         SENDING_STOPPED.set(0)
+        SENDING_PAUSED.set_function(lambda: max(0.0, self._paused_until - clock()))
 
     @property
     def is_stopped(self) -> bool:
@@ -103,14 +108,33 @@ class CircuitBreaker:
         ticket that our token may not see."""
         match response.response_class:
             case ResponseClass.THROTTLED:
-                pause = PAUSE_SECONDS if response.retry_after is None else response.retry_after
-                self._paused_until = max(self._paused_until, self._clock() + pause)
+                self._pause(PAUSE_SECONDS if response.retry_after is None else response.retry_after)
             case ResponseClass.UNAUTHORIZED:
                 self._stop_sending(response, ticket_id)
             case ResponseClass.FORBIDDEN if ticket_id is not None and ticket_id not in self._forbidden_tickets:
                 self._stop_sending(response, ticket_id)
             case ResponseClass.ACCEPTED | ResponseClass.REFUSED:
                 self._resume_sending(ticket_id)
+
+    def resume(self) -> None:
+        """Let requests through again at once: end a pause that the API asked for, and send the next probe now."""
+        self._paused_until = 0.0
+        if self._stoppage is not None:
+            self._stoppage.probe_at = self._clock()
+
+    def _pause(self, seconds: float) -> None:
+        now = self._clock()
+        if now >= self._paused_until:
+            self._is_pause_told = False
+        self._paused_until = max(self._paused_until, now + seconds)
+        if seconds > LONG_PAUSE_SECONDS and not self._is_pause_told:
+            self._is_pause_told = True
+            log.error(
+                "the API asked us to send nothing for long; mail is taken in and kept",
+                because="429 with a long Retry-After",
+                seconds=round(seconds),
+                to_do="find out why, from whoever runs the API; to send again before that: `ingest resume`",
+            )
 
     def _stop_sending(self, response: ApiResponse, ticket_id: str | None) -> None:
         if self._stoppage is None:
@@ -119,7 +143,8 @@ class CircuitBreaker:
             log.error(
                 "sending stopped; mail is taken in and kept",
                 because=response.reason,
-                to_do="check RAVENNA_API_TOKEN, its rights and the addresses it may be used from, then restart; "
+                to_do="check RAVENNA_API_TOKEN, its rights and the addresses it may be used from, then reload "
+                "(SIGHUP) or restart; "
                 "if only the API was wrong, sending goes on by itself",
             )
         if ticket_id is not None:

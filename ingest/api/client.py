@@ -101,6 +101,19 @@ class TicketApiClient:
         before."""
         return self._circuit_breaker.wait_seconds
 
+    def resume(self) -> None:
+        """Send again at once, although the API asked for a pause or refused our token."""
+        self._circuit_breaker.resume()
+
+    def use_token(self, settings: Settings) -> None:
+        """Use the token of these settings from the next request on.
+
+        Raises:
+            ConfigError: it cannot be sent; the old one is used further.
+        """
+        self._http.use_token(settings)
+        self._circuit_breaker.resume()
+
     # Looking up
 
     async def find_user(self, email: str) -> User | None:

@@ -81,6 +81,14 @@ class Http:
         self._extensions = {"timeout": httpx.Timeout(self._timeout_seconds, connect=connect).as_dict()}
         self._max_connections = settings.deliveries + 8
 
+    def use_token(self, settings: Settings) -> None:
+        """Send the token of these settings from the next request on.
+
+        Raises:
+            ConfigError: no header field can carry it.
+        """
+        self._headers = _api_headers(settings)
+
     async def start(self) -> None:
         """Open the connection pool. Connections are made when they are needed."""
         tls = httpx.create_ssl_context()

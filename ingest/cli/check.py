@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -18,8 +19,12 @@ from ingest.sources.imap.check import check as check_account
 from ingest.sources.smtp.tls import Certificate
 from ingest.store import Database, StoreUnavailable
 from ingest.store.imap import ImapStore
+from ingest.store.integrity import find_damage
 from ingest.store.messages import Store
-from ingest.store.opening import file_of, open_database
+from ingest.store.opening import file_of, open_database, open_to_read
+
+MAX_BYTES_READ_THROUGH = 2 * 1024 * MiB
+"""A database up to this size is looked through without being asked: that takes some ten seconds at most."""
 
 Level = Literal["ok", "warning", "error"]
 
@@ -38,14 +43,20 @@ def register(app: typer.Typer) -> None:
     app.command("check")(check)
 
 
-def check(json: Annotated[bool, typer.Option("--json", help="One JSON object a line and finding.")] = False) -> int:
+def check(
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line and finding.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Look for damage also in a large database, and in its indexes.")
+    ] = False,
+) -> int:
     """Try everything that the worker needs.
 
-    Settings, certificate, API token, database, and each mailbox: each is tried, and each is told. Nothing is posted,
-    and no mailbox is changed. Exit code 0 where nothing is wrong (there may be warnings), else 1.
+    Settings, certificate, API token, database, and each mailbox: each is tried, and each is told. The database is read
+    through for damage, unless it is large. Nothing is posted, no mailbox is changed. Exit code 0 where nothing is
+    wrong (there may be warnings), else 1.
     """
     settings = load(os.environ)
-    findings = asyncio.run(_all(settings))
+    findings = asyncio.run(_all(settings, deep=deep))
     if json:
         for finding in findings:
             output.emit(asdict(finding))
@@ -54,12 +65,13 @@ def check(json: Annotated[bool, typer.Option("--json", help="One JSON object a l
     return ExitCode.FAILED if any(finding.level == "error" for finding in findings) else ExitCode.OK
 
 
-async def _all(settings: Settings) -> list[CheckResult]:
+async def _all(settings: Settings, *, deep: bool) -> list[CheckResult]:
     return [
         *_settings(settings),
         *_certificate(settings),
         *[finding async for finding in _api(settings)],
-        *[finding async for finding in _database(settings)],
+        *[finding async for finding in _database(settings, deep=deep)],
+        *[finding async for finding in _mailboxes(settings)],
     ]
 
 
@@ -104,18 +116,41 @@ async def _api(settings: Settings) -> AsyncIterator[CheckResult]:
             yield CheckResult(what="api", level="ok", text=f"{settings.api_url} answers, and takes the token")
 
 
-async def _database(settings: Settings) -> AsyncIterator[CheckResult]:
-    """Check the database, and the mailboxes, whose tokens are kept in it."""
+async def _database(settings: Settings, *, deep: bool) -> AsyncIterator[CheckResult]:
+    """Check the database; a missing one is made. One that is there is only read."""
     file = file_of(settings.database_url)
     is_new = not file.exists()
     try:
-        async with open_database(settings.database_url) as database:
+        async with (open_database if is_new else open_to_read)(settings.database_url) as database:
+            yield await _damage(file, database, deep=deep)
             yield await _ledger(str(file), database, is_new)
+    except StoreUnavailable as error:
+        yield CheckResult(what="database", level="error", text=str(error))
+
+
+async def _damage(file: Path, database: Database, *, deep: bool) -> CheckResult:
+    size = os.stat(file).st_size
+    if size > MAX_BYTES_READ_THROUGH and not deep:
+        text = f"{file} has {size // MiB} MiB and was not looked through for damage; `ingest check --deep` does it"
+        return CheckResult(what="damage", level="ok", text=text)
+    found = await database.read(lambda tx: find_damage(tx, deep=deep))
+    if found:
+        text = f"{file} is damaged ({'; '.join(found)}): stop the worker, and restore a backup (docs/operations.md)"
+        return CheckResult(what="damage", level="error", text=text)
+    return CheckResult(what="damage", level="ok", text=f"{file} is sound, as far as SQLite can tell")
+
+
+async def _mailboxes(settings: Settings) -> AsyncIterator[CheckResult]:
+    """Check each mailbox. Their tokens are kept in the database, and a new one may have to be saved."""
+    if not settings.imap:
+        return
+    try:
+        async with open_database(settings.database_url) as database:
             for account in settings.imap:
                 for found in await check_account(account, ImapStore(database)):
                     yield CheckResult(what=f"imap {found.account}", level=found.level, text=found.text)
     except StoreUnavailable as error:
-        yield CheckResult(what="database", level="error", text=str(error))
+        yield CheckResult(what="imap", level="error", text=str(error))
 
 
 async def _ledger(file: str, database: Database, is_new: bool) -> CheckResult:

@@ -24,7 +24,7 @@ from ingest.parse_pool import ParsePool
 from ingest.pipeline import Pipeline
 from ingest.sources.replay import FileMail, SkippedMail, received_message
 from ingest.store.messages import Store
-from ingest.store.opening import SQLITE, file_of, open_store
+from ingest.store.opening import SQLITE, file_of, open_store, open_to_read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +124,8 @@ async def open_dry_run(settings: Settings) -> AsyncIterator[DryRun]:
 async def _store(settings: Settings) -> AsyncIterator[Store]:
     """Yield the configured store if its file exists, else an empty temporary one."""
     if file_of(settings.database_url).exists():
-        async with open_store(settings.database_url) as store:
-            yield store
+        async with open_to_read(settings.database_url) as database:
+            yield Store(database)
         return
     with tempfile.TemporaryDirectory(prefix="ingest-") as folder:
         async with open_store(f"{SQLITE}{Path(folder, 'empty.db')}") as store:

@@ -12,7 +12,7 @@ import typer
 
 from ingest.cli import output
 from ingest.cli.exit_codes import CommandError, ExitCode
-from ingest.cli.store_access import By, Json, existing_database, existing_store, user_name
+from ingest.cli.store_access import By, Json, database_to_read, existing_store, store_to_read, user_name
 from ingest.model.outcome import State
 from ingest.store import MessageRecord
 from ingest.store.messages import Store
@@ -27,7 +27,15 @@ QueueId = Annotated[
 QueueIds = Annotated[list[str], typer.Argument(metavar="ID", help="Queue ids of the mails.")]
 Act = Callable[[Store, str], Awaitable[None]]
 
-_TIMES = ("received_at", "next_attempt_at", "leased_until", "updated_at")
+_TIMES = (
+    "received_at",
+    "next_attempt_at",
+    "leased_until",
+    "updated_at",
+    "failing_since",
+    "post_in_doubt_since",
+    "post_not_found_at",
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -104,12 +112,21 @@ def raw(queue_id: QueueId) -> None:
 
 
 @messages.command()
-def retry(queue_ids: QueueIds, by: By = "") -> None:
+def retry(
+    queue_ids: QueueIds,
+    now: Annotated[bool, typer.Option("--now", help="Also queued ones: they are due at once.")] = False,
+    by: By = "",
+) -> None:
     """Try mails once more.
 
-    Quarantined, failed, waiting or discarded ones, under the same rules as before."""
-    who, now = by or user_name(), time.time()
-    asyncio.run(_each(queue_ids, "queued again", lambda store, queue_id: store.retry(queue_id, by=who, now=now)))
+    Quarantined, failed, waiting or discarded ones, under the same rules as before. With --now also queued ones, as if
+    they had never failed; one that has to wait for an older mail of its ticket, or that a worker has, is refused."""
+    who, time_now = by or user_name(), time.time()
+
+    async def act(store: Store, queue_id: str) -> None:
+        await store.retry(queue_id, by=who, now=time_now, at_once=now)
+
+    asyncio.run(_each(queue_ids, "due now" if now else "queued again", act))
 
 
 @messages.command()
@@ -147,12 +164,12 @@ def discard(
 
 
 async def _list(state: State | None, limit: int, before: str | None) -> tuple[MessageRecord, ...]:
-    async with existing_store() as store:
+    async with store_to_read() as store:
         return await store.list_messages(state=state, limit=limit, before=before)
 
 
 async def _show(queue_id: str) -> tuple[MessageRecord, tuple[str, ...], tuple[Upload, ...]]:
-    async with existing_database() as database:
+    async with database_to_read() as database:
         store = Store(database)
         record = await store.message(queue_id)
         if record is None:
@@ -161,7 +178,7 @@ async def _show(queue_id: str) -> tuple[MessageRecord, tuple[str, ...], tuple[Up
 
 
 async def _content(queue_id: str) -> bytes:
-    async with existing_store() as store:
+    async with store_to_read() as store:
         if await store.message(queue_id) is None:
             raise _unknown(queue_id)
         try:
@@ -199,6 +216,8 @@ def _row(record: MessageRecord) -> tuple[object, ...]:
 def _facts(record: MessageRecord) -> dict[str, Any]:
     facts = asdict(record) | {name: output.iso(getattr(record, name)) for name in _TIMES}
     del facts["history"]
+    doubt = record.state is State.QUEUED and record.post_in_doubt_since is not None
+    facts["looked_for_at"] = facts["next_attempt_at"] if doubt else None
     return facts | {"evidence": jsons.loads(record.evidence)}
 
 

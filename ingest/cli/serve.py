@@ -47,14 +47,18 @@ def serve(
     SIGTERM or SIGINT stops it: it takes no more mail, and gives what is in progress INGEST_DRAIN seconds to finish.
     A second signal stops it at once. Nothing that was accepted is lost either way.
     """
-    settings = _sandbox_settings() if sandbox else load(os.environ, required=REQUIRED_TO_SERVE)
+    settings = _sandbox_settings() if sandbox else _load_settings()
     log.configure(settings.log_level, settings.log_format)
     for line in unknown_names(os.environ):
         log.get("settings").warning(line)
     try:
-        uvloop.run(_with_sandbox(settings, data) if sandbox else run_worker(settings, _tell_where))
+        uvloop.run(_with_sandbox(settings, data) if sandbox else run_worker(settings, _tell_where, _load_settings))
     except ComponentStopped as error:
         raise CommandError(str(error)) from error
+
+
+def _load_settings() -> Settings:
+    return load(os.environ, required=REQUIRED_TO_SERVE)
 
 
 def _sandbox_settings() -> Settings:
@@ -78,7 +82,11 @@ async def _with_sandbox(settings: Settings, data: Path) -> None:
             raise CommandError(
                 f"cannot listen on {where}: {error.strerror}; change INGEST_SANDBOX_LISTEN", ExitCode.UNAVAILABLE
             ) from None
-        await run_worker(_point_at(stand_in, settings), lambda app: _tell_what_to_try(app, stand_in))
+        await run_worker(
+            _point_at(stand_in, settings),
+            lambda app: _tell_what_to_try(app, stand_in),
+            lambda: _point_at(stand_in, _sandbox_settings()),
+        )
 
 
 def _point_at(stand_in: Sandbox, settings: Settings) -> Settings:

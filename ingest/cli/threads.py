@@ -14,7 +14,7 @@ import typer
 
 from ingest.cli import output
 from ingest.cli.exit_codes import CommandError, ExitCode
-from ingest.cli.store_access import Json, existing_store
+from ingest.cli.store_access import Json, existing_store, store_to_read
 from ingest.store import ThreadRecord
 from ingest.store.messages import Store
 
@@ -97,7 +97,7 @@ def import_(
 
 
 async def _list(message_id: str | None, ticket: str | None, limit: int) -> tuple[ThreadRecord, ...]:
-    async with existing_store() as store:
+    async with store_to_read() as store:
         return await store.list_threads(message_id=message_id, ticket_id=ticket, limit=limit)
 
 

@@ -65,7 +65,7 @@ class ConfigError(Exception):
 _OWN_NAMES = MappingProxyType({"api_url": "RAVENNA_API_URL", "api_token": "RAVENNA_API_TOKEN", "imap": "imap"})
 
 
-def _name(field: str) -> str:
+def name_of(field: str) -> str:
     """Return the name of a setting in the environment and in the TOML file."""
     return _OWN_NAMES.get(field, f"INGEST_{field.upper()}")
 
@@ -76,7 +76,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        alias_generator=_name,
+        alias_generator=name_of,
         populate_by_name=True,
         use_attribute_docstrings=True,
         allow_inf_nan=False,
@@ -227,7 +227,7 @@ class Settings(BaseModel):
         return self
 
 
-NAMES = frozenset(_name(field) for field in Settings.model_fields) - {"imap"}
+NAMES = frozenset(name_of(field) for field in Settings.model_fields) - {"imap"}
 """The settings that can come from the environment."""
 
 

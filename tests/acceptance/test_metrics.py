@@ -97,6 +97,13 @@ async def the_api_is_down(program: Program) -> None:
     await a_mail_is_delivered(program)
 
 
+async def the_api_wants_a_pause(program: Program) -> None:
+    fault = Fault(path="/api/", status=429, retry_after="3600")
+    async with httpx.AsyncClient() as client:
+        await client.post(f"{program.sandbox.page}sandbox/faults", content=f"[{fault.model_dump_json()}]")
+    await a_mail_is_delivered(program)
+
+
 async def a_stored_mail_is_lost(program: Program) -> None:
     await a_mail_is_delivered(program)
     await eventually(lambda: bool(program.sandbox.state.posts), "the mail is posted")
@@ -178,6 +185,7 @@ EVENTS: Mapping[str, tuple[Callable[[Program], Awaitable[None]], Mapping[str, st
     "STUCK": (a_message_fails_for_long, {"INGEST_ORDER_HOLD": "0.001", "INGEST_RETRY_FIRST": "100"}),
     "DOUBLES": (a_message_is_on_its_ticket_twice, {}),
     "SENDING_STOPPED": (a_mail_is_delivered, {"RAVENNA_API_TOKEN": "a token that the API does not know"}),
+    "SENDING_PAUSED": (the_api_wants_a_pause, {}),
     "API_REQUESTS": (a_mail_is_delivered, {}),
     "API_SECONDS": (a_mail_is_delivered, {}),
     "PARSE_SECONDS": (a_mail_is_delivered, {}),

@@ -130,3 +130,22 @@ async def test_a_store_that_fails_stops_neither_the_rounds_nor_a_scrape(
     await asyncio.sleep(0)
     assert not running.done()
     running.cancel()
+
+
+async def test_facts_go_after_their_own_time_and_not_before_the_content(kept: KeptStore) -> None:
+    kept.housekeeping.use_limits(waiting_limit=DAY_SECONDS, retention_days=30, facts_days=1)
+    await kept.settle("Q", DELIVERED)
+    kept.now += 29 * DAY_SECONDS
+    await kept.housekeeping.run_once()
+    assert await kept.store.message("Q") is not None
+    kept.now += 2 * DAY_SECONDS
+    await kept.housekeeping.run_once()
+    assert await kept.store.message("Q") is None
+    assert metric("ingest_ledger_holds") == 1
+
+
+async def test_facts_stay_for_ever_unless_a_time_is_set(kept: KeptStore) -> None:
+    await kept.settle("Q", DELIVERED)
+    kept.now += 10_000 * DAY_SECONDS
+    await kept.housekeeping.run_once()
+    assert await kept.store.message("Q") is not None

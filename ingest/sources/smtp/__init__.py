@@ -86,6 +86,12 @@ class SmtpSource:
             connection.abort()
         await self._ended(ABORT_SECONDS)
 
+    def reload_certificate(self) -> None:
+        """Read the certificate again. If it cannot be used, the old one stays, and the log says so."""
+        if self._listener.certificate is not None:
+            self._listener.certificate.forget()
+            self._listener.certificate.context()
+
     def _connections(self) -> tuple[SmtpConnection, ...]:
         return tuple(self._listener.connections)
 

@@ -34,6 +34,10 @@ class Certificate:
             LOG.warning("certificate unusable, still using the old one", path=str(self._chain), error=str(error))
         return self._context
 
+    def forget(self) -> None:
+        """Read the files again at the next handshake, whether they look changed or not."""
+        self._stamp = (0, 0)
+
     def _modified(self) -> tuple[int, int]:
         return self._chain.stat().st_mtime_ns, self._key.stat().st_mtime_ns
 

@@ -15,7 +15,18 @@ import pytest
 
 from ingest.cli.exit_codes import ExitCode
 from ingest.model.envelope import Envelope, ReceivedMessage, SourceRef
-from ingest.model.outcome import Delivered, Evidence, Outcome, Quarantined, RuleName, Signal, Strength, Waiting
+from ingest.model.outcome import (
+    Deferred,
+    Delivered,
+    Evidence,
+    Outcome,
+    Quarantined,
+    RuleName,
+    Signal,
+    Strength,
+    Waiting,
+)
+from ingest.store.controls import Control
 from ingest.store.messages import Store
 from ingest.store.opening import open_store
 from tests.support.commands import ROOT, Shell, run
@@ -333,3 +344,51 @@ def test_check_says_that_the_api_does_not_answer_and_that_a_certificate_is_missi
     )
     assert told.code == ExitCode.FAILED
     assert {line.split("\t")[0] for line in told.out.splitlines() if "\terror\t" in line} == {"api", "certificate"}
+
+
+# Acts on what is queued, and damage
+
+
+def test_a_queued_mail_is_made_due_now_only_when_it_is_asked_for(ingest: Shell, database: str) -> None:
+    (queue_id,) = stored(database, Deferred(reason="503 from the API"))
+    refused = ingest("messages", "retry", queue_id)
+    assert (refused.code, "retry --now" in refused.complaint) == (ExitCode.FAILED, True)
+    assert ingest("messages", "retry", "--now", "--by", "olga", queue_id).out == f"{queue_id} due now\n"
+    (found,) = rows(ingest("messages", "show", queue_id, "--json").out)
+    assert found["history"][-1]["detail"] == "by olga, at once"
+
+
+def test_it_is_shown_what_blocks_a_mail_and_what_is_known_of_its_post(ingest: Shell, database: str) -> None:
+    (queue_id,) = stored(database, Deferred(reason="503 from the API"))
+    (found,) = rows(ingest("messages", "show", queue_id, "--json").out)
+    keys = {"blocked_by", "failing_since", "post_in_doubt_since", "post_not_found_at", "looked_for_at"}
+    assert keys <= found.keys()
+
+
+def test_a_command_that_looks_tells_of_an_older_database(ingest: Shell, database: str, tmp_path: Path) -> None:
+    stored(database, QUARANTINED)
+    connection = apsw.Connection(str(tmp_path / "ingest.db"))
+    connection.execute("DELETE FROM migrations WHERE name LIKE '0008%'")
+    connection.close()
+    told = ingest("ledger")
+    assert told.code == ExitCode.UNAVAILABLE
+    assert "ingest migrate" in told.complaint
+
+
+def test_check_looks_for_damage_and_deep_looks_at_the_indexes_too(ingest: Shell, database: str, tmp_path: Path) -> None:
+    stored(database, QUARANTINED)
+    for words in (("check",), ("check", "--deep")):
+        assert "is sound" in ingest(*words).out
+    connection = apsw.Connection(str(tmp_path / "ingest.db"))
+    connection.execute("CREATE INDEX wrong ON messages (source)")
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute("UPDATE sqlite_schema SET sql = replace(sql, 'source', 'mail_from') WHERE name = 'wrong'")
+    connection.close()
+    assert "is damaged" not in ingest("check").out
+    assert "is damaged" in ingest("check", "--deep").out
+
+
+def test_asking_to_resume_is_kept_for_the_worker(ingest: Shell, database: str) -> None:
+    stored(database, QUARANTINED)
+    assert ingest("resume", "--by", "olga").code == ExitCode.OK
+    assert with_store(database, lambda store: store.take_controls()) == {Control.RESUME: "olga"}

@@ -2,8 +2,15 @@
 
 import pytest
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
-from ingest.api.circuit_breaker import FIRST_PROBE_SECONDS, PAUSE_SECONDS, SLOWEST_PROBE_SECONDS, CircuitBreaker
+from ingest.api.circuit_breaker import (
+    FIRST_PROBE_SECONDS,
+    LONG_PAUSE_SECONDS,
+    PAUSE_SECONDS,
+    SLOWEST_PROBE_SECONDS,
+    CircuitBreaker,
+)
 from ingest.api.responses import ApiResponse, ResponseClass
 
 
@@ -156,3 +163,44 @@ def test_a_look_up_neither_causes_nor_ends_nor_suffers_a_stop_for_403(breaker: C
     assert breaker.rejection(None) is None
     breaker.record(OK, None)
     assert breaker.is_stopped
+
+
+# Long pauses
+
+
+def test_a_long_pause_is_told_once_as_an_error_and_counted(breaker: CircuitBreaker, clock: Clock) -> None:
+    with capture_logs() as lines:
+        for _ in range(3):
+            breaker.record(response(ResponseClass.THROTTLED, retry_after=3600.0), "T1")
+            clock.now += 1
+    (line,) = lines
+    assert (line["log_level"], line["seconds"]) == ("error", 3600)
+    assert "ingest resume" in line["to_do"]
+    assert REGISTRY.get_sample_value("ingest_sending_paused_seconds") == 3599.0
+    clock.now += 4000
+    assert REGISTRY.get_sample_value("ingest_sending_paused_seconds") == 0
+    with capture_logs() as lines:
+        breaker.record(response(ResponseClass.THROTTLED, retry_after=3600.0), "T1")
+    assert len(lines) == 1
+
+
+def test_a_short_pause_is_no_error(breaker: CircuitBreaker) -> None:
+    with capture_logs() as lines:
+        breaker.record(response(ResponseClass.THROTTLED, retry_after=LONG_PAUSE_SECONDS), "T1")
+    assert lines == []
+
+
+def test_an_operator_ends_a_pause(breaker: CircuitBreaker) -> None:
+    breaker.record(response(ResponseClass.THROTTLED, retry_after=3600.0), "T1")
+    breaker.resume()
+    assert breaker.wait_seconds == 0
+    assert breaker.rejection("T1") is None
+
+
+def test_an_operator_who_mended_the_token_has_it_tried_at_once(breaker: CircuitBreaker) -> None:
+    breaker.record(UNAUTHORIZED, "T1")
+    assert breaker.rejection("T1") is not None
+    breaker.resume()
+    assert breaker.rejection("T1") is None
+    breaker.record(OK, "T1")
+    assert not breaker.is_stopped
