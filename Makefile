@@ -1,6 +1,6 @@
 # The two commands of the README, and what they stand on.
 
-.PHONY: run test lint unit format benchmarks clean
+.PHONY: run test lint unit format mutate benchmarks clean
 
 run: .venv/.run
 	.venv/bin/ingest serve --sandbox
@@ -21,6 +21,9 @@ unit: .venv/.dev
 format: .venv/.dev
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+mutate: .venv/.dev
+	.venv/bin/python tools/mutate $(MUTATE)
 
 benchmarks: .venv/.benchmarks
 	.venv/bin/python -m benchmarks.content $(CORPORA)
