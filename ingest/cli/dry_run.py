@@ -140,24 +140,30 @@ class NoTicketApi:
     """
 
     async def find_user(self, email: str) -> User | None:
+        """Return a user with this address and no name: every author counts as known."""
         return User(id="an author who was not looked up", email=email, name="")
 
     async def find_ticket(self, identifier: str) -> Ticket | None:
+        """Return a ticket with this id, or ``None`` for a code."""
         is_code = identifier.rpartition("-")[2].isdigit()
         return None if is_code else Ticket(id=identifier, code="")
 
     async def list_messages(self, _ticket_id: str) -> AsyncIterator[PostedMessage]:
+        """Yield nothing."""
         nothing: tuple[PostedMessage, ...] = ()
         for message in nothing:
             yield message
 
     async def conversation(self, _ticket_id: str) -> tuple[PostedMessage, ...]:
+        """Return no messages."""
         return ()
 
     async def post_message(self, *_draft: object, **_options: object) -> NoReturn:
+        """Raise ``AssertionError``: a dry run posts nothing."""
         raise AssertionError("a dry run posts nothing")
 
     async def find_posted(self, *_draft: object, **_options: object) -> NoReturn:
+        """Raise ``AssertionError``: a dry run has no earlier attempt to look for."""
         raise AssertionError("a dry run posts nothing")
 
 

@@ -72,6 +72,8 @@ class DateLayer:
         self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, and add the field to its response unless it has one."""
+
         async def send_dated(message: Message) -> None:
             if message["type"] == "http.response.start":
                 date = formatdate(time.time() + self._state.behaviour.date_offset, usegmt=True)
@@ -90,6 +92,7 @@ class TokenLayer:
         self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, or answer 401 if it is under `/api` and lacks the token."""
         if scope["type"] == "http" and scope["path"].startswith("/api/") and not self._knows(scope):
             await error(401, "Authorization not provided")(scope, receive, send)
         else:
@@ -109,6 +112,7 @@ class ApiEndpoints:
         self.requests: Counter[str] = Counter()
 
     def routes(self) -> list[Route]:
+        """Return the routes of all endpoints; each request to them is counted in ``requests``."""
         table: list[tuple[str, str, Endpoint]] = [
             ("POST", "/api/ticket-messages", self._post_message),
             ("GET", "/api/ticket-messages", self._list_messages),

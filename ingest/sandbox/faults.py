@@ -28,6 +28,7 @@ class FaultQueue:
         self._random = random.Random(0)  # noqa: S311 - repeatable, not secret
 
     def add(self, *faults: Fault) -> None:
+        """Queue faults: each as often as its ``times`` says, or once for all requests if ``times`` is ``None``."""
         for fault in faults:
             once = fault if fault.times is None else fault.model_copy(update={"times": 1})
             self.waiting += [once] * (fault.times or 1)
@@ -59,6 +60,7 @@ class FaultLayer:
         self._effects: set[asyncio.Task[list[Message]]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, with the fault that its header or the queue has for it."""
         try:
             fault = self._faults.take(scope) if scope["path"].startswith(FAULTY) else None
         except ValidationError as problem:

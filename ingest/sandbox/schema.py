@@ -97,6 +97,7 @@ class Fault(BaseModel):
     """Sent instead of the API's error envelope, as ``text/html``, as a gateway would."""
 
     def fits(self, method: str, path: str, query: str = "") -> bool:
+        """Return whether a request with this method, path and query may get the fault."""
         return self.method in (None, method) and path.startswith(self.path) and self.about in f"{path}?{query}"
 
 

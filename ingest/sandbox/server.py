@@ -20,6 +20,7 @@ class CuttableProtocol(HttpToolsProtocol):
     """HTTP/1.1 protocol whose requests can close their connection at once, which ASGI itself does not offer."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own narrowing
+        """Put the function that cuts the connection into the ASGI state of its requests."""
         super().connection_made(transport)
         self.app_state = {**self.app_state, CUT: transport.abort}
 

@@ -58,6 +58,7 @@ class SandboxState:
         self._journal = self._open_journal(journal) if journal is not None else None
 
     def close(self) -> None:
+        """Close the journal."""
         if self._journal is not None:
             self._journal.close()
 
@@ -80,6 +81,7 @@ class SandboxState:
         return [found for found in self.messages_of(ticket_id) if self._posted_at.get(found["id"], latest) <= latest]
 
     def attachments_of(self, ticket_id: str) -> list[Record]:
+        """Return the attachments of a ticket, without the archived ones."""
         return [
             found for found in self.attachments.values() if found["ticketId"] == ticket_id and not found.get("archived")
         ]
@@ -135,6 +137,7 @@ class SandboxState:
         self._record("upload", {"id": attachment_id, "content": base64.b64encode(content).decode()})
 
     def download(self, attachment_id: str, signature: str) -> bytes:
+        """Return the content of an attachment. Raises `ApiError` if the signature is wrong."""
         self._signed(attachment_id, signature)
         return self.uploads.get(attachment_id, b"")
 

@@ -60,6 +60,7 @@ class SmtpConnection(SMTP):
     # Beginning and end
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin a connection: wrap its reader, note the address of the client, and count it."""
         super().connection_made(transport)
         self._input = SmtpReader(self._reader)
         self._client = client_address((transport.get_extra_info("peername") or [None])[0])

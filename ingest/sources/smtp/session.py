@@ -36,6 +36,7 @@ class SmtpSession(SmtpConnection):
     # Before a transaction
 
     async def smtp_EHLO(self, hostname: str | None) -> None:
+        """Answer EHLO with the extensions that we offer; STARTTLS only with a certificate and outside TLS."""
         settings = self._listener.settings
         extensions = ["PIPELINING", f"SIZE {settings.max_message_bytes}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
         if self._listener.certificate and not self._tls:
@@ -43,9 +44,11 @@ class SmtpSession(SmtpConnection):
         await self._hello(hostname, extensions)
 
     async def smtp_HELO(self, hostname: str | None) -> None:
+        """Answer HELO, without extensions."""
         await self._hello(hostname, [])
 
     async def smtp_LHLO(self, hostname: str | None) -> None:
+        """Answer LHLO, which is EHLO under LMTP (RFC 2033 section 4.1)."""
         await self.smtp_EHLO(hostname)
 
     async def _hello(self, hostname: str | None, extensions: list[str]) -> None:
@@ -63,12 +66,15 @@ class SmtpSession(SmtpConnection):
         self.envelope = self._create_envelope()
 
     async def smtp_HELP(self, _arg: str | None) -> None:
+        """Refer to the RFC."""
         await self.push("214 2.0.0 RFC 5321 has the commands")
 
     async def smtp_VRFY(self, _arg: str | None) -> None:
+        """Answer 252, which tells nothing: VRFY would let strangers collect addresses (RFC 5321 section 7.3)."""
         await self.push("252 2.5.2 Cannot verify; send the mail, and its recipients are checked")
 
     async def smtp_QUIT(self, _arg: str | None) -> None:
+        """Say goodbye and close the connection."""
         self.end("221 2.0.0 Bye")
 
     async def smtp_STARTTLS(self, arg: str | None) -> None:
@@ -117,12 +123,14 @@ class SmtpSession(SmtpConnection):
         return parse_path(arg) if arg.startswith("<") else ("", "")
 
     async def smtp_MAIL(self, arg: str | None) -> None:
+        """Begin a transaction, as aiosmtpd does; a malformed sender is refused with 553."""
         try:
             await super().smtp_MAIL(arg)
         except PathError:
             await self.push("553 5.1.7 The sender's address is malformed")
 
     async def smtp_RCPT(self, arg: str | None) -> None:
+        """Add a recipient, as aiosmtpd does; a malformed address is refused with 553."""
         try:
             await super().smtp_RCPT(arg)
         except PathError:
@@ -176,6 +184,7 @@ class SmtpSession(SmtpConnection):
         return not address.isascii() and not self.envelope.smtp_utf8
 
     async def smtp_DATA(self, arg: str | None) -> None:
+        """Receive a message, store it and answer: once with SMTP, once for each recipient with LMTP."""
         assert self.envelope is not None
         if arg:
             await self.push("501 5.5.4 DATA takes no argument")

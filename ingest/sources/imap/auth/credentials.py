@@ -46,18 +46,21 @@ class PasswordCredential:
         self._account = account
 
     async def get(self) -> str:
+        """Return the password. Raises ``CredentialUnreadable`` if its file cannot be read."""
         return self._account.read_password()
 
     def reject(self, secret: str) -> None:
         """Do nothing: there is no other password to return."""
 
     async def fingerprint(self) -> str:
+        """Return a digest of the password; ``""`` if its file cannot be read."""
         try:
             return _digest(self._account.read_password())
         except CredentialUnreadable:
             return ""
 
     async def ends_at(self) -> float | None:
+        """Return ``None``: a password has no known end."""
         return None
 
 
@@ -72,12 +75,15 @@ class TokenCredential:
         self._tokens = AccessTokens(account.name, self._client, store, http, clock)
 
     async def get(self) -> str:
+        """Return an access token that is still valid, a new one if need be. It raises as ``Credential.get`` does."""
         return await self._tokens.get()
 
     def reject(self, secret: str) -> None:
+        """Forget this access token, so that ``get`` asks the provider for a new one."""
         self._tokens.reject(secret)
 
     async def fingerprint(self) -> str:
+        """Return a digest of the refresh token and the application's secret; ``""`` if a file cannot be read."""
         try:
             saved = await self._tokens.saved()
             return _digest(f"{saved.refresh_token if saved else ''} {self._client.secret()}")
@@ -85,6 +91,7 @@ class TokenCredential:
             return ""
 
     async def ends_at(self) -> float | None:
+        """Return the earlier end of the application's secret and, in that flow, of the refresh token."""
         ends = []
         if self._client.client_secret_ends is not None:
             ends.append(datetime.combine(self._client.client_secret_ends, time(), UTC).timestamp())
