@@ -11,7 +11,7 @@ class Folder:
     """One folder of an account: from which message on we read it, and the result of the last count."""
 
     source: str
-    """As in ``SourceRef.source``: ``imap:<account>/<folder>``."""
+    """Name of the folder in the store: ``imap:<account>/<folder>``, as in ``SourceRef.source``."""
     uid_validity: int
     """The UIDVALIDITY under which the UIDs below are valid (RFC 9051 section 2.3.1.1)."""
     start_uid: int

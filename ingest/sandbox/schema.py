@@ -41,7 +41,7 @@ class NewMessageWithEmailIds(NewMessage):
 
 
 class NewAttachment(RequestBody):
-    """``POST /tickets/attachments``."""
+    """The body of `POST /tickets/attachments`, which creates an attachment."""
 
     ticket_id: Name
     mime_type: Name
@@ -52,7 +52,7 @@ class NewAttachment(RequestBody):
 
 
 class ConnectAttachments(RequestBody):
-    """``POST /tickets/attachments/connect``."""
+    """The body of `POST /tickets/attachments/connect`, which connects attachments to a message."""
 
     ticket_id: Name
     attachment_ids: list[str]
@@ -60,7 +60,7 @@ class ConnectAttachments(RequestBody):
 
 
 class ArchiveAttachments(RequestBody):
-    """``POST /tickets/attachments/archive``."""
+    """The body of `POST /tickets/attachments/archive`, which hides attachments from lists."""
 
     ticket_id: Name
     attachment_ids: list[str]

@@ -22,7 +22,7 @@ class Source(Protocol):
     """A listener or reader that takes mail in for as long as the worker runs."""
 
     name: str
-    """As in ``SourceRef.source``."""
+    """Name of the source, in the form that ``SourceRef.source`` has: ``smtp:<port>``, ``imap:<account>/<folder>``."""
 
     async def start(self) -> None:
         """Begin to listen or read, and return when mail can come in.

@@ -15,8 +15,9 @@ _LETTER = "x"
 
 
 def normalise_emphasis(root: Element) -> None:
-    """Change the tree in place. Emphasis that is empty or inside its like is removed, each line gets its own, and
-    punctuation at an edge is moved out where the signs would be seen. Afterwards no ``<span>`` parts a text."""
+    """Change the tree in place. Emphasis that is empty or inside emphasis of the same kind is removed, each line gets
+    its own, and punctuation at an edge is moved out where the signs would be seen. Afterwards no ``<span>`` parts a
+    text."""
     etree.strip_tags(root, "span")
     _thin_out(root)
     etree.strip_tags(root, "span")

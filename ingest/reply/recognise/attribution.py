@@ -26,7 +26,7 @@ _MAX_NAME_CHARACTERS = 60
 _SHORT_CHARACTERS = 60
 """``Jane Doe wrote:`` has no date and no address. Above this many characters it is taken for a sentence."""
 _SHORT_WORDS = 6
-"""The same bound in words: a name of up to five words, and the verb."""
+"""An attribution without a date and an address has at most this many words: a name of up to five, and the verb."""
 _FIRST_WORD_CHARACTERS = 40
 """The first word is looked for in this many characters; no opener is longer."""
 _DIGIT_SEARCH_CHARACTERS = 60

@@ -16,7 +16,7 @@ _MAX_CERTAIN_WORDS = 8
 _MAX_SHORT_WORDS = 6
 """A phrase that begins many a sentence, such as ``from my …``, is believed in a line of at most this many words."""
 _MAX_SHORT_CHARACTERS = 45
-"""The same bound in characters."""
+"""A phrase such as ``from my …`` is believed in a line of at most this many characters, too."""
 _PRODUCTS = (
     *("iphone", "ipad", "ipod", "android", "blackberry", "galaxy", "samsung", "huawei", "xiaomi", "redmi", "oppo"),
     *("vivo", "honor", "htc", "nokia", "lumia", "windows", "outlook", "mailbox", "mail.ru", "airmail", "spark"),

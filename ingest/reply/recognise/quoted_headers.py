@@ -17,7 +17,7 @@ _MAX_HEADER_LINES = 40
 _MAX_WRAPPED_LINES = 3
 """A list of addresses may be wrapped over this many lines without a label."""
 _MAX_WRAPPED_LINES_WITHOUT_ADDRESS = 2
-"""The same for a value without addresses, such as a subject; more lines are text."""
+"""A value without addresses, such as a subject, may be wrapped over this many lines; more lines are text."""
 _BLOCK_SEARCH_LINES = 3
 """Below a separator or a rule, a header block begins within this many lines: blank ones stand between."""
 _MAX_RULE_CHARACTERS = 300
@@ -37,13 +37,14 @@ _MAX_PREFIX_CHARACTERS = 200
 _COMPARED_SUBJECT_CHARACTERS = 30
 """Two subjects are the same if they agree in this many characters: programs wrap long ones, and cut them off."""
 _MIN_LABELS = 4
-"""Different labels that a header block without a full date has at least, the subject among them."""
+"""A header block without a full date has at least this many different labels, the subject among them."""
 _MIN_LABELS_WITH_DATE = 3
-"""The same with a full date, and an address or a subject."""
+"""A header block with a full date, and an address or a subject, has at least this many different labels."""
 _MIN_LABELS_BELOW_RULE = 3
-"""The same below a rule or a separator, or with as many labels in bold type: people hardly ever type those."""
+"""A header block below a rule or a separator has at least this many different labels. So has one whose labels are in
+bold type: people hardly ever type those."""
 _MIN_LABELS_BELOW_RULE_WITH_ADDRESS = 2
-"""The same below a rule with an address or a full date."""
+"""A header block below a rule, with an address or a full date, has at least this many different labels."""
 _CODE_INDENTS = ("    ", "\t")
 """A header block that is indented like code is shown by the writer, not put there by a program."""
 _ADDRESS = re.compile(r"[\w.+=-]{1,64}@[\w-]{1,63}")

@@ -16,11 +16,12 @@ from ingest.reply.recognise.quoted_headers import is_rule
 _MAX_EXACT_SIGNATURE_LINES = 60
 """Below ``-- ``, which only a signature has (RFC 3676 section 4.3), this many lines are believed to be one."""
 _MAX_SIGNATURE_LINES = 25
-"""The same below two dashes without the space, which people use as a rule between parts of a text, too."""
+"""Below two dashes without the space, this many lines are believed to be a signature: people also put such dashes
+between sections of a text."""
 _MAX_RULED_SIGNATURE_LINES = 8
-"""The same below a rule after the last quote, where a reply may have been written."""
+"""Below a rule after the last quote, this many lines are believed to be a signature: a reply may stand there, too."""
 _MAX_RULED_SIGNATURE_CHARACTERS = 80
-"""Each of those lines has at most this many characters; a longer one is a sentence."""
+"""Each line of a signature below such a rule has at most this many characters; a longer one is a sentence."""
 _MIN_RULE_CHARACTERS = 5
 """Such a rule has at least this many characters; a shorter one may be a list mark or a dash."""
 _MAX_TRAILERS = 12
@@ -30,7 +31,8 @@ _MAX_PARAGRAPH_LINES = 60
 _MIN_SENTENCE_WORDS = 6
 """A line with a full stop and at least this many words is a sentence; a shorter one may be a name with a title."""
 _MIN_LAST_WORD_CHARACTERS = 5
-"""The same if its last word is in lower case and, with the full stop, has this many characters: not ``Ltd.``"""
+"""A shorter line with a full stop is a sentence, too, if its last word is in lower case and has, with the full stop, at
+least this many characters; ``Ltd.`` ends no sentence."""
 _SENTENCE_ENDS = ("!", "?", "。", "！", "？")
 _DELIMITERS = frozenset({"--", "—", "–", "‐‐", "−−"})
 

@@ -8,9 +8,7 @@ from datetime import UTC, datetime
 from ingest import log, metrics
 from ingest.sources.imap.auth.credentials import Credential
 from ingest.sources.imap.status import FolderStatus
-from ingest.sources.imap.timing import Timing
-
-DAY_SECONDS = 86_400.0
+from ingest.sources.imap.timing import DAY_SECONDS, Timing
 
 _log = log.get("imap")
 

@@ -8,12 +8,12 @@ from typing import Literal
 import httpx
 
 from ingest.config.imap_accounts import ImapAccount
-from ingest.sources.imap.alarms import DAY_SECONDS, utc_date
+from ingest.sources.imap.alarms import utc_date
 from ingest.sources.imap.auth.credentials import Credential, credential_for
 from ingest.sources.imap.diagnosis import PROVEN_AFTER_REFUSALS, diagnose
 from ingest.sources.imap.protocol.client import CommandRefused, ImapConnection
 from ingest.sources.imap.supervisor import connect
-from ingest.sources.imap.timing import MiB, Timing
+from ingest.sources.imap.timing import DAY_SECONDS, MiB, Timing
 from ingest.store.imap import ImapStore
 
 TIMEOUT_SECONDS = 15.0

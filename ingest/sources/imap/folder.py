@@ -20,8 +20,8 @@ from ingest.sources.imap.fetch import Fetcher
 from ingest.sources.imap.protocol.client import CommandRefused, ImapConnection, NotImap
 from ingest.sources.imap.protocol.wire import ConnectionLost
 from ingest.sources.imap.status import FolderCounted
+from ingest.sources.imap.timing import DAY_SECONDS
 
-DAY_SECONDS = 86_400.0
 MAX_CLOCK_SKEW_SECONDS = 3_600.0
 """The server's clock may be this far behind ours; an hour covers a wrong daylight saving time. Mail that came this
 long before we first read the folder may be read again, which the worker recognises."""

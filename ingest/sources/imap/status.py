@@ -42,7 +42,7 @@ class FolderStatus:
     account: str
     folder: str
     source: str
-    """As in ``SourceRef.source``."""
+    """Name of the folder in the store: ``imap:<account>/<folder>``, as in ``SourceRef.source``."""
     record: Folder | None = None
     """The folder's row in the store; ``None`` until this process has opened the folder."""
     stored: int = 0

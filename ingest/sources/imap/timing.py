@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 MiB = 1024 * 1024
+DAY_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class Timing:
     message_retry_seconds: tuple[float, ...] = (0.0, 60.0, 120.0, 240.0)
     """Waits between attempts to fetch a message that the server does not deliver. After the last attempt the message
     is recorded as quarantined, with its headers if the server gives those."""
-    credential_warning_seconds: float = 14 * 86_400.0
+    credential_warning_seconds: float = 14 * DAY_SECONDS
     """A credential that ends within this time (two weeks) is warned about once a day."""
     batch_bytes: int = 4 * MiB
     """Most mail to ask for in one command; a larger message is asked for alone. Larger batches save round trips and

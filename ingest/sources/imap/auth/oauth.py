@@ -16,6 +16,7 @@ from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error, WebApplicatio
 from ingest.config.imap_accounts import OAuthClient
 from ingest.log import printable
 from ingest.model.imap_folder import SavedToken
+from ingest.sources.imap.timing import DAY_SECONDS
 from ingest.store.imap import ImapStore
 
 RENEW_BEFORE_SECONDS = 300.0
@@ -23,7 +24,6 @@ RENEW_BEFORE_SECONDS = 300.0
 differs from the provider's."""
 DEFAULT_LIFE_SECONDS = 3_600.0
 """Life of an access token if the provider does not state it; the common value, and RFC 6749's own example."""
-DAY_SECONDS = 86_400.0
 MICROSOFT_REFRESH_LIFE_SECONDS = 90 * DAY_SECONDS
 """Microsoft's refresh tokens end when they have not been used for this long; its responses do not say so."""
 REQUEST_TIMEOUT_SECONDS = 30.0

@@ -57,13 +57,13 @@ class FetchedMessage:
     uid: int | None
     """``None`` if the server left it out."""
     size: int | None = None
-    """RFC822.SIZE in octets."""
+    """RFC822.SIZE in octets; ``None`` if the server left it out."""
     internal_date: bytes = b""
     """INTERNALDATE as it was sent; empty if it was not."""
     body: Value = None
     """The whole message; ``None`` if the server sent NIL or nothing."""
     header: Value = None
-    """The header section, or its beginning; ``None`` as above."""
+    """The header section, or its beginning; ``None`` if the server sent NIL or nothing."""
 
 
 OnMessage = Callable[[FetchedMessage], Awaitable[None]]
