@@ -26,8 +26,8 @@ from ingest.store.uploads import Upload, Uploads
 
 SMALL_BYTES = 2 * 1024 * 1024
 """A message up to this size is small: fifty of them fit in memory beside everything else."""
-SMALL_AT_ONCE = 48
-LARGE_AT_ONCE = 4
+SMALL_MESSAGES_AT_ONCE = 48
+LARGE_MESSAGES_AT_ONCE = 4
 """At most this many messages hold attachment bytes in memory at once. Small ones: 48 x 2 MiB = 96 MiB. Large ones wait
 for one of 4 slots."""
 PATIENCE_SECONDS = 600.0
@@ -67,12 +67,12 @@ class AttachmentLimits:
     def refusal(self, attachment: Attachment) -> str | None:
         """Return why this attachment is not uploaded; ``None`` if it is."""
         if not self.enabled:
-            return "attachments are not brought to tickets"
+            return "attachments are not uploaded to tickets"
         if attachment.size > self.max_bytes:
             return f"larger than {compose.human_size(self.max_bytes)}"
         name, kind = attachment.filename.lower(), attachment.content_type.lower()
         if any(fnmatch(name, pattern) or fnmatch(kind, pattern) for pattern in self.refused_types):
-            return "files of this type are not brought"
+            return "files of this type are not uploaded"
         return None
 
 
@@ -98,11 +98,12 @@ class _UploadJob:
     """Part number -> what became of that part."""
 
     def upload(self, attachment: Attachment, attachment_id: str | None, reason: str = "") -> Upload:
+        """Return the record of one attachment: uploaded as ``attachment_id``, or not, with the reason."""
         return Upload(
             part_number=attachment.part_number, ticket_id=self.ticket_id, attachment_id=attachment_id, reason=reason
         )
 
-    async def patiently(self, request: Awaitable[T]) -> T | AttachmentRefused:
+    async def result_or_refusal(self, request: Awaitable[T]) -> T | AttachmentRefused:
         """Return the result of a request to the API. If the API has not answered for ``PATIENCE_SECONDS``, treat the
         attachment as refused, so that the message goes on without it.
 
@@ -116,7 +117,7 @@ class _UploadJob:
 
 
 class AttachmentUploader:
-    """Uploads attachments to tickets and ties them to ticket messages."""
+    """Uploads attachments to tickets and connects them to ticket messages."""
 
     def __init__(
         self,
@@ -135,7 +136,7 @@ class AttachmentUploader:
         self._api = api
         self._limits = limits
         self._seconds = seconds
-        self._small, self._large = asyncio.Semaphore(SMALL_AT_ONCE), asyncio.Semaphore(LARGE_AT_ONCE)
+        self._small, self._large = asyncio.Semaphore(SMALL_MESSAGES_AT_ONCE), asyncio.Semaphore(LARGE_MESSAGES_AT_ONCE)
 
     async def upload_all(
         self, queued: QueuedMessage, message: ParsedMessage, ticket_id: str, *, now: float
@@ -150,7 +151,7 @@ class AttachmentUploader:
         job = _UploadJob(queued=queued, ticket_id=ticket_id, sender=_sender(message), now=now)
         job.done.update({upload.part_number: upload for upload in noted if upload.ticket_id == ticket_id})
         if queued.attempts > 1:
-            await self._archive_strays(job, noted)
+            await self._archive_unconnected(job, noted)
         if wanted := [attachment for attachment in message.attachments if attachment.part_number not in job.done]:
             async with self._small if queued.size <= SMALL_BYTES else self._large:
                 await self._upload_wanted(job, wanted)
@@ -165,12 +166,14 @@ class AttachmentUploader:
     async def connect(
         self, queued: QueuedMessage, ticket_id: str, uploaded: UploadResult, posted: Delivered, *, now: float
     ) -> Delivered | Deferred:
-        """Tie what was uploaded to the ticket message. The message stays delivered, whatever the API answers."""
+        """Connect what was uploaded to the ticket message. The message stays delivered, whatever the API answers."""
         if not uploaded.ids:
             return posted
-        connecting = self._tie(ticket_id, uploaded.ids, posted.ticket_message_id)
+        connecting = self._connect_all(ticket_id, uploaded.ids, posted.ticket_message_id)
         try:
-            refused = await _UploadJob(queued=queued, ticket_id=ticket_id, sender="", now=now).patiently(connecting)
+            refused = await _UploadJob(queued=queued, ticket_id=ticket_id, sender="", now=now).result_or_refusal(
+                connecting
+            )
         except Unavailable as error:
             return replace(error.outcome, posted=posted)
         if refused is None:
@@ -178,10 +181,10 @@ class AttachmentUploader:
         if queued.ticket_message_id is None:  # so fresh that not every server of the API may know it
             return Deferred(reason=refused.reason, posted=posted)
         _log.warning("attachments stay on the ticket, but not with their message", reason=refused.reason)
-        loose = f"its attachments are on the ticket, but not tied to it: {refused.reason}"
+        loose = f"its attachments are on the ticket, but not connected to it: {refused.reason}"
         return replace(posted, note="; ".join(filter(None, (posted.note, loose))))
 
-    async def _tie(
+    async def _connect_all(
         self, ticket_id: str, attachment_ids: Sequence[str], ticket_message_id: str
     ) -> AttachmentRefused | None:
         """Connect all in one request; if that is refused, each in a request of its own: one that is gone must not keep
@@ -192,20 +195,22 @@ class AttachmentUploader:
         refusals = [await self._api.connect(ticket_id, [each], ticket_message_id) for each in attachment_ids]
         return next(filter(None, refusals), None)
 
-    async def _archive_strays(self, job: _UploadJob, noted: Sequence[Upload]) -> None:
+    async def _archive_unconnected(self, job: _UploadJob, noted: Sequence[Upload]) -> None:
         """Archive at the API what was created and never noted (the worker died, or the upload failed), and what was
         uploaded to a ticket that is no longer this message's."""
-        found = await job.patiently(self._api.find_by_metadata(job.ticket_id, METADATA_KEY, job.queued.queue_id))
+        found = await job.result_or_refusal(
+            self._api.find_by_metadata(job.ticket_id, METADATA_KEY, job.queued.queue_id)
+        )
         known = {upload.attachment_id for upload in job.done.values()}
-        strays = {
+        unconnected = {
             job.ticket_id: [] if isinstance(found, AttachmentRefused) else [item for item in found if item not in known]
         }
         for upload in noted:
             if upload.ticket_id != job.ticket_id and upload.attachment_id is not None:
-                strays.setdefault(upload.ticket_id, []).append(upload.attachment_id)
-        for ticket_id, attachment_ids in strays.items():
+                unconnected.setdefault(upload.ticket_id, []).append(upload.attachment_id)
+        for ticket_id, attachment_ids in unconnected.items():
             if attachment_ids:
-                await job.patiently(self._api.archive(ticket_id, attachment_ids))
+                await job.result_or_refusal(self._api.archive(ticket_id, attachment_ids))
 
     async def _upload_wanted(self, job: _UploadJob, wanted: Sequence[Attachment]) -> None:
         to_send = []
@@ -261,17 +266,17 @@ class AttachmentUploader:
         self, job: _UploadJob, attachment: Attachment, content: bytes, until: float
     ) -> str | AttachmentRefused:
         metadata = {METADATA_KEY: job.queued.queue_id, "part": attachment.part_number, "sha256": attachment.sha256}
-        target = await job.patiently(
+        target = await job.result_or_refusal(
             self._api.create(
                 job.ticket_id, filename=attachment.filename, mime_type=attachment.content_type, metadata=metadata
             )
         )
         if isinstance(target, AttachmentRefused):
             return target
-        refused = await job.patiently(self._send_bytes(target, content, attachment.content_type, until))
+        refused = await job.result_or_refusal(self._send_bytes(target, content, attachment.content_type, until))
         if refused is None:
             return target.attachment_id
-        await job.patiently(self._api.archive(job.ticket_id, [target.attachment_id]))
+        await job.result_or_refusal(self._api.archive(job.ticket_id, [target.attachment_id]))
         return refused
 
     async def _send_bytes(

@@ -61,7 +61,9 @@ def extract(message: ParsedMessage, sent: Sequence[str] = (), written: Sequence[
     """
     try:
         known = TicketText(sent, written)
-        reply = _read(message, known, text_only_quotes=True) or _read(message, known, text_only_quotes=False)
+        reply = _extract_once(message, known, text_only_quotes=True) or _extract_once(
+            message, known, text_only_quotes=False
+        )
         assert reply is not None, "a reading with full markup has no text-only lines"
     except Exception as error:  # a reading that fails must not cost the customer's words
         reason = Recognised(CutReason.READING_FAILED, type(error).__name__)
@@ -70,13 +72,13 @@ def extract(message: ParsedMessage, sent: Sequence[str] = (), written: Sequence[
     return reply
 
 
-def _read(message: ParsedMessage, known: TicketText, *, text_only_quotes: bool) -> Reply | None:
-    """Read the message once. Returns ``None`` if a line that is kept was read as bare text only."""
+def _extract_once(message: ParsedMessage, known: TicketText, *, text_only_quotes: bool) -> Reply | None:
+    """Extract the reply in one pass over the body; ``None`` if a line that is kept was read as bare text only."""
     body = choose_body(message, text_only_quotes=text_only_quotes)
     if not body.lines:
         kept = keep_whole(body.text, body.origin, Recognised(CutReason.OVER_LIMIT))
         return kept if body.text.strip() else replace(kept, method="empty")
-    lines = [part for line in body.lines for part in attribution.split_joined_line(line)]
+    lines = [piece for line in body.lines for piece in attribution.split_joined_line(line)]
     known.mark(lines)
     reply = select_reply(lines, message.subject, body.origin)
     if reply is not None and message.in_reply_to and not reply.elided:

@@ -72,7 +72,7 @@ def choose_body(message: ParsedMessage, *, text_only_quotes: bool) -> ChosenBody
     message without any body gives an empty one.
     """
     text = message.text if message.text and not message.text.isspace() else ""
-    page = _read_html(message, text, text_only_quotes=text_only_quotes)
+    page = _body_from_html(message, text, text_only_quotes=text_only_quotes)
     if page is not None:
         return page
     if text:
@@ -87,7 +87,7 @@ def _in_lines(text: str, origin: BodyOrigin) -> ChosenBody:
     return ChosenBody(text, origin, split_lines(text) if within else ())
 
 
-def _read_html(message: ParsedMessage, text: str, *, text_only_quotes: bool) -> ChosenBody | None:
+def _body_from_html(message: ParsedMessage, text: str, *, text_only_quotes: bool) -> ChosenBody | None:
     """Return the HTML as Markdown if it says more than ``text``, else ``None``. If the HTML is beyond a limit, the text
     is used instead, or the bare text of the HTML where there is no other."""
     if not message.html or message.html.isspace():

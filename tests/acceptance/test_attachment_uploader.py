@@ -195,7 +195,7 @@ async def test_a_message_whose_attachments_cannot_be_connected_at_all_is_deliver
     known = replace(queued, optional_failing_since=since, ticket_message_id=posted.ticket_message_id)
     end = await bench.uploader.connect(known, TICKET, uploaded, posted, now=NOW)
     assert isinstance(end, Delivered)
-    assert "not tied to it" in end.note
+    assert "not connected to it" in end.note
 
 
 async def test_a_refusal_right_after_the_post_is_not_the_last_word(bench: Bench) -> None:
@@ -215,7 +215,7 @@ async def test_an_attachment_that_the_api_has_lost_does_not_keep_the_others_from
     known = replace(queued, ticket_message_id=posted.ticket_message_id)
     end = await bench.uploader.connect(known, TICKET, with_lost, posted, now=NOW)
     assert isinstance(end, Delivered)
-    assert "not tied to it" in end.note
+    assert "not connected to it" in end.note
     tied = {found["id"]: found["ticketMessageId"] for found in bench.sandbox.state.attachments_of(TICKET)}
     assert tied == dict.fromkeys(uploaded.ids, posted.ticket_message_id)
 
@@ -244,12 +244,12 @@ async def test_few_large_messages_are_uploaded_at_once_and_small_ones_do_not_wai
     await bench.order(Fault(method="PUT", path="/uploads/", delay=3600, times=6))
     uploads = [asyncio.create_task(bench.upload_all(*each)) for each in large]
     async with asyncio.timeout(20):
-        while len(bench.shown()) < attachments.LARGE_AT_ONCE:
+        while len(bench.shown()) < attachments.LARGE_MESSAGES_AT_ONCE:
             await asyncio.sleep(0.01)
         async with httpx.AsyncClient() as client:
             await client.delete(f"{bench.sandbox.page}sandbox/faults")
         await bench.upload_all(small, small_message)
-    assert sorted(bench.shown()) == ["a"] * attachments.LARGE_AT_ONCE + ["b"]
+    assert sorted(bench.shown()) == ["a"] * attachments.LARGE_MESSAGES_AT_ONCE + ["b"]
     for upload in uploads:
         upload.cancel()
     await asyncio.gather(*uploads, return_exceptions=True)

@@ -166,7 +166,7 @@ def test_one_mail_is_shown_with_its_evidence_and_its_history(ingest: Shell, data
 
 def test_one_mail_is_shown_with_what_became_of_its_attachments(ingest: Shell, database: str) -> None:
     (queue_id,) = stored(database, delivered())
-    assert "not brought" not in ingest("messages", "show", queue_id).out
+    assert "not uploaded" not in ingest("messages", "show", queue_id).out
     with apsw.Connection(database.removeprefix("sqlite:///")) as connection:
         connection.execute(
             "INSERT INTO uploads SELECT seq, 2, 'digest', ?, 'alice', NULL, 'larger than 26.2 MB' FROM messages",
