@@ -87,6 +87,16 @@ async def test_a_copy_without_the_file_beside_it_is_told(path: Path) -> None:
         assert doubted == 1
 
 
+async def test_a_copy_with_the_file_beside_it_is_told_by_the_file_that_it_lies_in(path: Path) -> None:
+    async with started(path) as (store, _):
+        await receive(store)
+    elsewhere = path.with_name("elsewhere.db")
+    shutil.copy(path, elsewhere)
+    shutil.copy(PostCountFile(path).path, PostCountFile(elsewhere).path)
+    async with started(elsewhere) as (_, doubted):
+        assert doubted == 1
+
+
 async def test_a_file_that_is_behind_after_a_power_cut_means_nothing(path: Path) -> None:
     async with started(path) as (store, _):
         await receive_all(store, 1, 2)

@@ -231,10 +231,17 @@ async def test_a_connection_that_raised_what_nobody_foresaw_is_opened_anew(path:
 # The log that is taken away
 
 
+async def open_all_readers(store: Store) -> None:
+    """Have the reading connections open, so that the writing one is not the last that is closed: the last one copies
+    the log by itself."""
+    await asyncio.gather(*(store.content(f"Q{number % 10}") for number in range(40)))
+
+
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
 async def test_mail_in_a_log_that_was_removed_is_saved_and_no_more_is_taken(path: Path, suffix: str) -> None:
     database, store = await opened(path)
     await asyncio.gather(*(receive(store, number) for number in range(10)))
+    await open_all_readers(store)
     assert database.loss() is None
     path.with_name(f"ingest.db{suffix}").unlink()
     loss = database.loss()
@@ -254,6 +261,7 @@ async def test_mail_in_a_log_that_was_removed_is_saved_and_no_more_is_taken(path
 async def test_mail_reaches_a_file_that_was_moved(path: Path) -> None:
     database, store = await opened(path)
     await asyncio.gather(*(receive(store, number) for number in range(10)))
+    await open_all_readers(store)
     moved = path.rename(path.with_name("moved.db"))
     assert database.loss() is not None
     with pytest.raises(StoreUnavailable):
