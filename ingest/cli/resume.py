@@ -11,7 +11,7 @@ from ingest.store.controls import Control
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the command to ``app``."""
     app.command("resume")(resume)
 
 

@@ -23,7 +23,7 @@ _WANTED = _DELIVERED | {"message-id", "in-reply-to", "references", "subject", "t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThreadHeader:
-    """What ``parse_thread_header`` finds."""
+    """The fields of a header that place a message in its thread, as ``parse_thread_header`` finds them."""
 
     fields: ParsedMessage
     """A message that has only its Message-ID, In-Reply-To, References, Subject, To, Cc and Delivered-To fields."""

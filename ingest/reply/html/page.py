@@ -66,7 +66,7 @@ def to_markdown(root: Element, pictures: Mapping[str, str]) -> str:
     3. ``normalise_emphasis`` needs emphasis that ends with its paragraph. Afterwards no emphasis is empty, holds its
        like or a line break, or touches a letter where Markdown would not see it; no ``<span>`` parts a text.
     4. ``escape_text`` needs texts in one piece, because a sign may be markup only beside its neighbours. Afterwards no
-       character of the mail is taken for markup: ``ESCAPE`` and its like stand before it or in its place.
+       character of the mail is taken for markup: ``ESCAPE`` and the other sentinels stand before it or in its place.
     5. ``convert`` makes the Markdown, and leaves all sentinels as they are.
     6. ``with_backslashes`` replaces the sentinels of ``escape``; those of ``page`` stay for the caller.
 
