@@ -208,10 +208,15 @@ async def test_a_refusal_right_after_the_post_is_not_the_last_word(bench: Bench)
     assert (end.posted, end.optional_step_failed) == (posted, False)
 
 
-async def test_an_attachment_that_the_api_has_lost_does_not_keep_the_others_from_their_message(bench: Bench) -> None:
-    queued, message = await bench.claimed()
+@pytest.mark.parametrize(
+    "content", [SCANS, mail("one file", part(PDF, "application/pdf", "scan.pdf"))], ids=["of two", "of one"]
+)
+async def test_an_attachment_that_the_api_has_lost_does_not_keep_the_others_from_their_message(
+    bench: Bench, content: bytes
+) -> None:
+    queued, message = await bench.claimed(content)
     uploaded, posted = await bench.upload_all(queued, message), await bench.posted()
-    with_lost = UploadResult(ids=(uploaded.ids[0], "gone", uploaded.ids[1]))
+    with_lost = UploadResult(ids=(uploaded.ids[0], "gone", *uploaded.ids[1:]))
     known = replace(queued, ticket_message_id=posted.ticket_message_id)
     end = await bench.uploader.connect(known, TICKET, with_lost, posted, now=NOW)
     assert isinstance(end, Delivered)

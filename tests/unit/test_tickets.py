@@ -6,7 +6,7 @@ import pytest
 
 from ingest import tickets
 from ingest.model.message import DeliveryReport, ParsedMessage
-from ingest.model.outcome import Resolution
+from ingest.model.outcome import Finding, Resolution
 from tests.support.factories import DOMAIN, address, envelope, parsed
 
 KEY = b"a key of the tests"
@@ -152,6 +152,23 @@ def test_a_candidate_whose_ticket_lists_the_parent_becomes_strong() -> None:
 def test_unknown_ancestors_are_what_the_message_waits_for() -> None:
     message = parsed(in_reply_to=("p@x.example",), references=("r@x.example", "p@x.example"))
     assert resolve(message, known={"r@x.example": None}).missing == ("p@x.example", "r@x.example")
+
+
+def test_the_evidence_tells_an_ancestor_that_others_refer_to_from_one_never_heard_of() -> None:
+    message = parsed(in_reply_to=("p@x.example",), references=("r@x.example", "p@x.example"))
+    evidence = resolve(message, known={"r@x.example": None}).evidence
+    assert [(each.value, each.finding) for each in evidence] == [
+        ("p@x.example", Finding.UNKNOWN_MESSAGE),
+        ("r@x.example", Finding.ONLY_REFERRED_TO),
+    ]
+
+
+def test_the_evidence_tells_a_ticket_that_the_api_has_not_from_one_that_nobody_asked_for() -> None:
+    evidence = resolve(parsed(subject="[TAI-42] and [OPS-1]"), named={"TAI-42": None}).evidence
+    assert [(each.value, each.finding) for each in evidence] == [
+        ("[TAI-42]", Finding.NO_SUCH_TICKET),
+        ("[OPS-1]", Finding.OUTWEIGHED),
+    ]
 
 
 def test_an_ancestor_whose_ticket_is_gone_is_known_and_not_waited_for() -> None:
