@@ -51,7 +51,7 @@ def create_app(state: SandboxState, token: str, *, lenient: bool = False) -> ASG
             *api.routes(),
             *_fault_routes(faults),
             *_agent_routes(state),
-            *_report_routes(state, api.requests),
+            *_report_routes(state, faults, api.requests),
             Route("/", page(state)),
         ],
         exception_handlers={
@@ -298,7 +298,7 @@ def _agent_routes(state: SandboxState) -> list[Route]:
     ]
 
 
-def _report_routes(state: SandboxState, requests: Counter[str]) -> list[Route]:
+def _report_routes(state: SandboxState, faults: FaultQueue, requests: Counter[str]) -> list[Route]:
     """Return the routes that tell what was posted and asked for."""
 
     async def posts(request: Request) -> Response:
@@ -306,7 +306,8 @@ def _report_routes(state: SandboxState, requests: Counter[str]) -> list[Route]:
 
     async def counts(_request: Request) -> Response:
         known = {"tickets": state.tickets, "users": state.users, "messages": state.messages, "posts": state.posts}
-        return JSONResponse({name: len(items) for name, items in known.items()} | {"requests": dict(requests)})
+        lengths = {name: len(items) for name, items in known.items()}
+        return JSONResponse(lengths | {"faults": faults.played, "requests": dict(requests)})
 
     return [Route("/sandbox/posts", posts), Route("/sandbox/state", counts)]
 

@@ -25,6 +25,8 @@ class FaultQueue:
 
     def __init__(self) -> None:
         self.waiting: list[Fault] = []
+        self.played = 0
+        """Number of requests that a fault was applied to."""
         self._random = random.Random(0)  # noqa: S311 - repeatable, not secret
 
     def add(self, *faults: Fault) -> None:
@@ -42,8 +44,10 @@ class FaultQueue:
         if header := Headers(scope=scope).get("x-sandbox-fault"):
             return Fault.model_validate_json(header)
         found = next(filter(lambda fault: self._is_chosen(fault, scope), self.waiting), None)
-        if found is not None and found.times is not None:
-            self.waiting.remove(found)
+        if found is not None:
+            self.played += 1
+            if found.times is not None:
+                self.waiting.remove(found)
         return found
 
     def _is_chosen(self, fault: Fault, scope: Scope) -> bool:

@@ -5,16 +5,18 @@ import os
 import signal
 import smtplib
 import socket
+import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from subprocess import DEVNULL, Popen, TimeoutExpired
+from typing import Any
 
 import httpx
 
-from ingest.sandbox import Fault, Sandbox
+from ingest.sandbox import Behaviour, Fault, Sandbox
 from ingest.store import Ledger
 from ingest.store.opening import open_store
 
@@ -139,6 +141,37 @@ class World:
         """Whether all the trouble that was ordered has begun."""
         async with httpx.AsyncClient() as client:
             return bool((await client.get(f"{self.sandbox.page}sandbox/faults")).json() == [])
+
+    async def forget(self) -> None:
+        """Have the API make no more trouble."""
+        async with httpx.AsyncClient() as client:
+            await client.delete(f"{self.sandbox.page}sandbox/faults")
+
+    async def faults(self) -> int:
+        """To how many requests trouble was made."""
+        async with httpx.AsyncClient() as client:
+            return int((await client.get(f"{self.sandbox.page}sandbox/state")).json()["faults"])
+
+    def behave(self, **behaviour: Any) -> None:
+        """Have the API behave so from now on."""
+        self.sandbox.state.behaviour = Behaviour(**behaviour)
+
+    def contents(self, ticket: str = TICKET) -> list[str]:
+        """What was posted to a ticket, in the order in which the API took it."""
+        return [post["content"] for post in self.sandbox.state.posts if post["ticketId"] == ticket]
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """State, rule and reason of each message, in the order of arrival."""
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as database:
+            return database.execute("SELECT state, rule, reason FROM messages ORDER BY seq").fetchall()
+
+    def ended(self, count: int) -> bool:
+        """Whether ``count`` mails were accepted and no worker has to do anything more about them."""
+        try:
+            states = [state for state, _rule, _reason in self.rows()]
+        except sqlite3.OperationalError:  # the worker makes the database just now
+            return False
+        return len(states) == count and {"queued", "waiting"}.isdisjoint(states)
 
     def author(self, email: str) -> str:
         """The id of the user with this address."""

@@ -116,6 +116,7 @@ async def test_only_the_requests_about_one_ticket_hang(http: httpx.AsyncClient) 
 async def test_a_fault_for_all_requests_stays_until_it_is_forgotten(http: httpx.AsyncClient) -> None:
     await http.post("sandbox/faults", json=[{"status": 503, "times": None}])
     assert {(await http.get("api/tickets/TAI-42")).status_code for _ in range(3)} == {503}
+    assert (await http.get("sandbox/state")).json()["faults"] == 3
     await http.delete("sandbox/faults")
     assert (await http.get("api/tickets/TAI-42")).status_code == 200
 
