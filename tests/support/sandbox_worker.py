@@ -110,22 +110,24 @@ class World:
         except TimeoutExpired:
             self.kill()
 
-    def submit(self, content: bytes, sender: str = "alice@customer.example", ticket: str = TICKET) -> None:
-        """Send a mail once.
+    def submit(
+        self, content: bytes, sender: str = "alice@customer.example", ticket: str = TICKET, recipient: str = ""
+    ) -> None:
+        """Send a mail once, to ``recipient`` or else to the address of ``ticket``.
 
         Raises:
             OSError: nobody listens, or the connection broke.
             SMTPException: it was not accepted.
         """
         with smtplib.SMTP("127.0.0.1", self.port, timeout=30) as client:
-            client.sendmail(sender, [f"help+TAI-{ticket}@{DOMAIN}"], content)
+            client.sendmail(sender, [recipient or f"help+TAI-{ticket}@{DOMAIN}"], content)
 
-    async def deliver(self, content: bytes, ticket: str = TICKET) -> None:
+    async def deliver(self, content: bytes, ticket: str = TICKET, recipient: str = "") -> None:
         """Send a mail as a mail server does: again and again, until there is a 250."""
 
         async def accepted() -> bool:
             try:
-                await asyncio.to_thread(self.submit, content, ticket=ticket)
+                await asyncio.to_thread(self.submit, content, ticket=ticket, recipient=recipient)
             except (OSError, smtplib.SMTPException):
                 return False
             return True
@@ -151,6 +153,12 @@ class World:
         """To how many requests trouble was made."""
         async with httpx.AsyncClient() as client:
             return int((await client.get(f"{self.sandbox.page}sandbox/state")).json()["faults"])
+
+    async def requests(self) -> dict[str, int]:
+        """How many requests of each kind the API has answered."""
+        async with httpx.AsyncClient() as client:
+            counted: dict[str, int] = (await client.get(f"{self.sandbox.page}sandbox/state")).json()["requests"]
+            return counted
 
     def behave(self, **behaviour: Any) -> None:
         """Have the API behave so from now on."""
