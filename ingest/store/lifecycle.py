@@ -127,13 +127,13 @@ RETURNING seq, message_id
 _BLOCK = "UPDATE messages SET blocked_by = :blocked_by, due_at = :later WHERE seq = :seq"
 _COUNT_LEASED = "SELECT count(*) FROM messages WHERE state = 'queued' AND lease_token IS NOT NULL"
 _RELEASE_LEASES = """
-UPDATE messages SET lease_token = NULL, due_at = received_at, lone_crashes = lone_crashes + 1 - :shared,
+UPDATE messages SET lease_token = NULL, due_at = min(received_at, :now), lone_crashes = lone_crashes + 1 - :shared,
     suspected = suspected + :shared
 WHERE state = 'queued' AND lease_token IS NOT NULL
 RETURNING seq
 """
 _MAKE_FUTURE_DUE = """
-UPDATE messages SET due_at = received_at WHERE state = 'queued' AND blocked_by IS NULL AND updated_at > :now
+UPDATE messages SET due_at = min(received_at, :now) WHERE state = 'queued' AND blocked_by IS NULL AND updated_at > :now
 RETURNING seq
 """
 _BEGIN_POST = """
@@ -446,7 +446,7 @@ def release_leases(tx: Transaction, now: float) -> int:
     is only suspected."""
     shared = int(tx.execute(_COUNT_LEASED)[0][0] > 1)
     tx.execute(_MAKE_FUTURE_DUE, {"now": now})
-    return len(tx.execute(_RELEASE_LEASES, {"shared": shared}))
+    return len(tx.execute(_RELEASE_LEASES, {"shared": shared, "now": now}))
 
 
 def pairs_to_check(tx: Transaction, now: float, limit: int) -> tuple[PostedAfterDoubt, ...]:
