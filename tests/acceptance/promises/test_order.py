@@ -71,20 +71,25 @@ async def test_a_slow_look_up_of_the_sender_lets_no_later_mail_pass(world: World
 
 
 async def test_mails_that_name_one_ticket_differently_keep_their_order(world: World) -> None:
-    """By its code in the subject, by its id in the address, and by a message of it that is answered."""
+    """By its code in the subject, by its id in the address, and by a mail of it that is answered.
+
+    That a code means a ticket is known from the first mail that named it so."""
     detail, subject = f"+TAI-{TICKET}".encode(), b"Re: a ticket"
-    by_code = reply("mail A").replace(detail, b"").replace(subject, b"Re: [TAI-42] a ticket")
-    parent = b"\r\nIn-Reply-To: <tai-42-1@mail.ravenna.example>"
-    by_parent = reply("mail C").replace(detail, b"").replace(subject, subject + parent)
+    by_code = reply("mail 0").replace(detail, b"").replace(subject, b"Re: [TAI-42] a ticket")
+    parent = b"In-Reply-To: <mail-B@customer.example>\r\n"
+    by_parent = reply("mail C").replace(detail, b"").replace(b"Subject", parent + b"Subject")
+    by_code_too = by_code.replace(b"mail 0", b"mail A").replace(b"mail-0", b"mail-A")
     world.environment["INGEST_RETRY_FIRST"] = "2"
-    await world.order(Fault(method="GET", path="/api/", status=500))
     world.start()
     await world.deliver(by_code, recipient="help@mail.ravenna.example")
-    await eventually(world.played, "the look-up of mail A fails")
+    await eventually(lambda: world.settled(1), "the first is delivered")
+    await world.order(Fault(method="POST", path=POSTS, status=503))
+    await world.deliver(by_code_too, recipient="help@mail.ravenna.example")
+    await eventually(world.played, "the POST of mail A is put off")
     await world.deliver(reply("mail B"))
     await world.deliver(by_parent, recipient="help@mail.ravenna.example")
-    await eventually(lambda: world.settled(3), "all are delivered")
-    assert [text[-1] for text in world.contents()] == ["A", "B", "C"]
+    await eventually(lambda: world.settled(4), "all are delivered")
+    assert [text[-1] for text in world.contents()] == ["0", "A", "B", "C"]
 
 
 async def test_a_mail_that_fails_for_long_lets_its_followers_pass(world: World) -> None:
