@@ -29,14 +29,17 @@ PATIENCE = 60.0
 INGEST = (sys.executable, "-m", "ingest", "serve")
 
 
-async def eventually(condition: Callable[[], Awaitable[bool] | bool], what: str) -> None:
-    """Return when ``condition`` holds; fail, naming ``what``, when it does not come to hold."""
-    until = time.monotonic() + PATIENCE
+async def eventually(
+    condition: Callable[[], Awaitable[bool] | bool], what: str, *, patience: float | None = None
+) -> None:
+    """Return when ``condition`` holds; fail, naming ``what``, when it does not come to hold in ``patience`` seconds."""
+    patience = PATIENCE if patience is None else patience
+    until = time.monotonic() + patience
     while True:
         held = condition()
         if held if isinstance(held, bool) else await held:
             return
-        assert time.monotonic() < until, f"waited {PATIENCE:.0f} s in vain: {what}"
+        assert time.monotonic() < until, f"waited {patience:.0f} s in vain: {what}"
         await asyncio.sleep(0.02)
 
 

@@ -7,6 +7,7 @@ from tests.support.sandbox_worker import TICKET, World, eventually, reply
 
 POSTS = "/api/ticket-messages"
 CRASHES = 11
+MAILS = 8
 
 
 def tickets_of(world: World) -> Iterator[str]:
@@ -16,6 +17,7 @@ def tickets_of(world: World) -> Iterator[str]:
                 yield ticket
 
 
+@pytest.mark.timeout(300)
 async def test_mails_that_were_there_at_many_crashes_are_delivered(world: World) -> None:
     """The API hangs on each POST, and the worker is killed more often than INGEST_MAX_UNFINISHED."""
     world.environment |= {"INGEST_MAX_UNFINISHED": "10", "INGEST_SETTLE": "0.2", "INGEST_SECOND_LOOK": "0.2"}
@@ -23,7 +25,7 @@ async def test_mails_that_were_there_at_many_crashes_are_delivered(world: World)
     await world.order(Fault(method="POST", path=POSTS, delay=3600, times=None))
     tickets = tickets_of(world)
     world.start()
-    for n in range(40):
+    for n in range(MAILS):
         ticket = next(tickets)
         await world.deliver(reply(f"mail number {n:03d}", ticket=ticket), ticket=ticket)
 
@@ -36,9 +38,9 @@ async def test_mails_that_were_there_at_many_crashes_are_delivered(world: World)
         world.kill()
         world.start()
     await world.forget()
-    await eventually(lambda: world.ended(40), "no mail is left to do")
-    assert [state for state, _rule, _reason in world.rows()] == ["delivered"] * 40
-    assert len(world.sandbox.state.posts) == 40
+    await eventually(lambda: world.ended(MAILS), "no mail is left to do")
+    assert [state for state, _rule, _reason in world.rows()] == ["delivered"] * MAILS
+    assert len(world.sandbox.state.posts) == MAILS
 
 
 async def test_a_ticket_whose_look_ups_hang_takes_no_room_from_others(world: World) -> None:

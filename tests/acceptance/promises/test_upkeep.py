@@ -111,13 +111,12 @@ async def test_a_database_that_was_moved_is_not_ready(world: World, web: str) ->
 
 
 async def test_what_is_left_out_of_ten_thousand_parts_is_named(world: World) -> None:
-    world.environment["INGEST_MAX_MESSAGE_BYTES"] = str(64 * 1024 * 1024)
+    world.environment["INGEST_ATTACHMENTS"] = "false"  # a thousand uploads take a minute, and prove nothing more
     world.start()
     parts = [part(b"x", "application/octet-stream", f"{n}.bin") for n in range(10_000)]
     await world.deliver(mail("a mail of many parts", *parts, ticket=TICKET))
     await eventually(lambda: world.settled(1), "it is delivered")
-    brought = len(world.sandbox.state.attachments)
     (content,) = world.contents()
     told = re.search(r"([\d,]+) more", content)
     assert told is not None, content[-300:]
-    assert int(told[1].replace(",", "")) + brought + len(re.findall(r"\b\d+\.bin", content)) >= 10_000
+    assert int(told[1].replace(",", "")) + len(re.findall(r"\b\d+\.bin", content)) >= 10_000
