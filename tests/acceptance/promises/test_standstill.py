@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import pytest
+
 from ingest.sandbox import Fault
 from tests.support.sandbox_worker import TICKET, World, eventually, reply
 
