@@ -46,7 +46,8 @@ class Doubt:
     absent_at: float | None
     """When a look found nothing for the first time; ``None``: nobody has looked."""
     was_answered: bool = False
-    """The API has answered the POST, so that nothing of it is on its way any more: it can be looked for at once."""
+    """The API has answered the POST (429), so that nothing of it is on its way any more. Had it an effect all the same,
+    the list may still show it late."""
 
 
 def next_step(
@@ -59,11 +60,9 @@ def next_step(
     """
     if doubt is None:
         return DoubtStep.POST, 0.0
-    if doubt.was_answered:
-        return DoubtStep.LOOK, 0.0
     began_here = process_began_at <= doubt.post_began_at <= now
     since = doubt.post_began_at if began_here else process_began_at
-    look_at = since + window.first_look_seconds
+    look_at = since + (window.settle_seconds if doubt.was_answered else window.first_look_seconds)
     if doubt.absent_at is not None:
         looked_at = doubt.absent_at if process_began_at <= doubt.absent_at <= now else process_began_at
         look_at = max(look_at, looked_at + window.second_look_seconds)

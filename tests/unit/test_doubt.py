@@ -36,3 +36,11 @@ def test_what_was_not_found_is_looked_for_a_second_time_later() -> None:
 def test_a_look_of_an_earlier_process_does_not_count_as_the_first_before_the_window_has_passed() -> None:
     assert step(STARTED + 44, began=STARTED - 100, absent=STARTED - 50)[0] is DoubtStep.WAIT
     assert step(STARTED + 45, began=STARTED - 100, absent=STARTED - 50)[0] is DoubtStep.LOOK
+
+
+@pytest.mark.parametrize("began", [STARTED + 100, STARTED - 100])
+def test_a_post_that_was_answered_is_waited_for_only_as_long_as_a_list_may_be_late(began: float) -> None:
+    doubt = Doubt(post_began_at=began, absent_at=None, was_answered=True)
+    since = max(began, STARTED)
+    at = [next_step(doubt, WINDOW, process_began_at=STARTED, now=since + seconds) for seconds in (1, 15)]
+    assert at == [(DoubtStep.WAIT, 14.0), (DoubtStep.LOOK, 0.0)]

@@ -214,8 +214,10 @@ async def test_a_ticket_of_many_messages_is_searched_from_its_end(world: World) 
     assert (await world.requests())["GET /api/ticket-messages"] <= 4
 
 
-async def test_a_429_that_had_its_effect_is_not_posted_again(world: World) -> None:
-    await world.order(Fault(method="POST", path=POSTS, status=429, retry_after="1", effect=True))
+async def test_a_429_that_had_its_effect_is_not_posted_again_also_where_the_list_is_late(world: World) -> None:
+    world.environment["INGEST_SETTLE"] = "2"
+    world.behave(list_after=1)
+    await world.order(Fault(method="POST", path=POSTS, status=429, retry_after="0", effect=True))
     world.start()
     await world.deliver(reply("a mail"))
     await eventually(lambda: world.ended(1), "it is delivered")
