@@ -6,7 +6,7 @@ run: .venv/.run
 	.venv/bin/ingest serve --sandbox
 
 test: lint
-	.venv/bin/pytest -n 2 --dist loadgroup
+	.venv/bin/pytest -n 2 --dist loadgroup --cov
 
 lint: .venv/.dev
 	.venv/bin/ruff check .
@@ -30,7 +30,7 @@ benchmarks: .venv/.benchmarks
 	.venv/bin/python -m benchmarks.parse
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 
 .venv/.run: pyproject.toml constraints.txt
 	tools/venv ""

@@ -12,6 +12,7 @@ from unittest import mock
 import pytest
 
 from ingest import cli
+from tests.support.measured import MEASURED
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60.0
@@ -51,7 +52,7 @@ def run(*words: str | Path, **environment: str) -> Told:
     """Run a command as a process of its own, with no other settings than ``environment``."""
     ended = subprocess.run(
         [sys.executable, "-m", "ingest", *map(str, words)],
-        env={"PATH": os.environ["PATH"], **environment},
+        env={"PATH": os.environ["PATH"], **MEASURED, **environment},
         cwd=ROOT,
         capture_output=True,
         text=True,

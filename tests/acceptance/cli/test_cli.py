@@ -16,6 +16,7 @@ from ingest.cli import COMMANDS, load_command
 from ingest.cli.exit_codes import INTERRUPTED, ExitCode
 from ingest.cli.settings import markdown_table
 from tests.support.commands import ROOT, Shell
+from tests.support.measured import UNMEASURED
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ finally:
 @pytest.mark.parametrize("option", ["--version", "--help", "-h"])
 def test_version_and_help_import_no_command_and_no_heavy_library(option: str) -> None:
     command = [sys.executable, "-c", PRINT_IMPORTS, option]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(command, env=UNMEASURED, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     imported = told.partition("imported: ")[2].split()
     packages = {name.partition(".")[0] for name in imported} - sys.stdlib_module_names
     assert {name for name in packages if not name.startswith("__")} <= LIGHT

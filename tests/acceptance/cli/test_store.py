@@ -30,6 +30,7 @@ from ingest.store.controls import Control
 from ingest.store.messages import Store
 from ingest.store.opening import open_store
 from tests.support.commands import ROOT, Shell, run
+from tests.support.measured import MEASURED
 
 T = TypeVar("T")
 ESCAPE = "\x1b[2J\x07"
@@ -100,7 +101,7 @@ def on_a_terminal(words: Sequence[str], database: str) -> str:
     """What a command writes when its standard output is a terminal."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "ingest", *words]
-    environment = {"PATH": os.environ["PATH"], "INGEST_DATABASE_URL": database, "TERM": "dumb"}
+    environment = {"PATH": os.environ["PATH"], **MEASURED, "INGEST_DATABASE_URL": database, "TERM": "dumb"}
     with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment, cwd=ROOT) as process:
         os.close(theirs)
         written = b""

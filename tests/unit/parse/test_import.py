@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import ingest.parse
+from tests.support.measured import UNMEASURED
 
 WORKER_ONLY = "aiosmtpd apsw httpx pydantic prometheus_client rich starlette structlog typer uvicorn ingest.log".split()  # noqa: SIM905 a list of words reads better
 
@@ -31,7 +32,9 @@ assert logging.getLogger("mailparser").level == logging.NOTSET
 
 
 def _run(program: str) -> None:
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=UNMEASURED, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
 
 

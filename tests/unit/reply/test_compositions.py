@@ -7,6 +7,8 @@ import pytest
 from ingest.model.message import Reply
 from tests.support.replies import Fixture, assert_lossless, fixtures, of_text
 
+pytestmark = pytest.mark.no_cover  # tens of thousands of mails, which cover what the fixtures do
+
 _ALL = [fixture for fixture in fixtures() if fixture.path.suffix == ".txt"]
 _WRITTEN = [(fixture.message().text or "").rstrip() for fixture in _ALL if fixture.name.startswith("lookalike")]
 _WRITTEN = [text for text in _WRITTEN if not of_text(text).elided and not text.splitlines()[-1].startswith(">")]

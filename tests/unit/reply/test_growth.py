@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.replies import of_html, of_text
 
+pytestmark = pytest.mark.no_cover  # the tracer would be measured
+
 TEXTS = {
     "quote marks": ">",
     "lines of quote marks": ">\n",

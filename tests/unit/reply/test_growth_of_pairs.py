@@ -8,6 +8,8 @@ from tests.support.complexity import assert_none_stands_out, pumped
 from tests.support.mime import entity, html, mail
 from tests.support.replies import of_html, of_text
 
+pytestmark = pytest.mark.no_cover  # the tracer would be measured
+
 _SIGNS = (
     ">",
     " ",

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import ingest.reply
+from tests.support.measured import UNMEASURED
 
 WORKER_ONLY = (
     *("aiosmtpd", "apsw", "httpx", "prometheus_client", "pydantic", "pydantic_settings", "rich", "starlette"),
@@ -15,7 +16,7 @@ WORKER_ONLY = (
 
 
 def _printed_by(program: str) -> list[str]:
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], env=UNMEASURED, capture_output=True, text=True, check=True)
     return done.stdout.split()
 
 
