@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -61,10 +61,13 @@ class Running:
 
 
 @contextmanager
-def system(folder: Path) -> Iterator[Running]:
-    """A sandbox and a worker, each a process, on an empty store that knows the outbound mails."""
+def system(folder: Path, *, history: int = 0, settings: Mapping[str, str] | None = None) -> Iterator[Running]:
+    """A sandbox and a worker, each a process, on an empty store that knows the outbound mails.
+
+    Each ticket has ``history`` messages more than the outbound one. ``settings`` are environment variables of the
+    worker."""
     data = folder / "sandbox.json"
-    data.write_text(json.dumps(mails.sandbox_data(TICKETS)), "utf-8")
+    data.write_text(json.dumps(mails.sandbox_data(TICKETS, history=history)), "utf-8")
     smtp, api, web = free_port(), free_port(), free_port()
     environment = os.environ | {
         "RAVENNA_API_URL": f"http://127.0.0.1:{api}/api",
@@ -74,6 +77,7 @@ def system(folder: Path) -> Iterator[Running]:
         "INGEST_HTTP_LISTEN": f"127.0.0.1:{web}",
         "INGEST_DOMAINS": mails.DOMAIN,
         "INGEST_LOG_LEVEL": "warning",
+        **(settings or {}),
     }
     known = folder / "threads.csv"
     known.write_text("".join(f"{mails.outbound_id(n)},{mails.ticket_id(n)}\n" for n in range(TICKETS)), "utf-8")

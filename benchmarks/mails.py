@@ -32,8 +32,9 @@ def outbound_id(number: int) -> str:
     return f"bench-{number}-1@{DOMAIN}"
 
 
-def sandbox_data(tickets: int) -> dict[str, object]:
-    """Start data for the sandbox: ``tickets`` tickets, each with a requester and one outbound message."""
+def sandbox_data(tickets: int, *, history: int = 0) -> dict[str, object]:
+    """Start data for the sandbox: ``tickets`` tickets, each with a requester, one outbound message, and ``history``
+    messages of 20 to 60 words that agent and requester wrote in turn."""
     at = "2026-10-01T09:00:00.000Z"
     agent = {"id": "cmagent000000000000000001", "firstName": "Sam", "lastName": "O", "email": "sam@support.example"}
     users = [
@@ -82,12 +83,28 @@ def sandbox_data(tickets: int) -> dict[str, object]:
                 "emailInReplyTo": None,
             }
             for n in range(tickets)
-        ],
+        ]
+        + [_history_message(n, of, agent["id"], at) for n in range(tickets) for of in range(history)],
+    }
+
+
+def _history_message(ticket: int, number: int, agent_id: str, at: str) -> dict[str, object]:
+    source = random.Random(ticket * 10_000 + number)
+    return {
+        "id": f"cmhistory{ticket:08d}{number:08d}",
+        "ticketId": ticket_id(ticket),
+        "authorId": f"cmuser{ticket:019d}" if number % 2 else agent_id,
+        "content": " ".join(source.choices(WORDS, k=source.randint(20, 60))),
+        "source": "EMAIL" if number % 2 else "WEB",
+        "private": False,
+        "createdAt": at,
+        "emailMessageId": None,
+        "emailInReplyTo": None,
     }
 
 
 def make(count: int, kind: str, tickets: int, seed: int = 1) -> Iterator[Mail]:
-    """``count`` replies of one ``kind`` (``text``, ``html``, ``outlook``, ``mixed``), to the tickets in turn.
+    """``count`` replies of one ``kind`` (``text``, ``html``, ``outlook``, ``unquoted``, ``mixed``), to the tickets in turn.
 
     ``mixed`` is 60 % text of 3 to 6 KB, 30 % HTML of 30 to 80 KB, 9 % with an attachment of 200 KB to 1 MB, and 1 %
     with one of 5 MB."""
@@ -135,6 +152,8 @@ def _shape(kind: str, source: random.Random) -> Callable[[random.Random], str]:
         return _html
     if kind == "outlook":
         return _outlook
+    if kind == "unquoted":
+        return _unquoted
     draw = source.random()
     return _text if draw < 0.6 else _html if draw < 0.9 else _attached if draw < 0.99 else _large
 
@@ -157,6 +176,11 @@ def _plain(source: random.Random, octets: int) -> str:
 def _text(source: random.Random) -> str:
     body = _plain(source, source.randint(3_000, 6_000) - 1_000)
     return f"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n{body}"
+
+
+def _unquoted(source: random.Random) -> str:
+    """A reply of 20 words and more that quotes nothing: it is read again beside the conversation of its ticket."""
+    return f"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n{_prose(source, 400)}\n"
 
 
 def _outlook(source: random.Random) -> str:

@@ -36,6 +36,13 @@ MAX_LISTED_MESSAGES = 1_000
 """Messages of a ticket that are listed for its conversation: ten requests, before a mail is read a second time."""
 MAX_CONVERSATION_MESSAGES = 200
 """Messages that a mail is compared with. Quotes are of recent messages, and each costs time to compare."""
+MAX_CONVERSATION_BYTES = 256 * 1024
+"""UTF-8 bytes of these messages together, the newest first: the text of 50 to 100 long mails. It bounds what a reading
+beside them costs, and what the cache takes."""
+CONVERSATION_CACHE_SECONDS = 15.0
+"""How long a conversation is cached. Nobody answers a message within seconds of it, and replies come in bursts."""
+MAX_CACHED_CONVERSATIONS = 128
+"""Conversations in the cache: 32 MiB of text at most."""
 MAX_MERGE_HOPS = 8
 """Merges that are followed (a ticket merged into one that was merged itself), so that a circle of them ends."""
 GONE_STATUSES = (404, 410)
@@ -76,6 +83,12 @@ class TicketApiClient:
         self._tickets = Cache(
             self._fetch_ticket, seconds=TICKET_CACHE_SECONDS, max_entries=MAX_CACHED_ENTRIES, clock=clock
         )
+        self._conversations = Cache(
+            self._fetch_conversation,
+            seconds=CONVERSATION_CACHE_SECONDS,
+            max_entries=MAX_CACHED_CONVERSATIONS,
+            clock=clock,
+        )
         self._lookup_seconds = min(settings.api_timeout, settings.api_lookup_timeout)
         self._profile = profile
         self._save_profile = save_profile
@@ -88,6 +101,7 @@ class TicketApiClient:
     async def __aexit__(self, *_exception: object) -> None:
         await self._users.close()
         await self._tickets.close()
+        await self._conversations.close()
         await self._http.stop()
 
     @property
@@ -130,22 +144,26 @@ class TicketApiClient:
             yield _parse(records.parse_message, item)
 
     async def conversation(self, ticket_id: str) -> tuple[PostedMessage, ...]:
-        """Return the latest public messages of a ticket, oldest first: at most ``MAX_CONVERSATION_MESSAGES``, out of
-        the first ``MAX_LISTED_MESSAGES`` that the API lists. Returns none if the token may not list messages: the mail
-        can be read without them.
+        """Return the latest public messages of a ticket, oldest first: at most ``MAX_CONVERSATION_MESSAGES`` with
+        ``MAX_CONVERSATION_BYTES`` of text, out of the first ``MAX_LISTED_MESSAGES`` that the API lists; cached for
+        ``CONVERSATION_CACHE_SECONDS``. Returns none if the token may not list messages: the mail can be read without
+        them.
 
         If the API posts under the token's own user, the messages that came by mail have an empty author id."""
         try:
-            listed = await self._list(ticket_id, MAX_LISTED_MESSAGES) if self._settings.api_can_list else []
+            latest = await self._conversations.get(ticket_id) if self._settings.api_can_list else ()
         except Unavailable as error:
             if not error.refused:
                 raise
             return ()
+        if self._settings.send_author and self._profile.keeps_author:
+            return latest
+        return tuple(map(_without_author, latest))
+
+    async def _fetch_conversation(self, ticket_id: str) -> tuple[PostedMessage, ...]:
+        listed = await self._list(ticket_id, MAX_LISTED_MESSAGES)
         public = sorted((message for message in listed if not message.private), key=_creation_time)
-        with_authors = (
-            public if (self._settings.send_author and self._profile.keeps_author) else map(_without_author, public)
-        )
-        return tuple(with_authors)[-MAX_CONVERSATION_MESSAGES:]
+        return _within_bytes(public[-MAX_CONVERSATION_MESSAGES:], MAX_CONVERSATION_BYTES)
 
     async def _list(self, ticket_id: str, limit: int) -> list[PostedMessage]:
         listed: list[PostedMessage] = []
@@ -381,6 +399,19 @@ def _is_newest_first(listed: Sequence[PostedMessage]) -> bool:
     return _creation_time(listed[-1]) <= _creation_time(listed[-2]) and _creation_time(listed[-1]) < _creation_time(
         listed[0]
     )
+
+
+def _within_bytes(messages: Sequence[PostedMessage], limit: int) -> tuple[PostedMessage, ...]:
+    """Return the latest of the messages whose text has ``limit`` UTF-8 bytes at most; the oldest of them may be cut."""
+    kept: list[PostedMessage] = []
+    for message in reversed(messages):
+        text = message.content.encode("utf-8", "replace")
+        is_cut = len(text) > limit
+        kept.append(replace(message, content=text[:limit].decode("utf-8", "ignore")) if is_cut else message)
+        limit -= len(text)
+        if limit <= 0:
+            break
+    return tuple(reversed(kept))
 
 
 def _creation_time(message: PostedMessage) -> float:

@@ -1,7 +1,12 @@
 """Finds the lines of a body that repeat texts of the ticket, whatever a mail program did to them: wrapped them anew,
-quoted them, added markup or took it away. Runs of words are compared, so the cost is linear in the number of words."""
+quoted them, added markup or took it away. Runs of words are compared, so the cost is linear in the number of words.
+
+The words of the texts that were read last are kept, because the next mail to a ticket is compared with the same texts.
+"""
 
 import re
+import sys
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, islice, pairwise
@@ -22,6 +27,8 @@ _LINE_END_WORDS = 3
 """Number of words at the end of a line used to recognise that line again after re-wrapping."""
 _MAX_WORDS = 200_000
 """Words of a body, and of all texts of the ticket together, that are compared. It bounds time and memory."""
+_MAX_KEPT_CHARACTERS = 4 * 1024 * 1024
+"""Characters of texts whose words are kept for the next mail: at least 16 whole conversations, some 100 MiB."""
 _WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]|[^\W_]+")
 """A word, or one letter of Thai, Japanese or Chinese, where words are not parted by spaces."""
 _HTML_TAG = re.compile(r"</?(?:p|div|br|span|a|b|strong|em|i|ul|ol|li|table)\b[^<>]*>", re.IGNORECASE)
@@ -32,39 +39,93 @@ Words = tuple[str, ...]
 
 class TicketText:
     """The texts of a ticket, for comparison with a body: those that this sender was ``sent``, and those that they have
-    ``written`` to it before."""
+    ``written`` to it before. Both are texts as the API has them, Markdown or HTML."""
 
     def __init__(self, sent: Iterable[str] = (), written: Iterable[str] = ()) -> None:
-        self._sent = _PhraseIndex.of(sent)
-        self._all = self._sent | _PhraseIndex.of(written)
+        self._sent = _within_words(_recent_texts.words_of_text(text) for text in sent)
+        self._written = _within_words(_recent_texts.words_of_text(text) for text in written)
 
     def __bool__(self) -> bool:
         """Return whether any text of the ticket is long enough to be compared."""
-        return bool(self._all.runs)
+        return any(len(text.words) >= _RUN_WORDS for text in (*self._sent, *self._written))
 
     def mark(self, lines: Sequence[BodyLine]) -> None:
         """Set ``in_ticket_passage``, ``repeats_ticket`` and ``starts_with_ticket_text`` on the lines of a body."""
         if not self:
             return
         words_by_line = [tuple(islice(_words_in(line.plain), _MAX_WORDS)) for line in lines]
-        copies = _repeating_lines(words_by_line, _copied_words(words_by_line, self._sent), self._sent)
+        phrases_of_sent = _PhraseIndex.common(words_by_line, self._sent)
+        phrases_of_all = phrases_of_sent | _PhraseIndex.common(words_by_line, self._written)
+        copies = _repeating_lines(words_by_line, _copied_words(words_by_line, phrases_of_sent), phrases_of_sent)
         for start, stop in _find_passages(words_by_line, copies):
             for line in lines[start:stop]:
                 line.in_ticket_passage = True
-        copied = _copied_words(words_by_line, self._all)
-        for line, words, repeats in zip(lines, copied, _repeating_lines(words_by_line, copied, self._all), strict=True):
+        copied = _copied_words(words_by_line, phrases_of_all)
+        repeating = _repeating_lines(words_by_line, copied, phrases_of_all)
+        for line, words, repeats in zip(lines, copied, repeating, strict=True):
             line.repeats_ticket = repeats
             line.starts_with_ticket_text = not repeats and _starts_with_copy(words)
 
 
+@dataclass(frozen=True, slots=True)
+class _TextWords:
+    """The words of one text of the ticket."""
+
+    words: Words
+    pairs: tuple[tuple[Words, Words], ...]
+    """The end of each line with the line below it, which may be too short for a run: ``Kind regards,``, ``Sam``."""
+
+    @classmethod
+    def of(cls, text: str) -> "_TextWords":
+        """Find the words of a text as the API has it. They are interned: a ticket says the same words many times."""
+        lines = _without_tags(text).split("\n")
+        by_line = [tuple(map(sys.intern, _words_in(words_of(line)))) for line in lines]
+        pairs = ((above[-_LINE_END_WORDS:], below) for above, below in pairwise(filter(None, by_line)))
+        return cls(tuple(word for line in by_line for word in line), tuple(pairs))
+
+
+class _RecentTexts:
+    """Keeps the words of the texts that were asked for last, up to a number of characters."""
+
+    def __init__(self, max_characters: int) -> None:
+        self._max_characters = max_characters
+        self._characters = 0
+        self._kept: OrderedDict[str, _TextWords] = OrderedDict()
+
+    def words_of_text(self, text: str) -> _TextWords:
+        """Return the words of a text. One that is longer than a quarter of all that may be kept is not kept."""
+        if (kept := self._kept.get(text)) is not None:
+            self._kept.move_to_end(text)
+            return kept
+        found = _TextWords.of(text)
+        if len(text) <= self._max_characters // 4:
+            self._kept[text] = found
+            self._characters += len(text)
+        while self._characters > self._max_characters:
+            self._characters -= len(self._kept.popitem(last=False)[0])
+        return found
+
+
+_recent_texts = _RecentTexts(_MAX_KEPT_CHARACTERS)
+
+
+def _within_words(texts: Iterable[_TextWords]) -> tuple[_TextWords, ...]:
+    """Return the texts without the words that come after the first ``_MAX_WORDS`` of all."""
+    kept, left = [], _MAX_WORDS
+    for text in texts:
+        kept.append(text if len(text.words) <= left else _TextWords(text.words[:left], text.pairs))
+        left -= len(kept[-1].words)
+    return tuple(kept)
+
+
 @dataclass(slots=True)
 class _PhraseIndex:
-    """The phrases of some texts, in sets for look-up."""
+    """The phrases that a body and some texts of the ticket have in common, in sets for look-up."""
 
     runs: set[Words] = field(default_factory=set)
     """All runs of ``_RUN_WORDS`` words."""
     pairs: set[tuple[Words, Words]] = field(default_factory=set)
-    """The end of each line with the line below it, which may be too short for a run: ``Kind regards,``, ``Sam``."""
+    """The pairs of ``_TextWords`` whose lower line is a line of the body."""
     adjacent: set[tuple[str, str]] = field(default_factory=set)
     """All two words that follow each other."""
 
@@ -72,16 +133,15 @@ class _PhraseIndex:
         return _PhraseIndex(self.runs | other.runs, self.pairs | other.pairs, self.adjacent | other.adjacent)
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> "_PhraseIndex":
-        """Index texts as the API has them, Markdown or HTML. What comes after ``_MAX_WORDS`` is ignored."""
-        found, left = cls(), _MAX_WORDS
+    def common(cls, words_by_line: Sequence[Words], texts: Sequence[_TextWords]) -> "_PhraseIndex":
+        """Find the phrases. What only the texts have is never asked for, and would take most of the time and memory."""
+        words = list(islice((word for line in words_by_line for word in line), _MAX_WORDS))
+        runs, adjacent, lines = set(_runs(words)), set(pairwise(words)), set(words_by_line)
+        found = cls()
         for text in texts:
-            by_line = [tuple(_words_in(words_of(line))) for line in _without_tags(text).split("\n")]
-            words = list(islice((word for line in by_line for word in line), left))
-            left -= len(words)
-            found.runs.update(_runs(words))
-            found.adjacent.update(pairwise(words))
-            found.pairs.update((above[-_LINE_END_WORDS:], below) for above, below in pairwise(filter(None, by_line)))
+            found.runs.update(runs.intersection(_runs(text.words)))
+            found.adjacent.update(adjacent.intersection(pairwise(text.words)))
+            found.pairs.update(pair for pair in text.pairs if pair[1] in lines)
         return found
 
 
@@ -95,7 +155,8 @@ def _words_in(text: str) -> Iterator[str]:
 
 
 def _runs(words: Sequence[str]) -> Iterator[Words]:
-    return (tuple(words[at : at + _RUN_WORDS]) for at in range(len(words) - _RUN_WORDS + 1))
+    """Yield every ``_RUN_WORDS`` words in a row."""
+    return zip(*(words[at:] for at in range(_RUN_WORDS)), strict=False)
 
 
 def _repeating_lines(
