@@ -104,7 +104,7 @@ def _history_message(ticket: int, number: int, agent_id: str, at: str) -> dict[s
 
 
 def make(count: int, kind: str, tickets: int, seed: int = 1) -> Iterator[Mail]:
-    """``count`` replies of one ``kind`` (``text``, ``html``, ``outlook``, ``unquoted``, ``mixed``), to the tickets in turn.
+    """``count`` replies of one ``kind`` (``text``, ``html``, ``outlook``, ``unquoted``, ``mixed``), to tickets in turn.
 
     ``mixed`` is 60 % text of 3 to 6 KB, 30 % HTML of 30 to 80 KB, 9 % with an attachment of 200 KB to 1 MB, and 1 %
     with one of 5 MB."""

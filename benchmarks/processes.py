@@ -49,7 +49,7 @@ def wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 def cpu_seconds(pid: int) -> dict[str, float]:
     """Processor time of a process (``itself``) and of the children that it has now (``children``)."""
-    return {"itself": _used(pid), "children": sum(_used(child) for child in _children(pid))}
+    return {"itself": _used(pid), "children": sum(_used(child) for child in children_of(pid))}
 
 
 def resident_bytes(pid: int) -> int:
@@ -65,7 +65,8 @@ def _used(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def _children(pid: int) -> list[int]:
+def children_of(pid: int) -> list[int]:
+    """The children that a process has now."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         found += [int(child) for child in (task / "children").read_text("ascii").split()]
