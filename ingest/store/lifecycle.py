@@ -39,9 +39,11 @@ from ingest.store import (
 BLOCKED_RECHECK_SECONDS = 900.0
 """A blocked message is due again after this time in any case, so that it is not forgotten if the message that blocks
 it turns out to belong to another ticket. With 50,000 blocked messages that is 55 a second, which costs little."""
-MIN_BLOCK_BATCH_MESSAGES = 256
-"""Blocked messages set aside by one statement at least, however few a worker wants to claim: ten thousand behind a
-stuck ticket are passed in forty statements."""
+BLOCK_BATCH_MESSAGES = 256
+"""Messages looked at by one statement where those at the head of the queue are blocked: ten thousand behind a stuck
+ticket are passed in forty statements."""
+MAX_BLOCK_BATCHES = 8
+"""Such statements in one transaction: others that write wait for its end, and mail that arrives is one of them."""
 SUSPECTED_CRASHES = 3
 """A message that was held with others at this many crashes in a row is worked on alone, to learn whether it is to
 blame. Fewer, and every crash of an innocent kind (a restart of the machine) would slow its messages down."""
@@ -225,17 +227,11 @@ def set_position(tx: Transaction, source: str, position: str) -> None:
 def claim(
     tx: Transaction, *, token: str, limit: int, now: float, lease: float, hold: float, claim_lock: str
 ) -> tuple[QueuedMessage, ...]:
-    """Lease up to ``limit`` due messages for ``lease`` seconds, after all that are blocked by an older message of their
-    ticket were set aside until that one leaves the queue. A message that has been failing for ``hold`` seconds blocks
-    nobody."""
-    batch = {
-        "now": now,
-        "limit": max(limit, MIN_BLOCK_BATCH_MESSAGES),
-        "later": now + BLOCKED_RECHECK_SECONDS,
-        "stuck_before": now - hold,
-    }
-    while tx.execute(_BLOCK_DUE, batch):
-        pass
+    """Lease up to ``limit`` due messages for ``lease`` seconds, after those that are blocked by an older message with a
+    common name were set aside until that one leaves the queue. A message that has been failing for ``hold`` seconds
+    blocks nobody. Where very many are blocked, none is leased yet; the next call goes on."""
+    if not _block_due(tx, limit, now=now, stuck_before=now - hold):
+        return ()
     claimed = tx.execute(
         _CLAIM % claim_lock,
         {"token": token, "now": now, "until": now + lease, "limit": limit, "suspected": SUSPECTED_CRASHES},
@@ -244,6 +240,20 @@ def claim(
     for seq, *_ in claimed:
         transitions.open_attempt(tx, seq, now)
     return tuple(_queued(row, token) for row in claimed)
+
+
+def _block_due(tx: Transaction, limit: int, *, now: float, stuck_before: float) -> bool:
+    """Set aside what is blocked, until the first ``limit`` due messages are not. False: that takes more than one
+    transaction should last."""
+    values = {"now": now, "later": now + BLOCKED_RECHECK_SECONDS, "stuck_before": stuck_before}
+    many = max(limit, BLOCK_BATCH_MESSAGES)
+    batch = limit
+    for _ in range(MAX_BLOCK_BATCHES):
+        blocked = len(tx.execute(_BLOCK_DUE, {**values, "limit": batch}))
+        if blocked == 0:
+            return True
+        batch = limit if blocked < batch == many else many
+    return False
 
 
 def claim_suspect(tx: Transaction, *, token: str, now: float, lease: float, hold: float) -> QueuedMessage | None:
