@@ -156,6 +156,8 @@ class TicketApiClient:
             if not error.refused:
                 raise
             return ()
+        if not latest:  # a 404 that passes would else be believed for seconds
+            self._conversations.forget(ticket_id)
         if self._settings.send_author and self._profile.keeps_author:
             return latest
         return tuple(map(_without_author, latest))
