@@ -88,7 +88,7 @@ async def start_engine(settings: Settings, *, clock: Callable[[], float] = STEAD
         async with TicketApiClient(settings, profile=await profiles.load(), save_profile=profiles.save) as api:
             await parse_pool.start()
             try:
-                yield _build_engine(settings, database, api, parse_pool, clock, on_post=posts.note)
+                yield build_engine(settings, database, api, parse_pool, clock, on_post=posts.note)
             finally:
                 await parse_pool.stop()
 
@@ -156,7 +156,7 @@ def _uploader(
     )
 
 
-def _build_engine(
+def build_engine(
     settings: Settings,
     database: Database,
     api: TicketApiClient,
@@ -165,6 +165,9 @@ def _build_engine(
     *,
     on_post: Callable[[int], None],
 ) -> Engine:
+    """Wire up the components on what is open already. The simulation of the tests begins here, too.
+
+    ``on_post`` is told how many POSTs have begun since the database was made."""
     store = Store(database, order_hold=settings.order_hold, duplicate_window=settings.duplicate_window, on_post=on_post)
     pipeline = Pipeline(
         store=store,

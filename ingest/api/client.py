@@ -72,10 +72,12 @@ class TicketApiClient:
         *,
         profile: ApiProfile = ApiProfile(),  # noqa: B008 - frozen
         save_profile: Callable[[ApiProfile], Awaitable[None]] | None = None,
+        http: Http | None = None,
     ) -> None:
-        """``profile`` is what was learned of the API before; ``save_profile`` keeps what is learned now."""
+        """``profile`` is what was learned of the API before; ``save_profile`` keeps what is learned now. ``http`` sends
+        the requests; by default a new one that reaches the API of the settings."""
         self._settings = settings
-        self._http = Http(settings)
+        self._http = http or Http(settings)
         self._circuit_breaker = CircuitBreaker(clock)
         self._transport = RetryingTransport(self._http, self._circuit_breaker)
         self.attachments = AttachmentApi(self._transport, self._http)

@@ -257,6 +257,8 @@ class SqliteConnection:
             self._file.make()
         self._file.check()
         connection = apsw.Connection(str(self._file.path), flags=self._flags)
+        # Without it, SQLite plans the claims anew each time, because a plan might be better for the values at hand.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         self._set_up(connection)
         connection.set_busy_timeout(int(self._busy_seconds * 1000))
         self._file.remember()

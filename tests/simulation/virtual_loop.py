@@ -7,7 +7,9 @@ costs nothing. There is no input or output: what a simulated program talks to is
 
 import asyncio
 import heapq
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from contextlib import suppress
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -21,6 +23,24 @@ class Crashed(Exception):
 
 class Stuck(Exception):
     """Nothing is ready and no timer is set, but the program has not ended."""
+
+
+class NumberedTask(asyncio.Task[Any]):
+    """A task whose hash is its number, so that sets of tasks have the same order in every run of a seed."""
+
+    def __new__(cls, _coroutine: object, *, loop: "VirtualLoop", **_more: object) -> "NumberedTask":
+        task = super().__new__(cls)
+        task.number = next(loop.task_numbers)
+        return task
+
+    number: int
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+def _new_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> NumberedTask:
+    return NumberedTask(coroutine, loop=loop, **more)  # type: ignore[arg-type]
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -39,6 +59,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Callbacks run so far."""
         self.crash_at: int | None = None
         """The step at which the process is killed; ``None`` lets it live."""
+        self.task_numbers = count()
+        self.set_task_factory(_new_task)
+
+    def crash_soon(self) -> None:
+        """Have the process killed at the next step."""
+        self.crash_at = self.steps
 
     def time(self) -> float:
         """The virtual time in seconds."""
@@ -55,18 +81,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if not ready:
             self._jump(timers)
             return
-        position = self._random.randrange(len(ready))
-        ready.rotate(-position)
-        handle = ready.popleft()
-        ready.rotate(position)
-        if handle._cancelled:
-            return
         self.steps += 1
         if self.crash_at is not None and self.steps >= self.crash_at:
-            raise Crashed
+            raise Crashed  # nothing was taken out of the queue, so every task is still there for ``abandon``
         if self.steps > MAX_STEPS:
             raise Stuck(f"more than {MAX_STEPS} steps")
-        handle._run()
+        position = self._random.randrange(len(ready)) if len(ready) > 1 else 0
+        handle = ready[position]
+        del ready[position]
+        if not handle._cancelled:
+            handle._run()
 
     def _jump(self, timers: list[Any]) -> None:
         if self._stopping:  # type: ignore[attr-defined]
@@ -80,7 +104,7 @@ def run_until_crash(loop: VirtualLoop, program: Coroutine[Any, Any, None]) -> bo
     """Run ``program`` on ``loop``; True where it ended by itself, False where the process was killed.
 
     A killed program runs none of its ``finally`` blocks as part of the story: its tasks are left where they were. The
-    caller must make what they hold unusable before they are collected, as a dead process could not use it either."""
+    caller must make what they hold unusable and then call ``abandon``."""
     asyncio.set_event_loop(loop)
     try:
         loop.run_until_complete(program)
@@ -89,3 +113,16 @@ def run_until_crash(loop: VirtualLoop, program: Coroutine[Any, Any, None]) -> bo
     finally:
         asyncio.set_event_loop(None)
     return True
+
+
+def abandon(loop: VirtualLoop) -> None:
+    """Take a killed loop's tasks apart and close it. Their ``finally`` blocks run now, at a known moment and without an
+    effect, rather than whenever they are collected."""
+    loop.set_exception_handler(lambda _loop, _context: None)
+    for task in sorted(asyncio.all_tasks(loop), key=hash):
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        coroutine = task.get_coro()
+        assert isinstance(coroutine, Coroutine | Generator)
+        with suppress(BaseException):
+            coroutine.close()
+    loop.close()
