@@ -85,7 +85,9 @@ async def start_engine(settings: Settings, *, clock: Callable[[], float] = STEAD
         profiles = ApiProfiles(database)
         if released := await Store(database).release_leases(now=clock()):
             _log.info("took over what an earlier worker left", messages=released)
-        async with TicketApiClient(settings, profile=await profiles.load(), save_profile=profiles.save) as api:
+        async with TicketApiClient(
+            settings, profile=await profiles.load(), save_profile=profiles.save, steady_clock=clock
+        ) as api:
             await parse_pool.start()
             try:
                 yield build_engine(settings, database, api, parse_pool, clock, on_post=posts.note)

@@ -46,6 +46,9 @@ LARGE_MAIL_BYTES = 2 * 1024 * 1024
 MAX_LARGE_MAILS_IN_MEMORY = 4
 """Large mails held in memory for parsing at once: 4 x 35 MiB at most, by default. More would mostly wait for a parsing
 process there."""
+CLOCK_STEP_SECONDS = 2 * 3600.0
+"""How far the clock may have been set between two processes: a POST of an earlier one may have begun by this much
+before the time that it noted. An hour is what a wrong time zone makes."""
 SUBJECT_CHARACTERS = 200
 """What is kept of a subject beside the mail: enough to recognise it in ``ingest messages list``."""
 
@@ -81,6 +84,8 @@ class Pipeline:
         self._ticket_lookup = TicketLookup(
             store, ticket_api, domains=settings.local_addresses.domains, signing_key=settings.signing_key
         )
+        self._posted_here: set[str] = set()
+        """Messages of which a POST began in this process and is in doubt."""
         self._large_mails = asyncio.Semaphore(MAX_LARGE_MAILS_IN_MEMORY)
 
     async def process(self, queued: QueuedMessage) -> Outcome:
@@ -302,7 +307,7 @@ class Pipeline:
             return None
         found = await self._ticket_api.find_posted(
             draft,
-            began_at=queued.post_began_at,
+            began_at=self._earliest_beginning(queued.queue_id, queued.post_began_at),
             owned=self._owned_by_others,
             post_fingerprints=tuple(map(PostFingerprint.parse, post_fingerprints)),
         )
@@ -314,12 +319,19 @@ class Pipeline:
         reason = f"an earlier POST of it does not show; it is looked for once more in {seconds:.0f} seconds"
         return Deferred(reason=reason, retry_after=seconds, cause=DeferCause.WAIT, found_absent=True)
 
+    def _earliest_beginning(self, queue_id: str, noted_at: float) -> float:
+        """Return the earliest time, by the clock of this process, at which a POST in doubt can have begun."""
+        return noted_at if queue_id in self._posted_here else min(noted_at, self._began_at) - CLOCK_STEP_SECONDS
+
     async def _post(self, queued: QueuedMessage, draft: Draft) -> Outcome:
         """Post the draft. That the POST begins is stored before it, under the lease: a worker that has lost its lease
         must not post, and one that dies now leaves a trace of the POST."""
         if not await self._store.begin_post(queued.queue_id, queued.lease_token, now=self._clock()):
             return LEASE_LOST
+        self._posted_here.add(queued.queue_id)
         outcome = await self._ticket_api.post_message(draft, idempotency_key=queued.queue_id)
+        if isinstance(outcome, Delivered):
+            self._posted_here.discard(queued.queue_id)
         if isinstance(outcome, Delivered) and queued.post_began_at is not None:
             return replace(outcome, posted_after_doubt=True)
         return outcome

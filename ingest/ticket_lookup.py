@@ -46,7 +46,7 @@ class TicketLookup:
             return _operators_choice(queued, named), _known_names(named)
         found = tickets.find_signals(message, queued.envelope, domains=self._domains, key=self._signing_key)
         known = await self._store.tickets_of(found.related_ids) if found.related else {}
-        certain = {e.ticket_id for e in found.proofs if e.ticket_id} | {ticket for ticket in known.values() if ticket}
+        certain = [e.ticket_id for e in found.proofs if e.ticket_id] + [ticket for ticket in known.values() if ticket]
         named = await self._look_up(certain)
         verified: dict[str, str] = {}
         if not any(named.values()):
@@ -61,10 +61,12 @@ class TicketLookup:
                 await self._store.learn(evidence.value, evidence.ticket_id, learned_from="verified", now=now)
 
     async def _look_up(self, identifiers: Iterable[str]) -> dict[str, str | None]:
-        """Map each identifier to the id of the ticket that it names today (``None``: the API has none)."""
+        """Map each identifier to the id of the ticket that it names today (``None``: the API has none), and so the ids
+        of the tickets that were merged into that one."""
         wanted = tuple(dict.fromkeys(identifiers))
         found = await asyncio.gather(*(self._ticket_api.find_ticket(identifier) for identifier in wanted))
-        return {name: ticket.id if ticket else None for name, ticket in zip(wanted, found, strict=True)}
+        former = {former_id: ticket.id for ticket in found if ticket for former_id in ticket.former_ids}
+        return former | {name: ticket.id if ticket else None for name, ticket in zip(wanted, found, strict=True)}
 
     async def _verify(self, found: tickets.FoundSignals, named: Mapping[str, str | None]) -> dict[str, str]:
         """Map those ancestors to their ticket that the API lists among the messages of a candidate ticket."""

@@ -73,9 +73,11 @@ class TicketApiClient:
         profile: ApiProfile = ApiProfile(),  # noqa: B008 - frozen
         save_profile: Callable[[ApiProfile], Awaitable[None]] | None = None,
         http: Http | None = None,
+        steady_clock: Callable[[], float] = time.time,
     ) -> None:
         """``profile`` is what was learned of the API before; ``save_profile`` keeps what is learned now. ``http`` sends
-        the requests; by default a new one that reaches the API of the settings."""
+        the requests; by default a new one that reaches the API of the settings. ``steady_clock`` gives the Unix seconds
+        by which the beginning of a POST is noted: the API's clock is compared with it."""
         self._settings = settings
         self._http = http or Http(settings)
         self._circuit_breaker = CircuitBreaker(clock)
@@ -94,6 +96,7 @@ class TicketApiClient:
         self._lookup_seconds = min(settings.api_timeout, settings.api_lookup_timeout)
         self._profile = profile
         self._save_profile = save_profile
+        self._steady_clock = steady_clock
         self._warned: set[str] = set()
 
     async def __aenter__(self) -> "TicketApiClient":
@@ -206,11 +209,9 @@ class TicketApiClient:
             has_effect=True,
         )
         response = await self._transport.send(request)
-        if response.response_class is ResponseClass.REFUSED and await self._has_moved(draft.ticket_id):
-            return Deferred(
-                reason=f"{response.reason}: the ticket was merged into another one meanwhile",
-                post_effect=PostEffect.NONE,
-            )
+        if response.response_class is ResponseClass.REFUSED and await self._may_have_moved(draft.ticket_id):
+            reason = f"{response.reason}: the ticket may have been merged into another one meanwhile"
+            return Deferred(reason=reason, post_effect=PostEffect.NONE)
         await self._learn_profile(response, draft)
         return post_outcome(response, draft)
 
@@ -284,7 +285,7 @@ class TicketApiClient:
             posted = records.parse_message(response.body)
         except MalformedResponse:
             return
-        profile = learn(self._profile, posted, draft, now=time.time())
+        profile = learn(self._profile, posted, draft, now=self._steady_clock())
         if not profile.keeps_author:
             self._warn_once(
                 "the API posts under another author than we named; set INGEST_SEND_AUTHOR=false if it always does"
@@ -304,13 +305,14 @@ class TicketApiClient:
         if changed and self._save_profile is not None:
             await self._save_profile(profile)
 
-    async def _has_moved(self, ticket_id: str) -> bool:
-        """Whether a refusal is due to our cache: the ticket was merged into another one a moment ago."""
+    async def _may_have_moved(self, ticket_id: str) -> bool:
+        """Whether a refusal may be due to our cache: the ticket was merged into another one a moment ago, or the API
+        does not tell now, which proves no refusal for good."""
         self._tickets.forget(ticket_id)
         try:
             ticket = await self.find_ticket(ticket_id)
         except Unavailable:
-            return False
+            return True
         return ticket is not None and ticket.id != ticket_id
 
     # Requests
@@ -330,9 +332,9 @@ class TicketApiClient:
         ticket = await self._one_ticket(identifier)
         for _hop in range(MAX_MERGE_HOPS):
             into = await self._one_ticket(ticket.merged_into) if ticket is not None and ticket.merged_into else None
-            if into is None:
+            if ticket is None or into is None:
                 break
-            ticket = into
+            ticket = replace(into, former_ids=(*ticket.former_ids, ticket.id))
         return ticket
 
     async def _one_ticket(self, identifier: str) -> Ticket | None:

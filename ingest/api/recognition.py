@@ -13,9 +13,9 @@ from ingest.model.api_profile import NAMED, ApiProfile
 
 SENT_SOURCE = "EMAIL"
 """The ``source`` that we send with every ticket message."""
-CLOCK_TOLERANCE_SECONDS = 15 * 60.0
-"""How far the API's clock may be off while nothing is known of it: machines without time synchronisation drift by
-minutes."""
+CLOCK_TOLERANCE_SECONDS = 2 * 3600.0
+"""How far the API's clock may be off from ours while nothing is known of it: machines without time synchronisation
+drift by minutes, and one with a wrong time zone is off by an hour."""
 LEARNED_TOLERANCE_SECONDS = 2 * 60.0
 """How far a time may be off from the clock difference that was learned: clocks drift between two posts."""
 
@@ -70,7 +70,7 @@ class Search:
     def may_be_changed(self, message: PostedMessage) -> bool:
         """Whether a listed message may be the one that was posted, with other words by now: an agent may have edited
         or deleted it, or the API may have changed its form."""
-        known = {self.profile.source or SENT_SOURCE, SENT_SOURCE}
+        known = {self.profile.source or None, SENT_SOURCE}
         is_mail = message.source in known
         authors = {fingerprint.author_id for fingerprint in self.fingerprints}
         expected = authors if self.profile.keeps_author else {self.profile.posts_as}

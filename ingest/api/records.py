@@ -50,6 +50,8 @@ class Ticket:
     follower_ids: tuple[str, ...] = ()
     merged_into: str | None = None
     """Id of the ticket that this one was merged into."""
+    former_ids: tuple[str, ...] = ()
+    """Ids of the tickets that were merged into this one, as far as a look-up came by them."""
     updated_at: str = ""
     """The text that the API returns; it only serves to see whether the ticket has changed."""
 

@@ -96,18 +96,21 @@ UPDATE messages SET message_id = :message_id, content_digest = :content_digest,
 WHERE queue_id = :queue_id AND lease_token = :lease_token
 RETURNING seq, post_fingerprints, received_at
 """
-_SELECT_OLDER_COPY = """
+_IS_OF_SAME_TICKET = """(ticket_id IS NOT DISTINCT FROM :ticket_id OR EXISTS (
+    SELECT 1 FROM ticket_aliases
+    WHERE name = 'ticket:' || lower(messages.ticket_id) AND ticket_aliases.ticket_id = :ticket_id))"""
+_SELECT_OLDER_COPY = f"""
 SELECT queue_id FROM messages
-WHERE message_id = :message_id AND content_digest = :content_digest AND ticket_id IS NOT DISTINCT FROM :ticket_id
+WHERE message_id = :message_id AND content_digest = :content_digest AND {_IS_OF_SAME_TICKET}
     AND seq < :seq AND state <> 'discarded'
 ORDER BY seq LIMIT 1
-"""
-_SELECT_OLDER_COPY_WITHOUT_ID = """
+"""  # noqa: S608
+_SELECT_OLDER_COPY_WITHOUT_ID = f"""
 SELECT queue_id FROM messages
 WHERE message_id IS NULL AND content_digest = :content_digest AND sender = :sender AND sender <> ''
-    AND ticket_id IS NOT DISTINCT FROM :ticket_id AND seq < :seq AND received_at > :since AND state <> 'discarded'
+    AND {_IS_OF_SAME_TICKET} AND seq < :seq AND received_at > :since AND state <> 'discarded'
 ORDER BY seq LIMIT 1
-"""
+"""  # noqa: S608
 _SETTLE = """
 UPDATE messages SET state = :state, rule = :rule, reason = :reason, updated_at = :now,
     due_at = :due_at, waiting_since = :waiting_since, kept_since = :kept_since,

@@ -20,7 +20,6 @@ from unittest.mock import patch
 import structlog
 import tenacity
 
-import ingest.api.client
 import ingest.worker
 from ingest.api import TicketApiClient
 from ingest.app import Engine, build_engine
@@ -249,7 +248,6 @@ def _seeded(world: World) -> Iterator[None]:
     try:
         with (
             patch.object(tenacity, "time", clock),
-            patch.object(ingest.api.client, "time", clock),
             patch.object(ingest.worker, "POLL_SECONDS", POLL_SECONDS),
         ):
             yield
@@ -267,8 +265,6 @@ class _VirtualTime:
     def monotonic(self) -> float:
         return self._world.loop.time()
 
-    def time(self) -> float:
-        return self._world.wall()
 
 
 def _furnish(world: World) -> None:
@@ -334,7 +330,12 @@ async def _serve(world: World, database: InlineDatabase, *, is_last: bool) -> No
     await _until_stored(lambda: Store(database).release_leases(now=clock()))
     http = SimulatedHttp(settings, world.api)
     async with TicketApiClient(
-        settings, clock=loop.time, profile=profile, save_profile=profiles.save, http=http
+        settings,
+        clock=loop.time,
+        profile=profile,
+        save_profile=profiles.save,
+        http=http,
+        steady_clock=clock,
     ) as api:
         pool = InlineParsePool(world.random, world.plan.poison)
         engine = build_engine(settings, database, api, pool, clock)
