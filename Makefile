@@ -1,12 +1,16 @@
 # The two commands of the README, and what they stand on.
 
-.PHONY: run test lint unit format mutate benchmarks clean
+.PHONY: run test simulate lint unit format mutate benchmarks clean
 
 run: .venv/.run
 	.venv/bin/ingest serve --sandbox
 
 test: lint
 	.venv/bin/pytest -n 2 --dist loadgroup --cov
+
+# make simulate SECONDS=600; make simulate SEEDS=100000; make simulate SEED=4711 tells the story of one seed
+simulate: .venv/.dev
+	.venv/bin/python -m tests.simulation.run $(SEED) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SECONDS),--seconds $(SECONDS))
 
 lint: .venv/.dev
 	.venv/bin/ruff check .

@@ -94,7 +94,8 @@ class TicketApiClient:
             clock=clock,
         )
         self._lookup_seconds = min(settings.api_timeout, settings.api_lookup_timeout)
-        self._profile = profile
+        # Our clock may have been set since the earlier process that compared it with the API's.
+        self._profile = replace(profile, clock_offset_seconds=None)
         self._save_profile = save_profile
         self._steady_clock = steady_clock
         self._warned: set[str] = set()

@@ -272,7 +272,8 @@ class ApiModel:
     def _plan_late_effect(self, effect: Effect, lateness: float, *, at_once: bool) -> None:
         """Plan the effect of a POST that seems to have failed; now and then later than the API's word is."""
         window = self.traits.effect_window
-        delay = 0.0 if at_once else self.random.random() ** 2 * max(0.0, window - lateness)
+        part = self.random.choice((self.random.random() ** 2, 1.0 - self.random.random() ** 2))
+        delay = 0.0 if at_once else part * max(0.0, window - lateness)
         if not at_once and self.random.random() < self.faults.broken_word:
             delay = window * (1 + 3 * self.random.random())
             self.broken_words.add(effect.request.headers["Idempotency-Key"])
@@ -312,7 +313,9 @@ class ApiModel:
         return 200, {}, page
 
 
-_POST_FAULTS = tuple((kind, has_effect) for kind in ("hang", "hang", "500", "429", "cut") for has_effect in (True, False))
+_POST_FAULTS = tuple(
+    (kind, has_effect) for kind in ("hang", "hang", "500", "429", "cut") for has_effect in (True, False)
+)
 _GET_FAULTS = ("hang", "500", "429", "cut", "500")
 
 

@@ -1,8 +1,8 @@
 """Runs the simulation from the command line: one seed with its story, or seeds for as long as asked.
 
-    python -m tests.simulation.run 4711                 tell the story of one seed
-    python -m tests.simulation.run --seconds 60         as many seeds as fit, on all processors
-    python -m tests.simulation.run --seeds 100000
+python -m tests.simulation.run 4711                 tell the story of one seed
+python -m tests.simulation.run --seconds 60         as many seeds as fit, on all processors
+python -m tests.simulation.run --seeds 100000
 """
 
 import argparse

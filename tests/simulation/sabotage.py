@@ -1,0 +1,83 @@
+"""Ways to break the engine on purpose: each must be seen by the laws, or the simulation does not look where it should."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from ingest.app import Engine
+from ingest.model.envelope import QueuedMessage
+from ingest.store import Identified
+
+
+def _without_begin_post(engine: Engine) -> None:
+    """That a POST begins is not stored, so a crash leaves no trace of it."""
+
+    async def begin_post(*_arguments: Any, **_more: Any) -> bool:
+        return True
+
+    _set(engine.store, "begin_post", begin_post)
+
+
+def _without_second_look(engine: Engine) -> None:
+    """What is not found at the first look is posted again."""
+    look = engine.pipeline._find_earlier_post
+
+    async def find(queued: QueuedMessage, *arguments: Any) -> Any:
+        return await look(replace(queued, absent_at=queued.absent_at or 0.0), *arguments)
+
+    _set(engine.pipeline, "_find_earlier_post", find)
+
+
+def _without_settle_window(engine: Engine) -> None:
+    """A POST in doubt is looked for at once."""
+    _set(engine.pipeline, "_wait_for_settling", lambda _queued: None)
+
+
+def _without_order(engine: Engine) -> None:
+    """Messages are stored without the names that they share, and what ``identify`` finds to go first is ignored."""
+    receive, identify = engine.store.receive, engine.store.identify
+
+    async def receive_without(message: Any, *, order_names: Any = (), **more: Any) -> str:
+        return await receive(message, **more)
+
+    async def identify_without(*arguments: Any, **more: Any) -> Identified:
+        return replace(await identify(*arguments, **more), blocked_by=None)
+
+    _set(engine.store, "receive", receive_without)
+    _set(engine.store, "identify", identify_without)
+
+
+def _without_owners(engine: Engine) -> None:
+    """A message that another mail became is taken for this one's."""
+
+    async def owners(_ids: Any) -> dict[str, str]:
+        return {}
+
+    _set(engine.store, "owners", owners)
+
+
+def _without_lease_check(engine: Engine) -> None:
+    """A worker posts although another one has its message by now; the POST is noted without its lease."""
+
+    async def begin_post(queue_id: str, _lease_token: str, *, now: float) -> bool:
+        def work(tx: Any) -> bool:
+            tx.execute("UPDATE messages SET post_began_at = :now WHERE queue_id = :id", {"now": now, "id": queue_id})
+            return True
+
+        return await engine.store._write(work)
+
+    _set(engine.store, "begin_post", begin_post)
+
+
+def _set(owner: object, name: str, value: object) -> None:
+    object.__setattr__(owner, name, value)
+
+
+SABOTAGES: dict[str, Callable[[Engine], None]] = {
+    "begin_post": _without_begin_post,
+    "second look": _without_second_look,
+    "settle window": _without_settle_window,
+    "order": _without_order,
+    "owners": _without_owners,
+    "lease check": _without_lease_check,
+}
