@@ -1,4 +1,4 @@
-"""Ways to break the engine on purpose: each must be seen by the laws, or the simulation does not look where it should."""
+"""Ways to break the engine on purpose: the laws must see each of them."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -409,7 +409,7 @@ def _queued(world: World) -> list[Any]:
 
 
 async def _look_as_person(world: World, engine: Engine, clock: Callable[[], float]) -> bool:
-    """Decide about what was held as perhaps posted, as a person does who looks at the ticket. True: mail was released."""
+    """Decide about what was held as perhaps posted, as a person does who looks at the ticket. True: there was some."""
     held = world.disk.rows("SELECT queue_id FROM messages WHERE state = 'quarantined' AND rule = 'perhaps-posted'")
     posted = {message.queue_id for message in world.api.messages}
     world.held.update(queue_id for (queue_id,) in held)
