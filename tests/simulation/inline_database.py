@@ -119,6 +119,10 @@ class InlineDatabase:
         """Implement ``Database.close``."""
         self._killed = True
 
+    def loss(self) -> str | None:
+        """Implement ``Database.loss``."""
+        return None
+
     def free_bytes(self) -> int | None:
         """Implement ``Database.free_bytes``."""
         return None

@@ -344,7 +344,7 @@ async def _serve(world: World, database: InlineDatabase, *, is_last: bool) -> No
         steady_clock=clock,
     ) as api:
         pool = InlineParsePool(world.random, world.plan.poison)
-        engine = build_engine(settings, database, api, pool, clock)
+        engine = build_engine(settings, database, api, pool, clock, on_post=lambda _count: None)
         if world.plan.sabotage is not None:
             world.plan.sabotage(engine)
         working = loop.create_task(engine.worker.run())
