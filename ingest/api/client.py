@@ -259,7 +259,8 @@ class TicketApiClient:
         draft = Draft(ticket_id=ticket_id, author_id="", content="")
         search = Search(draft=draft, fingerprints=post_fingerprints, began_at=began_at, profile=self._profile)
         listed = await self._list_since(ticket_id, search.earliest)
-        return sum(search.is_ours(message) and not message.deleted for message in listed)
+        # By their ids: a page that begins at a number shows a message again when a newer one came in between.
+        return len({message.id for message in listed if search.is_ours(message) and not message.deleted})
 
     async def _list_since(self, ticket_id: str, earliest: float) -> list[PostedMessage]:
         """Return the messages of a ticket that the API stored at ``earliest`` (by its clock) or later.
