@@ -132,7 +132,8 @@ RETURNING seq, message_id
 _BLOCK = "UPDATE messages SET blocked_by = :blocked_by, due_at = :later WHERE seq = :seq"
 _COUNT_LEASED = "SELECT count(*) FROM messages WHERE state = 'queued' AND lease_token IS NOT NULL"
 _RELEASE_LEASES = """
-UPDATE messages SET lease_token = NULL, due_at = min(received_at, :now), lone_crashes = lone_crashes + 1 - :shared,
+UPDATE messages SET lease_token = NULL, due_at = min(received_at, :now), lone_crashes = lone_crashes + CASE WHEN :shared
+OR post_began_at IS NOT NULL THEN 0 ELSE 1 END,
     suspected = suspected + :shared
 WHERE state = 'queued' AND lease_token IS NOT NULL
 RETURNING seq
@@ -455,8 +456,9 @@ def release_leases(tx: Transaction, now: float) -> int:
     """End every lease and return how many there were; their messages are due at once. So is what was put off by a clock
     that was ahead of ours.
 
-    The crash of a worker that held one message counts against this message. Where it held several, none is blamed; each
-    is only suspected."""
+    The crash of a worker that held one message counts against this message, unless a POST of it was on its way: then
+    the worker may have been killed for an API that hangs. Where it held several, none is blamed; each is only
+    suspected."""
     shared = int(tx.execute(_COUNT_LEASED)[0][0] > 1)
     tx.execute(_MAKE_FUTURE_DUE, {"now": now})
     return len(tx.execute(_RELEASE_LEASES, {"shared": shared, "now": now}))

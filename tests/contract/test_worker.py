@@ -461,3 +461,15 @@ async def test_an_outage_uses_up_no_attempt_and_keeps_the_order(store: Store, cl
     record = await store.message(sent[0])
     assert record is not None
     assert record.state is State.DELIVERED
+
+
+async def test_a_message_that_is_posted_to_an_api_that_hangs_is_not_blamed_for_kills(
+    store: Store, clock: Clock
+) -> None:
+    probing = await send(store, clock, "hello")
+    for _ in range(5):
+        [queued] = await store.claim(limit=1, now=clock(), lease=300)
+        await store.begin_post(queued.queue_id, queued.lease_token, now=clock())
+        await store.release_leases(now=clock())
+    await work_until_idle(worker(store, Script(always(DELIVERED)), clock))
+    assert await state_of(store, probing) is State.DELIVERED
