@@ -69,12 +69,14 @@ class Search:
 
     def may_be_changed(self, message: PostedMessage) -> bool:
         """Whether a listed message may be the one that was posted, with other words by now: an agent may have edited
-        or deleted it, or the API may have changed its form."""
+        or deleted it, or the API may have changed its form. While it is not known under whom the API posts, any author
+        may be ours."""
         known = {self.profile.source or None, SENT_SOURCE}
         is_mail = message.source in known
         authors = {fingerprint.author_id for fingerprint in self.fingerprints}
         expected = authors if self.profile.keeps_author else {self.profile.posts_as}
-        return self._may_be_ours(message) and is_mail and message.author_id in expected
+        is_author = not self.profile.posts_as or message.author_id in expected
+        return self._may_be_ours(message) and is_mail and is_author
 
     def _may_be_ours(self, message: PostedMessage) -> bool:
         if message.created_at is not None and message.created_at < self.earliest:
