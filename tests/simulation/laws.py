@@ -119,9 +119,7 @@ def _out_of_order(world: World, rows: dict[str, dict[str, Any]]) -> Iterator[str
     delivered = [q for q in rows if rows[q]["state"] == "delivered" and q in first_posts and q not in world.held]
     for position, later in enumerate(delivered):
         for earlier in delivered[:position]:
-            if _keep_order(mail_of[earlier], mail_of[later]) and first_posts.get(earlier, 0) > first_posts.get(
-                later, 0
-            ):
+            if _keep_order(mail_of[earlier], mail_of[later]) and first_posts[earlier] > first_posts.get(later, 0):
                 yield f"out of order: mail {mail_of[later].number} went before mail {mail_of[earlier].number}"
 
 
