@@ -104,7 +104,7 @@ class Pipeline:
         if (outcome := _outcome_before_post(identified, queued, decision)) is not None:
             return outcome
         await self._ticket_lookup.learn_verified(decision.resolution, now=self._clock())
-        return await self._deliver(queued, decision, identified.post_fingerprints)
+        return await self._deliver(queued, decision, identified)
 
     async def decide(self, queued: QueuedMessage, content: bytes) -> Decision:
         """Decide what is to become of a message. This only reads, so it can be called any number of times.
@@ -136,7 +136,7 @@ class Pipeline:
             return replace(decision, outcome=error.outcome)
         return decision
 
-    async def _deliver(self, queued: QueuedMessage, decision: Decision, post_fingerprints: Sequence[str]) -> Outcome:
+    async def _deliver(self, queued: QueuedMessage, decision: Decision, identified: Identified) -> Outcome:
         """Post the draft, once, with its attachments. The only step whose effect is seen outside."""
         message, draft = decision.message, decision.draft
         assert message is not None
@@ -146,7 +146,8 @@ class Pipeline:
         try:
             uploaded = await self._upload_attachments(queued, message, draft)
             draft = replace(draft, appendix=compose.compose_appendix(uploaded.missing, _unread(message, draft)))
-            outcome = await self._find_earlier_post(queued, draft, post_fingerprints) or await self._post(queued, draft)
+            outcome = await self._find_earlier_post(queued, draft, identified.post_fingerprints)
+            outcome = outcome or await self._post(queued, draft, has_begun=identified.post_count is not None)
         except Unavailable as error:
             return error.outcome
         if not isinstance(outcome, Delivered):
@@ -276,7 +277,15 @@ class Pipeline:
             now=self._clock(),
             post_fingerprint=str(draft.fingerprint) if draft is not None else None,
             ticket_names=decision.ticket_names,
+            begins_post=self._posts_at_once(queued, decision),
         )
+
+    def _posts_at_once(self, queued: QueuedMessage, decision: Decision) -> bool:
+        """Whether nothing comes between identifying the message and its POST: no doubt, nothing to upload."""
+        message, draft = decision.message, decision.draft
+        if message is None or draft is None or decision.outcome is not None or queued.post_began_at is not None:
+            return False
+        return self._uploader is None or not attachments.has_uploads(draft, message)
 
     # Deliver
 
@@ -323,10 +332,10 @@ class Pipeline:
         """Return the earliest time, by the clock of this process, at which a POST in doubt can have begun."""
         return noted_at if queue_id in self._posted_here else min(noted_at, self._began_at) - CLOCK_STEP_SECONDS
 
-    async def _post(self, queued: QueuedMessage, draft: Draft) -> Outcome:
+    async def _post(self, queued: QueuedMessage, draft: Draft, *, has_begun: bool) -> Outcome:
         """Post the draft. That the POST begins is stored before it, under the lease: a worker that has lost its lease
-        must not post, and one that dies now leaves a trace of the POST."""
-        if not await self._store.begin_post(queued.queue_id, queued.lease_token, now=self._clock()):
+        must not post, and one that dies now leaves a trace of the POST. ``has_begun``: ``identify`` has stored it."""
+        if not has_begun and not await self._store.begin_post(queued.queue_id, queued.lease_token, now=self._clock()):
             return LEASE_LOST
         self._posted_here.add(queued.queue_id)
         outcome = await self._ticket_api.post_message(draft, idempotency_key=queued.queue_id)

@@ -112,6 +112,8 @@ class Identified:
     """Queue id of an older message with the same Message-ID and content for the same ticket."""
     blocked_by: str | None = None
     """Queue id of the nearest older, unfinished message of the same ticket, which must be posted first."""
+    post_count: int | None = None
+    """The number of POSTs so far, if the beginning of this message's POST was written with it; else ``None``."""
     post_fingerprints: tuple[str, ...] = ()
     """Fingerprints of the drafts of this attempt and all before it, oldest first."""
 

@@ -322,10 +322,13 @@ def identify(
     ticket_names: Mapping[str, str],
     stuck_before: float,
     duplicate_window: float,
+    post_begins_at: float | None,
 ) -> Identified:
     """Write what the worker found out about a message into its row, and return how it relates to the others.
 
-    ``ticket_names`` maps the codes and ids that were looked up to the tickets that they mean today."""
+    ``ticket_names`` maps the codes and ids that were looked up to the tickets that they mean today. With
+    ``post_begins_at``, the beginning of its POST is written as well, unless it is a duplicate or blocked: one commit
+    less than ``begin_post`` afterwards."""
     fence = {"queue_id": queue_id, "lease_token": lease_token}
     held = tx.execute(_IDENTIFY, {**fence, **columns, "evidence": json.dumps([item.facts() for item in evidence])})
     if not held:
@@ -340,10 +343,13 @@ def identify(
         _SELECT_OLDER_COPY if has_id else _SELECT_OLDER_COPY_WITHOUT_ID,
         {"seq": seq, "since": received_at - duplicate_window, **columns},
     )
+    blocked_by = order_keys.find_blocker(tx, seq, stuck_before)
+    may_post = post_begins_at is not None and not copies and blocked_by is None
     return Identified(
         lease_held=True,
         duplicate_of=copies[0][0] if copies else None,
-        blocked_by=order_keys.find_blocker(tx, seq, stuck_before),
+        blocked_by=blocked_by,
+        post_count=begin_post(tx, queue_id, lease_token, post_begins_at) if may_post and post_begins_at else None,
         post_fingerprints=tuple(post_fingerprints.split("\n")[:-1]),
     )
 

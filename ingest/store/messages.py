@@ -121,10 +121,12 @@ class Store:
         now: float,
         post_fingerprint: str | None = None,
         ticket_names: Mapping[str, str] = MappingProxyType({}),
+        begins_post: bool = False,
     ) -> Identified:
         """Write what the worker found out about a message, and return how it relates to the others.
 
         ``ticket_names`` maps codes and ids of tickets that were looked up to the tickets that they mean today.
+        ``begins_post`` does in the same commit what ``begin_post`` does, unless the message is a duplicate or blocked.
 
         ``post_fingerprint`` (one line, without its end) tells the posted message again at the API; the row keeps that
         of every attempt."""
@@ -137,7 +139,7 @@ class Store:
             "post_fingerprint": f"{post_fingerprint}\n" if post_fingerprint else "",
         }
         stuck_before, window = now - self._order_hold, self._duplicate_window
-        return await self._write(
+        identified = await self._write(
             lambda tx: lifecycle.identify(
                 tx,
                 queue_id,
@@ -147,8 +149,12 @@ class Store:
                 ticket_names=ticket_names,
                 stuck_before=stuck_before,
                 duplicate_window=window,
+                post_begins_at=now if begins_post else None,
             )
         )
+        if identified.post_count is not None:
+            self._on_post(identified.post_count)
+        return identified
 
     async def begin_post(self, queue_id: str, lease_token: str, *, now: float) -> bool:
         """Write durably that a POST of the message begins now, so that a crash leaves a trace of it. False: the lease
