@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -238,7 +238,7 @@ class TicketApiClient:
             return None
         fingerprints = (draft.fingerprint, *post_fingerprints)
         search = Search(draft=draft, fingerprints=fingerprints, began_at=began_at, profile=self._profile)
-        tickets = dict.fromkeys((draft.ticket_id, *(f.ticket_id for f in fingerprints if f.ticket_id)))
+        tickets = await self._with_merges((draft.ticket_id, *(f.ticket_id for f in fingerprints if f.ticket_id)))
         listed = [message for ticket in tickets for message in await self._list_since(ticket, search.earliest)]
         candidates = [message for message in listed if search.is_ours(message) or search.may_be_changed(message)]
         taken = await owned([message.id for message in candidates]) if candidates else ()
@@ -247,6 +247,16 @@ class TicketApiClient:
         if ours is not None:
             return _found(ours, draft)
         return _perhaps_posted(free[0]) if free else None
+
+    async def _with_merges(self, ticket_ids: Iterable[str]) -> tuple[str, ...]:
+        """Return these tickets and those that they were merged into by now: a merge may take the messages along. What
+        is cached of them is not believed, since it may be older than the merge."""
+        found: dict[str, None] = {}
+        for ticket_id in dict.fromkeys(ticket_ids):
+            self._tickets.forget(ticket_id)
+            today = await self.find_ticket(ticket_id)
+            found |= dict.fromkeys((ticket_id, today.id) if today is not None else (ticket_id,))
+        return tuple(found)
 
     async def count_posted(
         self, ticket_id: str, *, began_at: float, post_fingerprints: Collection[PostFingerprint]

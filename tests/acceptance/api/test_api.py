@@ -392,7 +392,7 @@ async def test_an_api_that_may_not_be_listed_is_not_asked(sandbox: Sandbox) -> N
 async def test_a_list_that_is_refused_is_not_taken_for_an_empty_one(
     sandbox: Sandbox, api: TicketApiClient, status: int
 ) -> None:
-    await order(sandbox, {"method": "GET", "status": status})
+    await order(sandbox, {"method": "GET", "path": "/api/ticket-messages", "status": status})
     with pytest.raises(Unavailable):
         await api.find_posted(draft(sandbox), began_at=0.0, owned=nobody_owns)
 
