@@ -23,7 +23,7 @@ from ingest.config.settings import MiB, Settings
 PIECE = b"x" * (64 * 1024)
 
 
-class Watch:
+class DatabaseWatch:
     """The most resident memory that a process had while it was watched."""
 
     def __init__(self, pid: int) -> None:
@@ -57,7 +57,7 @@ def growth(octets: int, *, ended: bool) -> int:
         worker = [sys.executable, "-m", "benchmarks.accept_worker", folder, str(port), mails.DOMAIN]
         with started(worker, environ, port) as pid, socket.create_connection(("127.0.0.1", port)) as client:
             _begin(client)
-            watch = Watch(pid)
+            watch = DatabaseWatch(pid)
             with watch.watching(), contextlib.suppress(ConnectionError):
                 for _ in range(octets // len(PIECE)):
                     client.sendall(PIECE)

@@ -16,6 +16,7 @@ from ingest.api import TicketApiClient
 from ingest.attachments import AttachmentUploader
 from ingest.clock import SteadyClock
 from ingest.config.settings import Settings
+from ingest.database_watch import DatabaseWatch
 from ingest.decision import PipelineSettings
 from ingest.doubt import SettleWindow
 from ingest.housekeeping import Housekeeping
@@ -25,7 +26,7 @@ from ingest.pipeline import Pipeline
 from ingest.policy import LocalAddresses
 from ingest.receive import Receiver
 from ingest.reload import Reloader
-from ingest.retry import DAY, Schedule
+from ingest.retry import DAY_SECONDS, Schedule
 from ingest.sources import Source, SourceError
 from ingest.sources.imap import ImapSource
 from ingest.sources.smtp import SmtpSource
@@ -38,7 +39,6 @@ from ingest.store.messages import Store
 from ingest.store.opening import WorkerLock, check_rescued, file_of, open_database
 from ingest.store.uploads import Uploads
 from ingest.sync import ThreadSync
-from ingest.watch import Watch
 from ingest.web import Web, create_app
 from ingest.worker import Worker
 
@@ -222,7 +222,7 @@ def _worker(
 
 
 def _schedule(settings: Settings) -> Schedule:
-    return Schedule(first=settings.retry_first, cap=settings.retry_cap, max_age=settings.retry_max_days * DAY)
+    return Schedule(first=settings.retry_first, cap=settings.retry_cap, max_age=settings.retry_max_days * DAY_SECONDS)
 
 
 def _receiver(
@@ -261,7 +261,7 @@ class App:
             pair_check=PairCheck(engine.store, engine.api, clock=clock),
             facts_days=settings.facts_days,
         )
-        self.watch = Watch(engine.store, clock=clock, on_resume=self.resume)
+        self.watch = DatabaseWatch(engine.store, clock=clock, on_resume=self.resume)
         self.reloader = self._reloader()
         asgi = create_app(self.reasons, self.housekeeping.refresh_metrics)
         self.web = Web(asgi, settings.http_listen) if settings.http_listen else None

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-DAY = 86_400.0
+DAY_SECONDS = 86_400.0
 """Seconds of a day."""
 
 
@@ -17,7 +17,7 @@ class Schedule:
     """Longest wait after the first attempt; it doubles with each further one."""
     cap: float = 1_800.0
     """Longest wait between two attempts."""
-    max_age: float = 5 * DAY
+    max_age: float = 5 * DAY_SECONDS
     """Age at which a message is given up. RFC 5321 recommends at least four to five days."""
 
     def delay(self, attempts: int, retry_after: float | None, jitter: float) -> float:

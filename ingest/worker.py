@@ -13,11 +13,11 @@ import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from ingest import log, metrics
+from ingest.concurrency import ConcurrencyLimit
 from ingest.model.envelope import QueuedMessage
 from ingest.model.outcome import DeferCause, Deferred, Delivered, Failed, Outcome, PostEffect, Quarantined, Waiting
-from ingest.pace import Pace
 from ingest.pipeline import Pipeline
-from ingest.retry import DAY, Schedule
+from ingest.retry import DAY_SECONDS, Schedule
 from ingest.store import StoreUnavailable
 from ingest.store.messages import Store
 
@@ -76,7 +76,7 @@ class Worker:
         self._on_waiting = on_waiting
         self._wake = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
-        self._pace = Pace(capacity, clock)
+        self._concurrency = ConcurrencyLimit(capacity, clock)
         self._draining = False
 
     def use_schedule(self, schedule: Schedule) -> None:
@@ -91,7 +91,7 @@ class Worker:
         """Work until ``drain`` is called. A store that fails is asked again; it never ends the worker."""
         while not self._draining:
             self._wake.clear()
-            if (held := max(self._held_for(), self._pace.wait_seconds)) > 0:
+            if (held := max(self._held_for(), self._concurrency.wait_seconds)) > 0:
                 await self._sleep(min(held, POLL_SECONDS))
                 continue
             try:
@@ -116,7 +116,7 @@ class Worker:
 
     async def _claim(self) -> int:
         """Claim messages for the free capacity and begin to work on them; return how many."""
-        free = min(self._pace.free(len(self._running)), MAX_CLAIMED_AT_ONCE)
+        free = min(self._concurrency.free(len(self._running)), MAX_CLAIMED_AT_ONCE)
         if free <= 0:
             return 0
         if not self._running and (suspect := await self._claim_suspect()) is not None:
@@ -140,7 +140,7 @@ class Worker:
 
     async def _idle(self) -> None:
         """Sleep until something is stored or finished, or the next deferred message is due."""
-        due = await self._store.next_due(now=self._clock()) if self._pace.free(len(self._running)) > 0 else None
+        due = await self._store.next_due(now=self._clock()) if self._concurrency.free(len(self._running)) > 0 else None
         wait = POLL_SECONDS if due is None else min(POLL_SECONDS, max(0.0, due - self._clock()))
         await self._sleep(wait)
 
@@ -154,16 +154,16 @@ class Worker:
     async def _handle(self, queued: QueuedMessage) -> None:
         with structlog.contextvars.bound_contextvars(queue_id=queued.queue_id):
             outcome = await self._attempt(queued)
-            self._note_pace(queued, outcome)
+            self._note_api_state(queued, outcome)
             await self._settle(queued, outcome)
 
-    def _note_pace(self, queued: QueuedMessage, outcome: Outcome) -> None:
-        """Tell the pace whether the API was there. An outcome that was reached without the API says nothing."""
+    def _note_api_state(self, queued: QueuedMessage, outcome: Outcome) -> None:
+        """Tell the concurrency limit whether the API was there. An outcome without the API says nothing."""
         match outcome:
             case Delivered() | Failed(post_effect=PostEffect.NONE):
-                self._pace.succeeded()
+                self._concurrency.succeeded()
             case Deferred(cause=DeferCause.API_FAILURE | DeferCause.OUTAGE):
-                self._pace.failed(queued.queue_id)
+                self._concurrency.failed(queued.queue_id)
 
     async def _attempt(self, queued: QueuedMessage) -> Outcome:
         """Return the outcome of one attempt. An error that is not understood is temporary: no bug of ours loses a mail.
@@ -224,7 +224,7 @@ class Worker:
         """Decide whether a failure of the API was an outage, which blames nobody, or may be this message's fault."""
         if not isinstance(outcome, Deferred) or outcome.cause is not DeferCause.API_FAILURE:
             return outcome
-        return replace(outcome, cause=DeferCause.OUTAGE if self._pace.is_outage else DeferCause.FAULT)
+        return replace(outcome, cause=DeferCause.OUTAGE if self._concurrency.is_outage else DeferCause.FAULT)
 
     def _pair_check(self, outcome: Outcome, now: float) -> float | None:
         """Return when to look whether a message that was posted after doubt is on its ticket twice."""
@@ -241,7 +241,7 @@ class Worker:
             return outcome
         if outcome.posted is not None:
             return replace(outcome.posted, note=f"given up after it was posted: {outcome.reason}")
-        days = self._schedule.max_age / DAY
+        days = self._schedule.max_age / DAY_SECONDS
         return Failed(reason=f"not delivered within {days:g} days; the last answer: {outcome.reason}")
 
     def _next_attempt(self, queued: QueuedMessage, outcome: Outcome, now: float) -> float | None:

@@ -10,7 +10,7 @@ from ingest.model.envelope import QueuedMessage, ReceivedMessage, SourceRef
 from ingest.model.outcome import DeferCause, Deferred, Delivered, Discarded, Failed, Outcome, RuleName, State, Waiting
 from ingest.pipeline import Pipeline
 from ingest.receive import Receiver
-from ingest.retry import DAY, Schedule
+from ingest.retry import DAY_SECONDS, Schedule
 from ingest.store import StoreUnavailable
 from ingest.store.messages import Store
 from ingest.store.sqlite import SqliteDatabase
@@ -77,7 +77,7 @@ def worker(
     return Worker(
         store,
         script,
-        schedule=Schedule(first=10, cap=100, max_age=5 * DAY),
+        schedule=Schedule(first=10, cap=100, max_age=5 * DAY_SECONDS),
         clock=clock,
         capacity=capacity,
         lease=lease,
@@ -160,7 +160,7 @@ async def test_after_an_unexpected_error_a_post_is_in_doubt(store: Store, clock:
 async def test_a_message_that_cannot_be_delivered_for_days_is_failed(store: Store, clock: Clock) -> None:
     queue_id = await send(store, clock, "hello")
     at_work = worker(store, Script(always(Deferred(reason="the API answered 500"))), clock)
-    clock.now += 5 * DAY + 1
+    clock.now += 5 * DAY_SECONDS + 1
     await work_until_idle(at_work)
     record = await store.message(queue_id)
     assert record is not None
@@ -171,7 +171,7 @@ async def test_a_message_that_cannot_be_delivered_for_days_is_failed(store: Stor
 async def test_a_message_that_an_operator_retries_gets_its_days_anew(store: Store, clock: Clock) -> None:
     queue_id = await send(store, clock, "hello")
     at_work = worker(store, Script(always(Deferred(reason="the API answered 500"))), clock)
-    clock.now += 5 * DAY + 1
+    clock.now += 5 * DAY_SECONDS + 1
     await work_until_idle(at_work)
     await store.retry(queue_id, by="ann", now=clock())
     await work_until_idle(at_work)
@@ -388,7 +388,7 @@ async def test_what_takes_too_long_is_ended_within_its_lease_and_in_doubt(store:
 
 async def test_a_message_that_is_blocked_for_days_is_not_given_up_for_that(store: Store, clock: Clock) -> None:
     queue_id = await send(store, clock, "hello")
-    clock.now += 6 * DAY
+    clock.now += 6 * DAY_SECONDS
     [queued] = await store.claim(limit=1, now=clock(), lease=300)
     at_work = worker(store, Script(always(DELIVERED)), clock)
     await at_work._settle(

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.retry import DAY, Schedule
+from ingest.retry import DAY_SECONDS, Schedule
 
-SCHEDULE = Schedule(first=5, cap=1800, max_age=5 * DAY)
+SCHEDULE = Schedule(first=5, cap=1800, max_age=5 * DAY_SECONDS)
 
 
 def test_each_wait_is_twice_the_one_before() -> None:
@@ -27,10 +27,10 @@ def test_our_own_schedule_holds_where_the_other_side_asks_for_less() -> None:
 
 
 def test_a_silly_retry_after_is_cut_to_the_greatest_age() -> None:
-    assert SCHEDULE.delay(1, 1e12, jitter=0.0) == 5 * DAY
+    assert SCHEDULE.delay(1, 1e12, jitter=0.0) == 5 * DAY_SECONDS
 
 
-@pytest.mark.parametrize(("age", "exhausted"), [(5 * DAY, False), (5 * DAY + 1, True)])
+@pytest.mark.parametrize(("age", "exhausted"), [(5 * DAY_SECONDS, False), (5 * DAY_SECONDS + 1, True)])
 def test_a_message_is_given_up_after_its_greatest_age(age: float, exhausted: bool) -> None:
     assert SCHEDULE.is_exhausted(1000.0, 1000.0 + age) is exhausted
 

@@ -22,7 +22,7 @@ HALVING_SECONDS = 1.0
 """Messages that were on their way together fail together: they are one sign of trouble, not many."""
 
 
-class Pace:
+class ConcurrencyLimit:
     """The limit of messages at the same time.
 
     Args:

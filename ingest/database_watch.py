@@ -20,7 +20,7 @@ class DatabaseLost(Exception):
     """The database was removed or replaced under the running worker. The text says how."""
 
 
-class Watch:
+class DatabaseWatch:
     """Looks for as long as the worker runs."""
 
     def __init__(self, store: Store, *, clock: Callable[[], float], on_resume: Callable[[], None]) -> None:

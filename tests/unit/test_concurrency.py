@@ -1,6 +1,12 @@
 """How many messages are worked on while the API is well, in trouble, down, and back."""
 
-from ingest.pace import FIRST_PROBE_SECONDS, OUTAGE_FAILURES, RECOVERY_LIMIT, SLOWEST_PROBE_SECONDS, Pace
+from ingest.concurrency import (
+    FIRST_PROBE_SECONDS,
+    OUTAGE_FAILURES,
+    RECOVERY_LIMIT,
+    SLOWEST_PROBE_SECONDS,
+    ConcurrencyLimit,
+)
 
 
 class Clock:
@@ -10,17 +16,17 @@ class Clock:
         return self.now
 
 
-def pace_and_clock(capacity: int = 100) -> tuple[Pace, Clock]:
+def pace_and_clock(capacity: int = 100) -> tuple[ConcurrencyLimit, Clock]:
     clock = Clock()
-    return Pace(capacity, clock), clock
+    return ConcurrencyLimit(capacity, clock), clock
 
 
-def fail(pace: Pace, *queue_ids: str) -> None:
+def fail(pace: ConcurrencyLimit, *queue_ids: str) -> None:
     for queue_id in queue_ids:
         pace.failed(queue_id)
 
 
-def down(capacity: int = 100) -> tuple[Pace, Clock]:
+def down(capacity: int = 100) -> tuple[ConcurrencyLimit, Clock]:
     pace, clock = pace_and_clock(capacity)
     fail(pace, *(f"Q{number}" for number in range(OUTAGE_FAILURES)))
     return pace, clock
