@@ -74,15 +74,16 @@ async def watch(store: Store, queue_ids: Sequence[str], advance: Advance) -> dic
     pending = list(dict.fromkeys(queue_ids))
     records: dict[str, MessageRecord] = {}
     put_off: set[str] = set()
-    moved_at = time.monotonic()
+    moved_at, attempts_before = time.monotonic(), 0
     while pending:
         looked, pending = pending[:POLL_MESSAGES], pending[POLL_MESSAGES:]
         found = {record.queue_id: record for record in await _look(store, looked)}
         records |= found
         going_on = [queue_id for queue_id in found if found[queue_id].state not in FINAL_STATES]
         newly_put_off = {queue_id for queue_id in going_on if _is_put_off(found[queue_id])} - put_off
-        if newly_put_off or len(going_on) < len(looked):
-            moved_at = time.monotonic()
+        attempts = sum(record.attempts for record in records.values())
+        if newly_put_off or len(going_on) < len(looked) or attempts != attempts_before:
+            moved_at, attempts_before = time.monotonic(), attempts
         put_off |= newly_put_off
         pending += going_on
         advance(len(looked) - len(going_on))
@@ -100,7 +101,10 @@ async def _look(store: Store, queue_ids: Iterable[str]) -> list[MessageRecord]:
 
 
 def _is_put_off(record: MessageRecord) -> bool:
-    """Return True if the message waits for its parent or for a later attempt."""
+    """Return True if the message waits for its parent or for a later attempt. One whose POST is in doubt is not put
+    off: it is looked for within a minute or two, and whoever started the replay wants to know."""
     if record.state is State.WAITING:
         return True
+    if record.post_in_doubt_since is not None:
+        return False
     return record.next_attempt_at is not None and record.next_attempt_at > time.time()

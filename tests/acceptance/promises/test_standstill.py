@@ -60,7 +60,6 @@ async def test_a_ticket_whose_look_ups_hang_takes_no_room_from_others(world: Wor
     world.kill()
 
 
-@pytest.mark.xfail(strict=True, reason="the conversation of a ticket is not cached yet: three GETs for each mail")
 async def test_the_conversation_of_a_ticket_is_not_asked_for_anew_by_each_mail(world: World) -> None:
     message = {"ticketId": TICKET, "authorId": "cm6u79ar4ootxgz07yhl7irat", "source": "WEB", "private": False}
     for n in range(200):
