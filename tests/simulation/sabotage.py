@@ -16,6 +16,7 @@ def _without_begin_post(engine: Engine) -> None:
         return True
 
     _set(engine.store, "begin_post", begin_post)
+    _identify_without_post(engine)
 
 
 def _without_second_look(engine: Engine) -> None:
@@ -67,6 +68,17 @@ def _without_lease_check(engine: Engine) -> None:
         return await engine.store._write(work)
 
     _set(engine.store, "begin_post", begin_post)
+    _identify_without_post(engine)
+
+
+def _identify_without_post(engine: Engine) -> None:
+    """The beginning of a POST is left to ``begin_post``, also where identifying could store it."""
+    identify = engine.store.identify
+
+    async def identified(*arguments: Any, **more: Any) -> Identified:
+        return await identify(*arguments, **(more | {"begins_post": False}))
+
+    _set(engine.store, "identify", identified)
 
 
 def _set(owner: object, name: str, value: object) -> None:
