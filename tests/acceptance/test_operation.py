@@ -135,6 +135,7 @@ async def test_a_worker_that_cannot_write_is_not_ready(world: World) -> None:
     world.start()
     await eventually(lambda: is_ready(world), "the worker is ready")
     locking = apsw.Connection(str(world.database))
+    locking.set_busy_timeout(10_000)  # the worker may be writing just now
     locking.execute("BEGIN IMMEDIATE")
 
     async def says_so() -> bool:
@@ -157,6 +158,7 @@ async def test_a_command_that_only_reads_does_not_wait_for_a_writer(world: World
     async with open_store(world.database_url) as store:
         (row,) = await store.list_messages()
     locking = apsw.Connection(str(world.database))
+    locking.set_busy_timeout(10_000)  # the worker may be writing just now
     locking.execute("BEGIN IMMEDIATE")
     arguments = [row.queue_id if word == "ID" else word for word in words]
     told = await run_beside(*arguments, INGEST_DATABASE_URL=world.database_url)
