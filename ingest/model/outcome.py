@@ -166,6 +166,7 @@ Outcome = Delivered | Deferred | Waiting | Discarded | Quarantined | Failed
 class Strength(DescribedStrEnum):
     """How far evidence is believed, the strongest first: ``tickets.resolve`` weighs in the order of definition."""
 
+    PROOF_FOR_SENDER = "proof-for-sender", "A signature of ours names the ticket and the address of the sender."
     PROOF = "proof", "A signature of ours names the ticket; nobody else can make one."
     STRONG = "strong", "The mail answers a message that is known to be on the ticket."
     MEDIUM = "medium", "The mail was sent to an address that names the ticket."
