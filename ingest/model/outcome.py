@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from ingest.model.described import DescribedStrEnum
+from ingest.model.trust import EvidenceLevel
 
 
 class State(StrEnum):
@@ -174,6 +175,16 @@ class Strength(DescribedStrEnum):
     NONE = "none", "The evidence names no ticket."
 
 
+_LEVELS = {
+    Strength.PROOF_FOR_SENDER: EvidenceLevel.SIGNED_FOR_SENDER,
+    Strength.PROOF: EvidenceLevel.SIGNED_OR_KNOWN,
+    Strength.STRONG: EvidenceLevel.SIGNED_OR_KNOWN,
+    Strength.MEDIUM: EvidenceLevel.GUESSABLE,
+    Strength.WEAK: EvidenceLevel.GUESSABLE,
+    Strength.NONE: EvidenceLevel.NONE,
+}
+
+
 class Signal(DescribedStrEnum):
     """Where in a mail a piece of evidence was found."""
 
@@ -268,6 +279,18 @@ class Resolution:
 
     @property
     def strength(self) -> Strength:
-        """The strength of the evidence that decided; ``Strength.NONE`` where nothing did."""
-        deciding = (e.strength for e in self.evidence if e.ticket_id and e.ticket_id == self.ticket_id)
-        return next(deciding, Strength.NONE)
+        """The strength of the strongest evidence for the ticket; ``Strength.NONE`` where nothing names one."""
+        deciding = {e.strength for e in self.evidence if e.ticket_id and e.ticket_id == self.ticket_id}
+        return next((strength for strength in Strength if strength in deciding), Strength.NONE)
+
+    @property
+    def level(self) -> EvidenceLevel:
+        """How well the mail proves that it belongs to the ticket, as the table of decisions counts it."""
+        return _LEVELS[self.strength]
+
+    @property
+    def disagreeing(self) -> tuple[Evidence, ...]:
+        """The weaker evidence that names another ticket than the one decided on; it flags the message."""
+        if self.ticket_id is None:
+            return ()
+        return tuple(e for e in self.evidence if e.ticket_id and e.ticket_id != self.ticket_id)

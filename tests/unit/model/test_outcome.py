@@ -7,6 +7,7 @@ import pytest
 
 from ingest.model.described import DescribedStrEnum
 from ingest.model.outcome import Evidence, Finding, Resolution, RuleName, Signal, Strength
+from ingest.model.trust import EvidenceLevel
 
 
 def evidence(strength: Strength = Strength.STRONG, ticket_id: str | None = "T1") -> Evidence:
@@ -41,13 +42,37 @@ def test_evidence_is_stored_as_plain_text() -> None:
 
 
 def test_the_strongest_evidence_comes_first() -> None:
-    assert list(Strength) == ["proof", "strong", "medium", "weak", "none"]
+    assert list(Strength) == ["proof-for-sender", "proof", "strong", "medium", "weak", "none"]
 
 
-def test_a_resolution_is_as_strong_as_the_first_evidence_of_its_ticket() -> None:
-    other, weak = evidence(Strength.PROOF, "T2"), evidence(Strength.WEAK)
-    assert Resolution(ticket_id="T1", evidence=(other, weak)).strength is Strength.WEAK
+def test_a_resolution_is_as_strong_as_the_strongest_evidence_of_its_ticket() -> None:
+    other, weak, strong = evidence(Strength.PROOF, "T2"), evidence(Strength.WEAK), evidence(Strength.STRONG)
+    assert Resolution(ticket_id="T1", evidence=(other, weak, strong)).strength is Strength.STRONG
     assert Resolution(ticket_id=None, evidence=(evidence(Strength.NONE, None),)).strength is Strength.NONE
+
+
+@pytest.mark.parametrize(
+    ("strength", "level"),
+    [
+        (Strength.PROOF_FOR_SENDER, EvidenceLevel.SIGNED_FOR_SENDER),
+        (Strength.PROOF, EvidenceLevel.SIGNED_OR_KNOWN),
+        (Strength.STRONG, EvidenceLevel.SIGNED_OR_KNOWN),
+        (Strength.MEDIUM, EvidenceLevel.GUESSABLE),
+        (Strength.WEAK, EvidenceLevel.GUESSABLE),
+    ],
+)
+def test_what_anybody_can_write_is_guessable(strength: Strength, level: EvidenceLevel) -> None:
+    assert Resolution(ticket_id="T1", evidence=(evidence(strength),)).level is level
+
+
+def test_without_a_ticket_there_is_no_evidence_level() -> None:
+    assert Resolution(ticket_id=None, evidence=(evidence(Strength.PROOF, "T2"),)).level is EvidenceLevel.NONE
+
+
+def test_weaker_evidence_for_another_ticket_disagrees() -> None:
+    other = evidence(Strength.WEAK, "T2")
+    assert Resolution(ticket_id="T1", evidence=(evidence(), other)).disagreeing == (other,)
+    assert Resolution(ticket_id=None, evidence=(other,)).disagreeing == ()
 
 
 @pytest.mark.parametrize("members", [RuleName, Signal, Strength, Finding])
