@@ -20,10 +20,10 @@ from ingest.database_watch import DatabaseWatch
 from ingest.decision import PipelineSettings
 from ingest.doubt import SettleWindow
 from ingest.housekeeping import Housekeeping
+from ingest.model.local_addresses import LocalAddresses
 from ingest.pair_check import PairCheck
 from ingest.parse_pool import ParsePool
 from ingest.pipeline import Pipeline
-from ingest.policy import LocalAddresses
 from ingest.receive import Receiver
 from ingest.reload import Reloader
 from ingest.retry import DAY_SECONDS, Schedule

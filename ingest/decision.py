@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ingest.api import Draft, User
+from ingest.model.local_addresses import LocalAddresses
 from ingest.model.message import ParsedMessage, Reply
 from ingest.model.outcome import Outcome, Resolution
-from ingest.policy import LocalAddresses
 
 UNRESOLVED = Resolution(ticket_id=None)
 NOTHING_READ = Reply(content="", elided="", method="nothing could be read")

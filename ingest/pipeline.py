@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 
-from ingest import attachments, compose, policy
+from ingest import attachments, compose, policy, screening
 from ingest.api import Draft, PostedMessage, PostFingerprint, TicketApi, Unavailable
 from ingest.attachments import AttachmentUploader, UploadResult, reason_to_skip
 from ingest.decision import Decision, PipelineSettings
@@ -36,6 +36,7 @@ from ingest.model.outcome import (
     Strength,
     Waiting,
 )
+from ingest.model.verdict import Action
 from ingest.parse_pool import ParsePool, PoisonMessage
 from ingest.store import Identified
 from ingest.store.messages import Store
@@ -162,12 +163,12 @@ class Pipeline:
 
     async def _screen(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
         """Stop mail that nobody wrote to us, unless an operator released it."""
-        verdict = policy.screen(message, queued.envelope, self._settings.local_addresses)
+        verdict = screening.screen(message, queued.envelope, self._settings.local_addresses)
         if verdict is None:
             return decision
         if verdict.outcome is not None and queued.released_by is None:
             return replace(decision, outcome=verdict.outcome)
-        return replace(decision, is_note=verdict.action is policy.Action.NOTE)
+        return replace(decision, is_note=verdict.action is Action.NOTE)
 
     async def _resolve_ticket(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
         resolution, ticket_names = await self._ticket_lookup.resolve(queued, message)
