@@ -19,7 +19,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 from ingest import attachments, compose, policy, screening
-from ingest.api import Draft, PostedMessage, PostFingerprint, TicketApi, Unavailable
+from ingest.api import Claims, Draft, PostedMessage, PostFingerprint, Rival, TicketApi, Unavailable
 from ingest.attachments import AttachmentUploader, UploadResult, reason_to_skip
 from ingest.decision import Decision, PipelineSettings
 from ingest.doubt import NO_WINDOW, Doubt, DoubtStep, SettleWindow, next_step
@@ -38,7 +38,7 @@ from ingest.model.outcome import (
 )
 from ingest.model.verdict import Action
 from ingest.parse_pool import ParsePool, PoisonMessage
-from ingest.store import Identified
+from ingest.store import Identified, PostInDoubt
 from ingest.store.messages import Store
 from ingest.ticket_lookup import TicketLookup
 
@@ -277,6 +277,7 @@ class Pipeline:
             evidence=decision.resolution.evidence,
             now=self._clock(),
             post_fingerprint=str(draft.fingerprint) if draft is not None else None,
+            post_digest=draft.fingerprint.digest if draft is not None else None,
             ticket_names=decision.ticket_names,
             begins_post=self._posts_at_once(queued, decision),
         )
@@ -298,13 +299,14 @@ class Pipeline:
     def _wait_for_settling(self, queued: QueuedMessage) -> Deferred | None:
         """Return the deferral of a message whose earlier POST may still take effect; ``None`` where it is time to look,
         or no POST is in doubt."""
-        step, seconds = next_step(
-            _doubt(queued), self._settle_window, process_began_at=self._began_at, now=self._clock()
-        )
+        step, seconds = self._next_step(_doubt(queued))
         if step is not DoubtStep.WAIT:
             return None
         reason = "an earlier POST of it may still take effect; it is looked for after that"
         return Deferred(reason=reason, retry_after=seconds, cause=DeferCause.WAIT)
+
+    def _next_step(self, doubt: Doubt | None) -> tuple[DoubtStep, float]:
+        return next_step(doubt, self._settle_window, process_began_at=self._began_at, now=self._clock())
 
     async def _find_earlier_post(
         self, queued: QueuedMessage, draft: Draft, post_fingerprints: Sequence[str]
@@ -315,14 +317,22 @@ class Pipeline:
         attempt would have posted may differ from today's draft, so its fingerprints are looked for as well."""
         if queued.post_began_at is None:
             return None
+        fingerprints = tuple(map(PostFingerprint.parse, post_fingerprints))
+        claims = Claims()
+
+        async def find_claims(ticket_message_ids: Sequence[str]) -> Claims:
+            nonlocal claims
+            claims = await self._claims_of_others(queued, ticket_message_ids, (draft.fingerprint, *fingerprints))
+            return claims
+
+        began_at = self._earliest_beginning(queued.queue_id, queued.post_began_at)
         found = await self._ticket_api.find_posted(
-            draft,
-            began_at=self._earliest_beginning(queued.queue_id, queued.post_began_at),
-            owned=self._owned_by_others,
-            post_fingerprints=tuple(map(PostFingerprint.parse, post_fingerprints)),
+            draft, began_at=began_at, find_claims=find_claims, post_fingerprints=fingerprints
         )
         if isinstance(found, Quarantined) and queued.released_by is not None:
             return None  # a person has looked
+        if found is None and (wait := self._wait_for_rivals(claims.rivals)) is not None:
+            return wait
         if found is not None or queued.absent_at is not None or queued.post_was_answered:
             return found
         seconds = self._settle_window.second_look_seconds
@@ -360,11 +370,31 @@ class Pipeline:
         uploaded = await self._uploader.uploaded_before(queued)
         return await self._uploader.connect(queued, queued.ticket_id, uploaded, posted, now=self._clock())
 
-    async def _owned_by_others(self, ticket_message_ids: Sequence[str]) -> frozenset[str]:
-        """Return those ticket messages that other mails of ours became: two honest mails may say the same words.
+    def _wait_for_rivals(self, rivals: Sequence[Rival]) -> Deferred | None:
+        """Return the deferral of a message that was not found while another one with the same words may still show:
+        what was found went to that one, and what shows later may be ours."""
+        beginnings = [Doubt(post_began_at=rival.began_at, absent_at=None) for rival in rivals]
+        waits = [self._next_step(doubt)[1] for doubt in beginnings]
+        if not any(waits):
+            return None
+        reason = "a POST of another message with the same words may still take effect; it is looked for after that"
+        return Deferred(reason=reason, retry_after=max(waits), cause=DeferCause.WAIT)
+
+    async def _claims_of_others(
+        self, queued: QueuedMessage, ticket_message_ids: Sequence[str], fingerprints: Sequence[PostFingerprint]
+    ) -> Claims:
+        """Return which ticket messages other mails of ours became, or may be: two honest mails may say the same words.
 
         The message itself is not among them: once it is known as a ticket message, nobody looks for it."""
-        return frozenset(await self._store.owners(ticket_message_ids))
+        assert queued.post_began_at is not None
+        is_of_here = queued.queue_id in self._posted_here
+        claims = await self._store.post_claims(
+            queued.queue_id,
+            ticket_message_ids,
+            [fingerprint.digest for fingerprint in fingerprints],
+            seen_before=queued.post_began_at - (0.0 if is_of_here else CLOCK_STEP_SECONDS),
+        )
+        return Claims(taken=claims.taken, rivals=tuple(map(_rival, claims.rivals)), began_at=queued.post_began_at)
 
     async def _connect_attachments(
         self, queued: QueuedMessage, draft: Draft, uploaded: UploadResult, posted: Delivered
@@ -408,6 +438,12 @@ def _doubt(queued: QueuedMessage) -> Doubt | None:
     if queued.post_began_at is None:
         return None
     return Doubt(post_began_at=queued.post_began_at, absent_at=queued.absent_at, was_answered=queued.post_was_answered)
+
+
+def _rival(post: PostInDoubt) -> Rival:
+    fingerprints = tuple(map(PostFingerprint.parse, post.post_fingerprints))
+    tickets = {fingerprint.ticket_id for fingerprint in fingerprints if fingerprint.ticket_id}
+    return Rival(began_at=post.began_at, fingerprints=fingerprints, tickets=tuple(sorted(tickets)))
 
 
 def _unknown_author(sender: str) -> Quarantined:

@@ -5,7 +5,8 @@ sent.
 """
 
 from ingest.api.attachments import AttachmentApi, AttachmentRefused, UploadTarget
-from ingest.api.client import Owned, TicketApiClient
+from ingest.api.client import TicketApiClient
+from ingest.api.recognition import Claims, Rival
 from ingest.api.records import Draft, PostedMessage, PostFingerprint, Ticket, User
 from ingest.api.responses import Unavailable
 from ingest.api.ticket_api import TicketApi
@@ -13,10 +14,11 @@ from ingest.api.ticket_api import TicketApi
 __all__ = [
     "AttachmentApi",
     "AttachmentRefused",
+    "Claims",
     "Draft",
-    "Owned",
     "PostFingerprint",
     "PostedMessage",
+    "Rival",
     "Ticket",
     "TicketApi",
     "TicketApiClient",

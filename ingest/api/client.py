@@ -12,7 +12,7 @@ from ingest.api.attachments import AttachmentApi
 from ingest.api.cache import Cache
 from ingest.api.circuit_breaker import CircuitBreaker
 from ingest.api.http import Http, Request, RetryingTransport
-from ingest.api.recognition import SENT_SOURCE, Search, learn
+from ingest.api.recognition import SENT_SOURCE, Claims, Search, assign, learn
 from ingest.api.records import Draft, MalformedResponse, PostedMessage, PostFingerprint, Ticket, User
 from ingest.api.responses import ApiResponse, ResponseClass, Unavailable, deferred, post_outcome
 from ingest.config.settings import Settings
@@ -50,8 +50,8 @@ UNKNOWN_STATUSES = (400, 404, 410, 422)
 """Statuses that say "there is none" to a look-up by a value out of a mail: also "this is no address", "no id"."""
 
 T = TypeVar("T")
-Owned = Callable[[Sequence[str]], Awaitable[Collection[str]]]
-"""Returns those of the given ticket message ids that are known to belong to other mails of ours."""
+FindClaims = Callable[[Sequence[str]], Awaitable[Claims]]
+"""Returns what other mails of ours may claim of the ticket messages with the given ids."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _ADDRESS = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")
@@ -217,14 +217,19 @@ class TicketApiClient:
         return post_outcome(response, draft)
 
     async def find_posted(
-        self, draft: Draft, *, began_at: float, owned: Owned, post_fingerprints: Collection[PostFingerprint] = ()
+        self,
+        draft: Draft,
+        *,
+        began_at: float,
+        find_claims: FindClaims,
+        post_fingerprints: Collection[PostFingerprint] = (),
     ) -> Delivered | Quarantined | None:
         """Look for the ticket message that an earlier POST in doubt created.
 
         ``began_at`` is the Unix time at which it began. ``post_fingerprints`` are those of the drafts of earlier
         attempts: the user may have been added since, the ticket may have been merged, or a newer version of this
-        program may read the mail differently. Two honest mails may have the same text, so a message that is ``owned``
-        by another mail does not count.
+        program may read the mail differently. Two honest mails may have the same text, so ``find_claims``
+        tells which messages belong to other mails, and which mails in doubt they may belong to.
 
         Returns ``Delivered`` if it is there, ``Quarantined`` if there is one that it may be with other words (edited or
         deleted by now), so that a person has to decide, and ``None`` if there is none.
@@ -241,12 +246,17 @@ class TicketApiClient:
         tickets = await self._with_merges((draft.ticket_id, *(f.ticket_id for f in fingerprints if f.ticket_id)))
         listed = [message for ticket in tickets for message in await self._list_since(ticket, search.earliest)]
         candidates = [message for message in listed if search.is_ours(message) or search.may_be_changed(message)]
-        taken = await owned([message.id for message in candidates]) if candidates else ()
-        free = [message for message in candidates if message.id not in taken]
-        ours = next((message for message in free if search.is_ours(message) and not message.deleted), None)
+        if not candidates:
+            return None
+        claims = await find_claims([message.id for message in candidates])
+        free = [message for message in candidates if message.id not in claims.taken]
+        rivals = [replace(rival, tickets=await self._with_merges(rival.tickets)) for rival in claims.rivals]
+        certain = [message for message in free if search.is_ours(message) and not message.deleted]
+        ours, theirs = assign(certain, search, replace(claims, rivals=rivals))
         if ours is not None:
             return _found(ours, draft)
-        return _perhaps_posted(free[0]) if free else None
+        changed = next((message for message in free if message.id not in theirs), None)
+        return _perhaps_posted(changed) if changed is not None else None
 
     async def _with_merges(self, ticket_ids: Iterable[str]) -> tuple[str, ...]:
         """Return these tickets and those that they were merged into by now: a merge may take the messages along. What
@@ -444,6 +454,7 @@ def _perhaps_posted(message: PostedMessage) -> Quarantined:
     found = f"ticket message {message.id} may be this mail, edited or deleted since a POST whose end is not known"
     return Quarantined(
         rule=RuleName.PERHAPS_POSTED,
+        perhaps_posted_as=message.id,
         reason=f"{found}; look at the ticket, then discard this mail if it is there, or release it to post it",
     )
 

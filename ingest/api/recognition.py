@@ -5,7 +5,7 @@ and have a clock that is off. What it does with posts that it accepts is learned
 While nothing has been learned, each of these differences is possible, and none of them makes a message somebody else's.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ingest.api.records import Draft, PostedMessage, PostFingerprint, comparable_text
@@ -59,12 +59,16 @@ class Search:
             return False
         if self.draft.email_message_id is not None and message.email_message_id == self.draft.email_message_id:
             return True
+        return self.has_words(message, self.fingerprints)
+
+    def has_words(self, message: PostedMessage, fingerprints: Collection[PostFingerprint]) -> bool:
+        """Whether a listed message has the words and the author of one of ``fingerprints``."""
         found = comparable_text(message.content)
         appendix = comparable_text(self.draft.appendix)
         digests = {PostFingerprint.of("", text).digest for text in (found, found.removesuffix(appendix).rstrip())}
         return any(
             fingerprint.digest in digests and self._is_author(message, fingerprint.author_id)
-            for fingerprint in self.fingerprints
+            for fingerprint in fingerprints
         )
 
     def may_be_changed(self, message: PostedMessage) -> bool:
@@ -87,3 +91,66 @@ class Search:
         if not self.profile.posts_as:
             return True
         return message.author_id == (named if self.profile.keeps_author else self.profile.posts_as)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rival:
+    """Another mail whose POST is in doubt, with the same words: what is found may be its message."""
+
+    began_at: float
+    """When its POST began, by our clock."""
+    fingerprints: Collection[PostFingerprint]
+    tickets: Collection[str]
+    """The tickets on which its message may be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What is known of the claims of other mails to the ticket messages that were found for one in doubt."""
+
+    taken: Collection[str] = ()
+    """Ids of ticket messages that belong to other mails for certain."""
+    rivals: Sequence[Rival] = ()
+    began_at: float = 0.0
+    """When the POST of the mail itself was noted to begin, to compare with the rivals."""
+
+
+def assign(
+    candidates: Iterable[PostedMessage], search: Search, claims: Claims
+) -> tuple[PostedMessage | None, frozenset[str]]:
+    """Divide the candidates among the mail that is searched for and its rivals, one for each; return the message of the
+    mail itself, if there is one for it, and the ids of those that went to rivals.
+
+    From the newest on, each goes to the mail whose POST began last before it: whichever of them all looks first, the
+    division is the same, and it gives away as many candidates as there are mails for them."""
+    offset = search.profile.clock_offset_seconds or 0.0
+    own = Rival(began_at=claims.began_at, fingerprints=search.fingerprints, tickets=())
+    without = [own, *claims.rivals]
+    ours: PostedMessage | None = None
+    theirs: set[str] = set()
+    for message in sorted(candidates, key=_newest_first):
+        able = [rival for rival in without if rival is own or _may_be_of(message, rival, search)]
+        if not able:
+            continue
+        created_at = message.created_at - offset if message.created_at is not None else float("inf")
+        taker = max(able, key=lambda rival: _nearness(rival.began_at, created_at))
+        without = [rival for rival in without if rival is not taker]
+        if taker is own:
+            ours = message
+        else:
+            theirs.add(message.id)
+    return ours, frozenset(theirs)
+
+
+def _may_be_of(message: PostedMessage, rival: Rival, search: Search) -> bool:
+    return message.ticket_id in (*rival.tickets, "") and search.has_words(message, rival.fingerprints)
+
+
+def _newest_first(message: PostedMessage) -> float:
+    return -message.created_at if message.created_at is not None else float("-inf")
+
+
+def _nearness(began_at: float, created_at: float) -> tuple[bool, float]:
+    """Order the beginnings of POSTs by how well they explain a message of ``created_at``: the last one before it; if
+    all are after it, which clocks that differ can make, the first."""
+    return (True, began_at) if began_at <= created_at else (False, -began_at)

@@ -6,7 +6,7 @@ There are two: ``TicketApiClient`` over HTTP, and the one of ``ingest explain`` 
 from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Protocol
 
-from ingest.api.client import Owned
+from ingest.api.client import FindClaims
 from ingest.api.records import Draft, PostedMessage, PostFingerprint, Ticket, User
 from ingest.model.outcome import Delivered, Outcome, Quarantined
 
@@ -30,10 +30,10 @@ class TicketApi(Protocol):
         """Post a draft, and return what became of it."""
 
     async def find_posted(
-        self, draft: Draft, *, began_at: float, owned: Owned, post_fingerprints: Collection[PostFingerprint]
+        self, draft: Draft, *, began_at: float, find_claims: FindClaims, post_fingerprints: Collection[PostFingerprint]
     ) -> Delivered | Quarantined | None:
         """Return the ticket message that a POST in doubt created, that a person has to decide, or ``None``: there is
         none.
 
-        ``began_at`` is the Unix time at which the POST began. ``owned`` tells which ticket messages belong to other
-        mails."""
+        ``began_at`` is the Unix time at which the POST began. ``find_claims`` tells which ticket messages belong, or
+        may belong, to other mails."""

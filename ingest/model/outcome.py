@@ -148,6 +148,8 @@ class Quarantined:
     rule: RuleName
     reason: str
     """The reason in words, for an operator."""
+    perhaps_posted_as: str | None = None
+    """The ticket message that it may be; only with ``RuleName.PERHAPS_POSTED``."""
     state: ClassVar[State] = State.QUARANTINED
 
 

@@ -8,6 +8,7 @@ The SQL statements are written once, for every database, in the module that the 
     transitions         changes of a row that several events share: the audit trail, requeue, unblock
     contents            the bytes of messages: stored, read, purged
     threads             which ticket a Message-ID belongs to, and which messages wait for one
+    post_claims         which messages have, or may have, become a ticket message
     operator            what a person lists, retries, releases and discards; the ledger
     facts               deletes what is known of messages that were finished long ago
     controls            what a command asks of the running worker
@@ -167,6 +168,23 @@ class MessageRecord:
     post_not_found_at: float | None
     """When that POST was looked for in vain; it is looked for once more before the message is posted again."""
     history: tuple[AuditEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostInDoubt:
+    """A POST of another message, with the same words, whose end is not known."""
+
+    began_at: float
+    post_fingerprints: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostClaims:
+    """What other messages may claim of the ticket messages that one in doubt has found."""
+
+    taken: frozenset[str]
+    """Ids of ticket messages that are theirs for certain."""
+    rivals: tuple[PostInDoubt, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,6 +92,7 @@ _SELECT_NEXT_DUE = "SELECT min(due_at) FROM messages WHERE due_at IS NOT NULL"
 _IDENTIFY = """
 UPDATE messages SET message_id = :message_id, content_digest = :content_digest,
     ticket_id = coalesce(:ticket_id, ticket_id), subject = :subject, sender = :sender, evidence = :evidence,
+    post_digest = coalesce(:post_digest, post_digest),
     post_fingerprints = replace(post_fingerprints, :post_fingerprint, '') || :post_fingerprint
 WHERE queue_id = :queue_id AND lease_token = :lease_token
 RETURNING seq, post_fingerprints, received_at
@@ -125,7 +126,9 @@ UPDATE messages SET state = :state, rule = :rule, reason = :reason, updated_at =
     optional_failing_since = CASE WHEN :optional_step_failed THEN coalesce(optional_failing_since, :now) END,
     ticket_id = coalesce(:ticket_id, ticket_id),
     ticket_message_id = coalesce(:ticket_message_id, ticket_message_id),
-    email_message_id = coalesce(:email_message_id, email_message_id)
+    email_message_id = coalesce(:email_message_id, email_message_id),
+    perhaps_posted_as = coalesce(:perhaps_posted_as, perhaps_posted_as),
+    held_as_posted_at = CASE WHEN :perhaps_posted_as IS NULL THEN held_as_posted_at ELSE :now END
 WHERE queue_id = :queue_id AND lease_token = :lease_token
 RETURNING seq, message_id
 """
@@ -416,6 +419,7 @@ def _outcome_columns(outcome: Outcome) -> dict[str, object]:
         "ticket_id": getattr(posted, "ticket_id", None),
         "ticket_message_id": getattr(posted, "ticket_message_id", None),
         "email_message_id": getattr(posted, "email_message_id", None),
+        "perhaps_posted_as": getattr(outcome, "perhaps_posted_as", None),
     }
 
 

@@ -19,6 +19,7 @@ from ingest.store import (
     Identified,
     Ledger,
     MessageRecord,
+    PostClaims,
     PostedAfterDoubt,
     ThreadRecord,
     contents,
@@ -26,6 +27,7 @@ from ingest.store import (
     facts,
     lifecycle,
     operator,
+    post_claims,
     threads,
 )
 
@@ -120,6 +122,7 @@ class Store:
         evidence: tuple[Evidence, ...],
         now: float,
         post_fingerprint: str | None = None,
+        post_digest: str | None = None,
         ticket_names: Mapping[str, str] = MappingProxyType({}),
         begins_post: bool = False,
     ) -> Identified:
@@ -129,13 +132,14 @@ class Store:
         ``begins_post`` does in the same commit what ``begin_post`` does, unless the message is a duplicate or blocked.
 
         ``post_fingerprint`` (one line, without its end) tells the posted message again at the API; the row keeps that
-        of every attempt."""
+        of every attempt. ``post_digest`` is the digest in it, by which other messages with the same words are found."""
         columns = {
             "message_id": message_id,
             "content_digest": content_digest,
             "ticket_id": ticket_id,
             "subject": subject,
             "sender": sender,
+            "post_digest": post_digest,
             "post_fingerprint": f"{post_fingerprint}\n" if post_fingerprint else "",
         }
         stuck_before, window = now - self._order_hold, self._duplicate_window
@@ -255,7 +259,16 @@ class Store:
     async def owners(self, ticket_message_ids: Sequence[str]) -> dict[str, str]:
         """Map each id of a ticket message to the queue id of the message that was posted as it. Other ids are left
         out."""
-        return await self._read(lambda tx: operator.owners(tx, ticket_message_ids))
+        return await self._read(lambda tx: post_claims.owners(tx, ticket_message_ids))
+
+    async def post_claims(
+        self, queue_id: str, ticket_message_ids: Sequence[str], digests: Sequence[str], *, seen_before: float
+    ) -> PostClaims:
+        """Return what other messages may claim of these ticket messages, by those that have been theirs and by POSTs in
+        doubt with one of ``digests``. What another one was held for before ``seen_before`` is not in question."""
+        return await self._read(
+            lambda tx: post_claims.claims(tx, queue_id, ticket_message_ids, digests, seen_before=seen_before)
+        )
 
     async def position(self, source: str) -> str | None:
         """Return the position after which a source continues; ``None``: nothing has been read from it."""

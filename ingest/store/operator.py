@@ -53,7 +53,6 @@ SELECT count(*) FROM messages WHERE state IN ('queued', 'waiting', 'quarantined'
 """
 _EXPIRED_LEASES = "SELECT count(*) FROM messages WHERE due_at <= :now AND lease_token IS NOT NULL"
 _ACCEPTED = "SELECT value FROM counters WHERE name = 'accepted'"
-_OWNER = "SELECT queue_id FROM messages WHERE ticket_message_id = :ticket_message_id ORDER BY seq LIMIT 1"
 
 RETRIABLE = frozenset({State.QUARANTINED, State.FAILED, State.WAITING, State.DISCARDED})
 """States out of which an operator can retry or release a message."""
@@ -253,9 +252,3 @@ def ledger(tx: Transaction, now: float) -> Ledger:
         pruned=facts.pruned(tx),
         expired_leases=tx.execute(_EXPIRED_LEASES, {"now": now})[0][0],
     )
-
-
-def owners(tx: Transaction, ticket_message_ids: Sequence[str]) -> dict[str, str]:
-    """Map each id of a ticket message to the queue id of the row that was posted as it; other ids are left out."""
-    found = {name: tx.execute(_OWNER, {"ticket_message_id": name}) for name in ticket_message_ids}
-    return {name: owner[0][0] for name, owner in found.items() if owner}

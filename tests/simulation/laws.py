@@ -134,5 +134,13 @@ def _starved(world: World) -> Iterator[str]:
         return
     for delivery, queue_id in world.queue_ids.items():
         times = [m.posted_at - EPOCH for m in world.api.messages if m.queue_id == queue_id]
-        if delivery.mail.ticket != 0 and times and min(times) - delivery.at > SICK_TICKET_SECONDS:
-            yield f"starved: mail {delivery.mail.number} waited {min(times) - delivery.at:.0f} seconds"
+        waited = min(times) - _complete_at(world, delivery) if times else 0.0
+        if delivery.mail.ticket != 0 and waited > SICK_TICKET_SECONDS:
+            yield f"starved: mail {delivery.mail.number} waited {waited:.0f} seconds"
+
+
+def _complete_at(world: World, delivery: Delivery) -> float:
+    """The virtual time at which a mail and all that it answers have arrived: it waits for those that it answers."""
+    parent = delivery.mail.parent
+    parents = [d for d in world.plan.deliveries if d.mail.number == parent] if parent is not None else []
+    return max([delivery.at, *(_complete_at(world, d) for d in parents)])

@@ -6,7 +6,7 @@ from typing import Any
 
 from ingest.app import Engine
 from ingest.model.envelope import QueuedMessage
-from ingest.store import Identified
+from ingest.store import Identified, PostClaims
 
 
 def _without_begin_post(engine: Engine) -> None:
@@ -51,10 +51,10 @@ def _without_order(engine: Engine) -> None:
 def _without_owners(engine: Engine) -> None:
     """A message that another mail became is taken for this one's."""
 
-    async def owners(_ids: Any) -> dict[str, str]:
-        return {}
+    async def post_claims(*_arguments: Any, **_more: Any) -> PostClaims:
+        return PostClaims(taken=frozenset(), rivals=())
 
-    _set(engine.store, "owners", owners)
+    _set(engine.store, "post_claims", post_claims)
 
 
 def _without_lease_check(engine: Engine) -> None:

@@ -65,6 +65,7 @@ async def identify(
     message_id: str | None = None,
     content_digest: str = "digest",
     post_fingerprint: str | None = None,
+    post_digest: str | None = None,
     now: float = START + 1000,
     ticket_names: Mapping[str, str] = MappingProxyType({}),
 ) -> Identified:
@@ -79,5 +80,6 @@ async def identify(
         evidence=(),
         now=now,
         post_fingerprint=post_fingerprint,
+        post_digest=post_digest,
         ticket_names=ticket_names,
     )

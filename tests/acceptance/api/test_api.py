@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
-from ingest.api import Draft, PostFingerprint, TicketApiClient, Unavailable
+from ingest.api import Claims, Draft, PostFingerprint, TicketApiClient, Unavailable
 from ingest.api.client import MAX_CONVERSATION_MESSAGES
 from ingest.config.settings import ConfigError, Settings
 from ingest.model.outcome import DeferCause, Deferred, Delivered, Failed, Outcome, PostEffect, Quarantined, RuleName
@@ -79,8 +79,8 @@ def kind(outcome: Outcome) -> str:
     return type(outcome).__name__.lower()
 
 
-async def nobody_owns(_ids: Sequence[str]) -> Collection[str]:
-    return ()
+async def nobody_claims(_ids: Sequence[str]) -> Claims:
+    return Claims()
 
 
 # Posting
@@ -290,7 +290,7 @@ async def test_a_post_whose_answer_was_lost_is_found_again(
 ) -> None:
     await order(sandbox, {"method": "POST", **fault})
     await api.post_message(draft(sandbox), idempotency_key="Q1")
-    found = await api.find_posted(draft(sandbox), began_at=0.0, owned=nobody_owns)
+    found = await api.find_posted(draft(sandbox), began_at=0.0, find_claims=nobody_claims)
     assert isinstance(found, Delivered)
     assert found.ticket_message_id == sandbox.state.posts[0]["id"]
     assert found.email_message_id == f"{found.ticket_message_id}@mail.ravenna.example"
@@ -302,27 +302,32 @@ async def test_a_look_that_is_refused_does_not_say_that_the_post_never_arrived(
 ) -> None:
     await order(sandbox, {"method": "GET", "path": "/api/ticket-messages", "status": status})
     with pytest.raises(Unavailable):
-        await api.find_posted(draft(sandbox), began_at=0.0, owned=nobody_owns)
+        await api.find_posted(draft(sandbox), began_at=0.0, find_claims=nobody_claims)
 
 
 async def test_a_post_that_never_arrived_is_not_found(sandbox: Sandbox, api: TicketApiClient) -> None:
     await order(sandbox, {"method": "POST", "cut": True})
     await api.post_message(draft(sandbox), idempotency_key="Q1")
-    assert await api.find_posted(draft(sandbox), began_at=0.0, owned=nobody_owns) is None
+    assert await api.find_posted(draft(sandbox), began_at=0.0, find_claims=nobody_claims) is None
 
 
 async def test_white_space_that_the_api_changed_does_not_hide_a_post(sandbox: Sandbox, api: TicketApiClient) -> None:
     await api.post_message(draft(sandbox, "It works\nnow. "), idempotency_key="Q1")
-    assert await api.find_posted(draft(sandbox, "It  works\r\nnow."), began_at=0.0, owned=nobody_owns) is not None
+    assert (
+        await api.find_posted(draft(sandbox, "It  works\r\nnow."), began_at=0.0, find_claims=nobody_claims) is not None
+    )
 
 
 async def test_a_post_is_found_by_what_was_to_be_posted_then(sandbox: Sandbox, api: TicketApiClient) -> None:
     then = draft(sandbox, "It works now.")
     await api.post_message(then, idempotency_key="Q1")
     now = draft(sandbox, "It works.", author_id=user_id(sandbox, "bob@customer.example"))
-    assert await api.find_posted(now, began_at=0.0, owned=nobody_owns) is None
+    assert await api.find_posted(now, began_at=0.0, find_claims=nobody_claims) is None
     post_fingerprints = [PostFingerprint.of(then.author_id, "It works\nnow.")]
-    assert await api.find_posted(now, began_at=0.0, owned=nobody_owns, post_fingerprints=post_fingerprints) is not None
+    assert (
+        await api.find_posted(now, began_at=0.0, find_claims=nobody_claims, post_fingerprints=post_fingerprints)
+        is not None
+    )
 
 
 async def test_a_post_is_found_by_its_imprint_though_lines_of_ours_were_added(
@@ -332,7 +337,10 @@ async def test_a_post_is_found_by_its_imprint_though_lines_of_ours_were_added(
     await api.post_message(then, idempotency_key="Q1")
     now = replace(then, content="See the file!")
     post_fingerprints = [PostFingerprint.of(then.author_id, then.content)]
-    assert await api.find_posted(now, began_at=0.0, owned=nobody_owns, post_fingerprints=post_fingerprints) is not None
+    assert (
+        await api.find_posted(now, began_at=0.0, find_claims=nobody_claims, post_fingerprints=post_fingerprints)
+        is not None
+    )
 
 
 @pytest.mark.parametrize(
@@ -346,21 +354,21 @@ async def test_a_message_of_another_author_or_ticket_is_not_ours(
     sandbox: Sandbox, api: TicketApiClient, other: dict[str, str]
 ) -> None:
     await api.post_message(draft(sandbox), idempotency_key="Q1")
-    assert await api.find_posted(draft(sandbox, **other), began_at=0.0, owned=nobody_owns) is None
+    assert await api.find_posted(draft(sandbox, **other), began_at=0.0, find_claims=nobody_claims) is None
 
 
 async def test_a_message_of_the_same_author_with_other_words_is_for_a_person_to_judge(
     sandbox: Sandbox, api: TicketApiClient
 ) -> None:
     await api.post_message(draft(sandbox), idempotency_key="Q1")
-    found = await api.find_posted(draft(sandbox, content="Other words."), began_at=0.0, owned=nobody_owns)
+    found = await api.find_posted(draft(sandbox, content="Other words."), began_at=0.0, find_claims=nobody_claims)
     assert isinstance(found, Quarantined)
     assert found.rule is RuleName.PERHAPS_POSTED
 
 
 async def test_a_message_from_long_before_our_first_attempt_is_not_ours(sandbox: Sandbox, api: TicketApiClient) -> None:
     await api.post_message(draft(sandbox), idempotency_key="Q1")
-    assert await api.find_posted(draft(sandbox), began_at=FAR_FUTURE, owned=nobody_owns) is None
+    assert await api.find_posted(draft(sandbox), began_at=FAR_FUTURE, find_claims=nobody_claims) is None
 
 
 async def test_of_two_messages_with_the_same_words_only_the_one_that_nobody_owns_is_ours(
@@ -369,13 +377,13 @@ async def test_of_two_messages_with_the_same_words_only_the_one_that_nobody_owns
     first = await api.post_message(draft(sandbox, "Thanks!"), idempotency_key="Q1")
     assert isinstance(first, Delivered)
 
-    async def first_is_owned(_ids: Sequence[str]) -> Collection[str]:
-        return {first.ticket_message_id}
+    async def first_is_taken(_ids: Sequence[str]) -> Claims:
+        return Claims(taken={first.ticket_message_id})
 
-    assert await api.find_posted(draft(sandbox, "Thanks!"), began_at=0.0, owned=first_is_owned) is None
+    assert await api.find_posted(draft(sandbox, "Thanks!"), began_at=0.0, find_claims=first_is_taken) is None
     second = await api.post_message(draft(sandbox, "Thanks!"), idempotency_key="Q2")
     assert isinstance(second, Delivered)
-    found = await api.find_posted(draft(sandbox, "Thanks!"), began_at=0.0, owned=first_is_owned)
+    found = await api.find_posted(draft(sandbox, "Thanks!"), began_at=0.0, find_claims=first_is_taken)
     assert isinstance(found, Delivered)
     assert found.ticket_message_id == second.ticket_message_id
 
@@ -384,7 +392,7 @@ async def test_an_api_that_may_not_be_listed_is_not_asked(sandbox: Sandbox) -> N
     async with TicketApiClient(settings(sandbox, api_can_list=False)) as api:
         await api.post_message(draft(sandbox), idempotency_key="Q1")
         before = await requests_at(sandbox)
-        assert await api.find_posted(draft(sandbox), began_at=0.0, owned=nobody_owns) is None
+        assert await api.find_posted(draft(sandbox), began_at=0.0, find_claims=nobody_claims) is None
     assert await requests_at(sandbox) == before
 
 
@@ -394,7 +402,7 @@ async def test_a_list_that_is_refused_is_not_taken_for_an_empty_one(
 ) -> None:
     await order(sandbox, {"method": "GET", "path": "/api/ticket-messages", "status": status})
     with pytest.raises(Unavailable):
-        await api.find_posted(draft(sandbox), began_at=0.0, owned=nobody_owns)
+        await api.find_posted(draft(sandbox), began_at=0.0, find_claims=nobody_claims)
 
 
 # Looking up

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import trustme
 
-from ingest.api import Draft, TicketApiClient, Unavailable
+from ingest.api import Claims, Draft, TicketApiClient, Unavailable
 from ingest.api.http import MAX_RESPONSE_BYTES
 from ingest.config.settings import Settings
 from ingest.model.outcome import Deferred, Delivered, Outcome, PostEffect
@@ -301,11 +301,11 @@ async def test_an_api_that_posts_under_its_own_author_is_still_searched_by_conte
         body = message if head.startswith("POST") else {"id": "T1"} if "/tickets/" in head else listing
         writer.write(response(json.dumps(body).encode()))
 
-    async def nobody_owns(_ids: object) -> tuple[str, ...]:
-        return ()
+    async def nobody_claims(_ids: object) -> Claims:
+        return Claims()
 
     async with serving(answer) as server, client(server) as api:
         await api.post_message(DRAFT, idempotency_key="Q1")
-        found = await api.find_posted(DRAFT, began_at=0.0, owned=nobody_owns)
+        found = await api.find_posted(DRAFT, began_at=0.0, find_claims=nobody_claims)
     assert isinstance(found, Delivered)
     assert found.ticket_message_id == "M2"
