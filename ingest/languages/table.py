@@ -29,6 +29,7 @@ class Language:
     forwarded_message: Words = ()
     forward_prefixes: Words = ()
     reply_above: Words = ()
+    answer_announcements: Words = ()
     device_lines: Words = ()
     device_lines_certain: Words = ()
     device_lines_short: Words = ()

@@ -1,8 +1,11 @@
 """Reads the lines of a body from top to bottom and says what each block of them is."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
+from ingest.languages import all_words, any_of
 from ingest.model.message import SegmentKind
 from ingest.model.reasons import CutReason, Recognised
 from ingest.reply.lines import BodyLine, ClassifiedBlock, LineMark, MarkKind
@@ -18,6 +21,10 @@ _QUESTION_MARKS = ("?", "？", "؟", ";", ":", "：")
 _HEADER_SEARCH_LINES = 6
 """Below a mark that says "all that follows is quoted", the header of the quoted mail is looked for in this many lines;
 mail programs put no more than a rule and blank lines before it."""
+_ANNOUNCEMENT_LINES = 30
+"""Above a quote, answers in it are announced in so many lines: a greeting, the announcement, and a signature."""
+_MAX_ANNOUNCEMENT_CHARACTERS = 300
+"""Of a line this many characters are searched for an announcement. It bounds the cost."""
 MAX_SCANNED_LINES = 20_000
 """Nothing is looked for below this many lines: what comes after them stays with the last block. It bounds the time of a
 hostile body; what a sender newly wrote stands above."""
@@ -39,6 +46,11 @@ def find_fenced(lines: Sequence[BodyLine]) -> frozenset[int]:
     return frozenset(inside)
 
 
+@cache
+def _announcements() -> re.Pattern[str]:
+    return re.compile(rf"(?<![^\W\u0590-\uffff]){any_of(all_words(lambda language: language.answer_announcements))}")
+
+
 class Classifier:
     """Classifies the lines of one body in one pass. ``subject`` is that of the mail: it says whether it is a
     forward."""
@@ -52,6 +64,8 @@ class Classifier:
         """A line of new text was seen."""
         self._is_below_attribution = False
         """The last block was an attribution, with nothing but blank lines since."""
+        self._last_written = max((at for at, line in enumerate(lines) if not (line.blank or line.quoted)), default=-1)
+        """The index of the last line that is neither blank nor quoted; -1 if there is none."""
 
     def blocks(self) -> Iterator[ClassifiedBlock]:
         """Yield the blocks in order. Together they cover every line exactly once."""
@@ -105,7 +119,9 @@ class Classifier:
         return self._split_out_answers(rest)
 
     def _split_out_answers(self, quote: ClassifiedBlock) -> tuple[ClassifiedBlock, ...]:
-        """Split a quote at the answers that were typed into it: the lines between two copies of texts of the ticket.
+        """Split a quote at the answers that were typed into it. A line that the ticket lacks is no answer for that
+        alone: a template may have put it around what was said. It is one if its place says so (see
+        ``BodyLine.inside_ticket_text``), if the writer announces answers, or if nothing else was written.
 
         Only the newest of the quoted mails is searched, down to the header of the one before it."""
         first = self._first_copy(quote.start, quote.stop)
@@ -113,9 +129,11 @@ class Classifier:
             return (replace(quote, answers_possible=True),)
         depth = self.lines[first].depth
         stop = self._older_mail(first, quote.stop, depth)
-        answers = list(self._between_copies(first, stop))
-        expected = bool(answers) or not (self._has_new_text or depth)
-        answers += self._below_copies(first, stop, answers_expected=expected)
+        is_split = quote.stop <= self._last_written  # answers to it stand below it, and not inside
+        announced = not is_split and self._announces_answers(quote.start)
+        answers = list(self._between_copies(first, stop, all_lines=announced))
+        has_other_text = self._has_new_text or is_split
+        answers += self._below_copies(first, stop, is_answer=announced or bool(answers), is_all=not has_other_text)
         if not answers:
             return (quote,)
         above = any(not line.blank for line in self.lines[quote.start : first])
@@ -126,6 +144,15 @@ class Classifier:
             parts += [replace(quote, start=at, stop=begin), answer]
             at = end
         return (*parts, replace(quote, start=at)) if at < quote.stop else tuple(parts)
+
+    def _announces_answers(self, stop: int) -> bool:
+        """Return whether the text above line ``stop`` says that answers are in the quote: ``see my answers in red``."""
+        above = self.lines[max(stop - _ANNOUNCEMENT_LINES, 0) : stop]
+        return any(
+            _announcements().search(line.plain[:_MAX_ANNOUNCEMENT_CHARACTERS].lower())
+            for line in above
+            if not line.quoted
+        )
 
     def _first_copy(self, at: int, stop: int) -> int | None:
         """Return the first line that repeats a text of the ticket, or begins with one and goes on with an answer."""
@@ -146,26 +173,29 @@ class Classifier:
     def _begins_older_mail(self, at: int, depth: int) -> bool:
         return bool(self.lines[at].depth > depth or self._headers.find(at) or attribution.find(self.lines, at))
 
-    def _between_copies(self, first: int, stop: int) -> Iterator[tuple[int, int]]:
-        """Yield the answers between two copies, without the blank lines around them, as (first line, line after)."""
+    def _between_copies(self, first: int, stop: int, *, all_lines: bool) -> Iterator[tuple[int, int]]:
+        """Yield the answers between two copies, without the blank lines around them, as (first line, line after). With
+        ``all_lines``, whatever is between two copies is an answer."""
         copy = first if self.lines[first].repeats_ticket else first - 1
         while (found := self._next_copy(copy + 1, stop)) is not None:
-            written = [at for at in range(copy + 1, found) if not self.lines[at].blank]
-            if written:
+            between = range(copy + 1, found)
+            written = [at for at in between if not self.lines[at].blank]
+            if written and (all_lines or any(self.lines[at].inside_ticket_text for at in written)):
                 yield written[0], written[-1] + 1
             copy = found
 
-    def _below_copies(self, first: int, stop: int, *, answers_expected: bool) -> Iterator[tuple[int, int]]:
+    def _below_copies(self, first: int, stop: int, *, is_answer: bool, is_all: bool) -> Iterator[tuple[int, int]]:
         """Yield the last answer, if there is one below the last copy; else the foot of a notification stands there.
 
-        It is an answer where answers are expected and it follows a question or is all that was written, and where no
-        blank line parts it from the copy."""
+        With ``is_all``, nothing else was written, so that it is the answer. With ``is_answer``, answers are expected:
+        it is one if it follows a question, or if no blank line parts it from the copy."""
         last = max((at for at in range(first, stop) if self.lines[at].repeats_ticket), default=first - 1)
         written = [at for at in range(last + 1, stop) if not self.lines[at].blank]
-        asked = self.lines[last].plain.endswith(_QUESTION_MARKS)
-        if written and answers_expected and (asked or not self._has_new_text):
+        if not written or not (is_answer or is_all):
+            return
+        if self.lines[last].plain.endswith(_QUESTION_MARKS) or (is_all and not self.lines[first].depth):
             yield written[0], written[-1] + 1
-        elif written and written[0] == last + 1:
+        elif written[0] == last + 1:
             yield last + 1, next(at for at in range(last + 1, stop + 1) if at == stop or self.lines[at].blank)
 
     def _first_header(self, at: int) -> quoted_headers.QuotedHeader | None:

@@ -43,6 +43,7 @@ class BodyLine:
         "_plain",
         "depth",
         "in_ticket_passage",
+        "inside_ticket_text",
         "mark",
         "prefix",
         "repeats_ticket",
@@ -62,6 +63,9 @@ class BodyLine:
         self.starts_with_ticket_text = False
         """True if the line begins with words of the ticket and goes on with others, as an answer behind its
         question."""
+        self.inside_ticket_text = False
+        """True if the line stands between two lines of one text of the ticket that follow each other there: somebody
+        typed it in."""
         self.text_only = False
         """True if the line was read in the fast mode, without its markup. If it is kept, it must be read again."""
         self.prefix, self.depth = _quote_prefix(text)

@@ -25,6 +25,9 @@ _SHARE_OF_CHANGED_COPY = 0.5
 """A line whose both ends are copied is a copy if at least this share is: a link or a name inside was changed."""
 _LINE_END_WORDS = 3
 """Number of words at the end of a line used to recognise that line again after re-wrapping."""
+_MAX_SKIPPED_WORDS = 4
+"""So many words may lack between two copies that follow each other in a text: numbers of a list, which programs make
+anew."""
 _MAX_WORDS = 200_000
 """Words of a body, and of all texts of the ticket together, that are compared. It bounds time and memory."""
 _MAX_KEPT_CHARACTERS = 4 * 1024 * 1024
@@ -50,7 +53,8 @@ class TicketText:
         return any(len(text.words) >= _RUN_WORDS for text in (*self._sent, *self._written))
 
     def mark(self, lines: Sequence[BodyLine]) -> None:
-        """Set ``in_ticket_passage``, ``repeats_ticket`` and ``starts_with_ticket_text`` on the lines of a body."""
+        """Set ``in_ticket_passage``, ``repeats_ticket``, ``starts_with_ticket_text`` and ``inside_ticket_text`` on the
+        lines of a body."""
         if not self:
             return
         words_by_line = [tuple(islice(_words_in(line.plain), _MAX_WORDS)) for line in lines]
@@ -65,6 +69,26 @@ class TicketText:
         for line, words, repeats in zip(lines, copied, repeating, strict=True):
             line.repeats_ticket = repeats
             line.starts_with_ticket_text = not repeats and _starts_with_copy(words)
+        self._mark_insertions(lines, words_by_line, copied)
+
+    def _mark_insertions(
+        self, lines: Sequence[BodyLine], words_by_line: Sequence[Words], copied: Sequence[Sequence[bool]]
+    ) -> None:
+        """Set ``inside_ticket_text`` on the lines that are between two copies, where a text of the ticket has these
+        copies one after the other: no program put the lines there."""
+        copies = [at for at, words in enumerate(words_by_line) if words and _has_copy(lines[at])]
+        gaps: dict[tuple[int, int], tuple[Words, Words]] = {}
+        for above, below in pairwise(copies):
+            if lines[above].starts_with_ticket_text or any(words_by_line[above + 1 : below]):
+                end = _copied_end(words_by_line[above], copied[above], lines[above])
+                gaps[above, below] = (end, words_by_line[below][:_LINE_END_WORDS])
+        if not gaps:
+            return
+        joints = _joints_among(set(gaps.values()), (*self._sent, *self._written))
+        for (above, below), joint in gaps.items():
+            if joint in joints:
+                for at in range(above, below):
+                    lines[at].inside_ticket_text = not lines[at].repeats_ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +248,38 @@ def _mark_short_lines(words_by_line: Sequence[Words], repeating: list[bool], ind
 def _is_answer_out_of(end: Words, line: Words, index: _PhraseIndex) -> bool:
     """Return whether a line is only the last words of the copied line above it, which the ticket does not say twice."""
     return 0 < len(line) <= len(end) and end[-len(line) :] == line and (end, line) not in index.pairs
+
+
+def _has_copy(line: BodyLine) -> bool:
+    return line.repeats_ticket or line.starts_with_ticket_text
+
+
+def _copied_end(words: Words, copied: Sequence[bool], line: BodyLine) -> Words:
+    """Return the last words of the copy that a line is, or begins with."""
+    stop = len(words) if line.repeats_ticket else next(at for at, is_copied in enumerate(copied) if not is_copied)
+    return words[max(stop - _LINE_END_WORDS, 0) : stop]
+
+
+def _joints_among(wanted: set[tuple[Words, Words]], texts: Iterable[_TextWords]) -> set[tuple[Words, Words]]:
+    """Return which of the ``wanted`` ends and beginnings of lines a text has one after the other, apart from a few
+    words. Linear in the words of the texts."""
+    ends = {end for end, _ in wanted}
+    sizes = {len(end) for end in ends}
+    found: set[tuple[Words, Words]] = set()
+    for text in texts:
+        words = text.words
+        for stop in range(1, len(words)):
+            for size in sizes:
+                end = words[max(stop - size, 0) : stop]
+                if end in ends:
+                    found |= {joint for joint in _joints_at(words, stop, end) if joint in wanted}
+    return found
+
+
+def _joints_at(words: Words, stop: int, end: Words) -> Iterator[tuple[Words, Words]]:
+    for start in range(stop, min(stop + _MAX_SKIPPED_WORDS, len(words) - 1) + 1):
+        for size in range(1, _LINE_END_WORDS + 1):
+            yield end, words[start : start + size]
 
 
 def _find_passages(words_by_line: Sequence[Words], copies: Sequence[bool]) -> Iterator[tuple[int, int]]:
