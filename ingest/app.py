@@ -16,6 +16,7 @@ from ingest.api import TicketApiClient
 from ingest.attachments import AttachmentUploader
 from ingest.clock import SteadyClock
 from ingest.config.settings import Settings
+from ingest.config.types import subject_tag_pattern
 from ingest.database_watch import DatabaseWatch
 from ingest.decision import PipelineSettings
 from ingest.doubt import SettleWindow
@@ -39,6 +40,7 @@ from ingest.store.messages import Store
 from ingest.store.opening import WorkerLock, check_rescued, file_of, open_database
 from ingest.store.uploads import Uploads
 from ingest.sync import ThreadSync
+from ingest.tickets import SignalSettings
 from ingest.web import Web, create_app
 from ingest.worker import Worker
 
@@ -116,16 +118,24 @@ async def _post_count(settings: Settings, database: Database) -> AsyncIterator[P
 
 def pipeline_settings(settings: Settings) -> PipelineSettings:
     """Return those settings that decide what becomes of a message."""
-    key = settings.signing_key
     return PipelineSettings(
         local_addresses=LocalAddresses(
             domains=frozenset(settings.domains),
             recipients=frozenset(settings.recipients),
             max_received=settings.max_received,
         ),
-        signing_key=key.get_secret_value().encode() if key else None,
+        signals=signal_settings(settings),
         fallback_author_id=settings.fallback_author_id,
         plain_content=settings.content_format == "plain",
+    )
+
+
+def signal_settings(settings: Settings) -> SignalSettings:
+    """Return those settings that tell which signals of a mail name a ticket."""
+    return SignalSettings(
+        domains=frozenset(settings.domains),
+        keys=settings.signing_keys,
+        subject_tag=subject_tag_pattern(settings.subject_tag),
     )
 
 
@@ -230,8 +240,7 @@ def _receiver(
 ) -> Receiver:
     return Receiver(
         store,
-        domains=frozenset(settings.domains),
-        signing_key=settings.signing_key.get_secret_value().encode() if settings.signing_key else None,
+        signals=signal_settings(settings),
         clock=clock,
         max_backlog=settings.max_backlog,
         min_free_bytes=settings.min_free_bytes,

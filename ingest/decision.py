@@ -7,6 +7,7 @@ from ingest.api import Draft, User
 from ingest.model.local_addresses import LocalAddresses
 from ingest.model.message import ParsedMessage, Reply
 from ingest.model.outcome import Outcome, Resolution
+from ingest.tickets import SignalSettings
 
 UNRESOLVED = Resolution(ticket_id=None)
 NOTHING_READ = Reply(content="", elided="", method="nothing could be read")
@@ -44,7 +45,7 @@ class PipelineSettings:
     """The operator's settings that decide what becomes of a message."""
 
     local_addresses: LocalAddresses
-    signing_key: bytes | None
+    signals: SignalSettings
     fallback_author_id: str | None
     """Id of the API's user who posts for senders that the API does not know; ``None``: such mail is quarantined."""
     plain_content: bool = False

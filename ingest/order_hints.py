@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ingest import tickets
 from ingest.model.envelope import ReceivedMessage
+from ingest.model.outcome import Signal
 from ingest.parse.thread_header import MAX_HEAD_BYTES, parse_thread_header
 
 MAX_OLDEST_IDS = 2
@@ -34,7 +35,7 @@ class ArrivalFacts:
     """It has neither Message-ID nor Date, so a later message with equal bytes may be another one."""
 
 
-def order_hints(message: ReceivedMessage, *, domains: frozenset[str], signing_key: bytes | None) -> ArrivalFacts:
+def order_hints(message: ReceivedMessage, signals: tickets.SignalSettings) -> ArrivalFacts:
     """Return the names of a message's ticket and thread: ``ticket:<id or code>`` in small letters, ``id:<Message-ID>``.
 
     Its own Message-ID is among them, so that an answer that arrives while the message is still queued stays behind it.
@@ -43,9 +44,9 @@ def order_hints(message: ReceivedMessage, *, domains: frozenset[str], signing_ke
     content = memoryview(message.content)[message.trace_length :]
     header = parse_thread_header(bytes(content[:MAX_HEAD_BYTES]))
     head = header.fields
-    found = tickets.find_signals(head, message.envelope, domains=domains, key=signing_key)
+    found = tickets.find_signals(head, message.envelope, signals, now=message.received_at)
     named = [proof.ticket_id for proof in found.proofs if proof.ticket_id]
-    named += [candidate.identifier for candidate in found.candidates]
+    named += [candidate.identifier for candidate in found.candidates if _may_order(candidate, found)]
     ids = [*found.related_ids[:MAX_NEAREST_IDS], *head.references[:MAX_OLDEST_IDS]]
     own = f"id:{head.message_id}" if head.message_id else _body_name(content, header.body_start)
     names = (*map(ticket_name, named), own, *(f"id:{message_id}" for message_id in ids))
@@ -53,6 +54,12 @@ def order_hints(message: ReceivedMessage, *, domains: frozenset[str], signing_ke
         order_names=tuple(dict.fromkeys(filter(None, names))),
         is_unnamed=header.body_start is not None and head.message_id is None and not header.is_dated,
     )
+
+
+def _may_order(candidate: tickets.Candidate, found: tickets.FoundSignals) -> bool:
+    """Return whether a candidate names the message. A code without the form of a tag is mostly none (``ISO-9001``), and
+    would have strangers wait for each other: it counts only where no ancestor names the thread."""
+    return candidate.signal is not Signal.SUBJECT_CODE or not found.related
 
 
 def _body_name(content: memoryview, start: int | None) -> str:

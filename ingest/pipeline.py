@@ -82,9 +82,7 @@ class Pipeline:
         self._settle_window = settle_window
         self._began_at = clock()
         self._uploader = uploader
-        self._ticket_lookup = TicketLookup(
-            store, ticket_api, domains=settings.local_addresses.domains, signing_key=settings.signing_key
-        )
+        self._ticket_lookup = TicketLookup(store, ticket_api, settings.signals)
         self._posted_here: set[str] = set()
         """Messages of which a POST began in this process and is in doubt."""
         self._large_mails = asyncio.Semaphore(MAX_LARGE_MAILS_IN_MEMORY)

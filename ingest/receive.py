@@ -20,6 +20,7 @@ from ingest import metrics
 from ingest.model.envelope import ReceivedMessage
 from ingest.order_hints import order_hints
 from ingest.store.messages import Store
+from ingest.tickets import SignalSettings
 
 HASH_ON_THREAD_ABOVE_BYTES = 256 * 1024
 """Content above this size is hashed on a thread, so that the event loop serves others meanwhile. Smaller content is
@@ -39,19 +40,16 @@ class Receiver:
         self,
         store: Store,
         *,
-        domains: frozenset[str] = frozenset(),
-        signing_key: bytes | None = None,
+        signals: SignalSettings = SignalSettings(),  # noqa: B008 - frozen
         clock: Clock,
         max_backlog: int,
         min_free_bytes: int,
         on_stored: Callable[[], None] = lambda: None,
     ) -> None:
-        """``domains`` (ours, in lower case) and ``signing_key`` tell which ticket an address names; ``max_backlog`` is
-        a number of queued messages. ``on_stored`` is called after each COMMIT, so that an idle worker need not poll for
-        new messages."""
+        """``signals`` tell which ticket an address names; ``max_backlog`` is a number of queued messages.
+        ``on_stored`` is called after each COMMIT, so that an idle worker need not poll for new messages."""
         self._store = store
-        self._domains = domains
-        self._signing_key = signing_key
+        self._signals = signals
         self._clock = clock
         self._max_backlog = max_backlog
         self._min_free_bytes = min_free_bytes
@@ -71,7 +69,7 @@ class Receiver:
             StoreUnavailable: nothing was stored; the sender must keep the message and try again.
         """
         key = await asyncio.to_thread(dedupe_key, message) if _hash_on_thread(message) else dedupe_key(message)
-        facts = order_hints(message, domains=self._domains, signing_key=self._signing_key)
+        facts = order_hints(message, self._signals)
         queue_id = await self._store.receive(
             message,
             queue_id=new_queue_id(message.received_at),

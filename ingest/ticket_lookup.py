@@ -7,35 +7,31 @@ import asyncio
 from collections.abc import Iterable, Mapping
 
 from ingest import tickets
-from ingest.api import TicketApi
+from ingest.api import TicketApi, Unavailable
 from ingest.model.envelope import QueuedMessage
 from ingest.model.message import ParsedMessage
 from ingest.model.outcome import Evidence, Finding, Resolution, Signal, Strength
 from ingest.store.messages import Store
 
+OPTIONAL_LOOKUP_SECONDS = 5.0
+"""How long a message waits for the look-up of a candidate that cannot change its ticket."""
+
 
 class TicketLookup:
-    """Resolves messages to tickets.
+    """Resolves messages to tickets."""
 
-    Args:
-        domains: our own domains, in lower case.
-        signing_key: the key of signed addresses and Message-IDs; without one, no signature is believed.
-    """
-
-    def __init__(
-        self, store: Store, ticket_api: TicketApi, *, domains: frozenset[str], signing_key: bytes | None
-    ) -> None:
+    def __init__(self, store: Store, ticket_api: TicketApi, signals: tickets.SignalSettings) -> None:
         self._store = store
         self._ticket_api = ticket_api
-        self._domains = domains
-        self._signing_key = signing_key
+        self._signals = signals
 
     async def resolve(self, queued: QueuedMessage, message: ParsedMessage) -> tuple[Resolution, dict[str, str]]:
         """Return the ticket of a message, with all evidence that was looked at, and what each name of a ticket that was
         looked up means today.
 
         Every ticket is asked for at the API, also one that the store knows: it may have been merged or deleted since.
-        Candidates that the sender could have invented are looked up only where no better evidence names a ticket.
+        Candidates that the sender could have invented are looked up, too, ``tickets.MAX_CANDIDATES`` at most. Where
+        better evidence names a ticket they can only disagree with it, so the message does not wait for them.
 
         Raises:
             Unavailable: the API cannot answer now.
@@ -44,12 +40,15 @@ class TicketLookup:
         if queued.released_ticket is not None:
             named = await self._look_up([queued.released_ticket])
             return _operators_choice(queued, named), _known_names(named)
-        found = tickets.find_signals(message, queued.envelope, domains=self._domains, key=self._signing_key)
+        found = tickets.find_signals(message, queued.envelope, self._signals, now=queued.received_at)
         known = await self._store.tickets_of(found.related_ids) if found.related else {}
-        certain = [e.ticket_id for e in found.proofs if e.ticket_id] + [ticket for ticket in known.values() if ticket]
-        named = await self._look_up(certain)
+        named = await self._look_up(
+            [*(e.ticket_id for e in found.proofs if e.ticket_id), *filter(None, known.values())]
+        )
         verified: dict[str, str] = {}
-        if not any(named.values()):
+        if _is_certain(found, known, named):
+            named |= await self._look_up_if_answered(_may_disagree(found.candidates, named))
+        else:
             named |= await self._look_up(candidate.identifier for candidate in found.candidates)
             verified = await self._verify(found, named)
         return tickets.resolve(found, known=known, named=named, verified=verified), _known_names(named)
@@ -61,12 +60,25 @@ class TicketLookup:
                 await self._store.learn(evidence.value, evidence.ticket_id, learned_from="verified", now=now)
 
     async def _look_up(self, identifiers: Iterable[str]) -> dict[str, str | None]:
-        """Map each identifier to the id of the ticket that it names today (``None``: the API has none), and so the ids
-        of the tickets that were merged into that one."""
+        """Map each identifier to the id of the ticket that it names today (``None``: the API has none), and so the
+        codes of these tickets and the ids of those that were merged into them."""
         wanted = tuple(dict.fromkeys(identifiers))
         found = await asyncio.gather(*(self._ticket_api.find_ticket(identifier) for identifier in wanted))
-        former = {former_id: ticket.id for ticket in found if ticket for former_id in ticket.former_ids}
-        return former | {name: ticket.id if ticket else None for name, ticket in zip(wanted, found, strict=True)}
+        others = {name: ticket.id for ticket in found if ticket for name in (*ticket.former_ids, ticket.code) if name}
+        return others | {name: ticket.id if ticket else None for name, ticket in zip(wanted, found, strict=True)}
+
+    async def _look_up_if_answered(self, identifiers: Iterable[str]) -> dict[str, str | None]:
+        """Map those identifiers of which the API tells the ticket now. Nothing hangs on the others, so an API that
+        fails or is slow does not hold the message."""
+        found = await asyncio.gather(*map(self._look_up_one_if_answered, identifiers))
+        return {name: ticket_id for answered in found for name, ticket_id in answered.items()}
+
+    async def _look_up_one_if_answered(self, identifier: str) -> dict[str, str | None]:
+        try:
+            async with asyncio.timeout(OPTIONAL_LOOKUP_SECONDS):
+                return await self._look_up([identifier])
+        except (Unavailable, TimeoutError):
+            return {}
 
     async def _verify(self, found: tickets.FoundSignals, named: Mapping[str, str | None]) -> dict[str, str]:
         """Map those ancestors to their ticket that the API lists among the messages of a candidate ticket."""
@@ -77,6 +89,25 @@ class TicketLookup:
                 if posted.email_message_id in ancestors:
                     verified[posted.email_message_id] = ticket_id
         return verified
+
+
+def _is_certain(found: tickets.FoundSignals, known: Mapping[str, str | None], named: Mapping[str, str | None]) -> bool:
+    """Return whether a ticket that exists is named by something that strangers cannot make up."""
+    proved = [proof.ticket_id for proof in found.proofs if proof.is_certain]
+    return any(named.get(ticket_id) for ticket_id in (*proved, *known.values()) if ticket_id)
+
+
+def _may_disagree(candidates: Iterable[tickets.Candidate], named: Mapping[str, str | None]) -> tuple[str, ...]:
+    """Return the candidates whose ticket has to be looked up to see whether it is another one than the ticket found.
+
+    Codes that are no tags are mostly none; they count only with the letters of the codes of tickets that were found."""
+    prefixes = {name.rpartition("-")[0] for name in named}
+    return tuple(
+        candidate.identifier
+        for candidate in candidates
+        if candidate.identifier not in named
+        and (candidate.signal is not Signal.SUBJECT_CODE or candidate.identifier.rpartition("-")[0] in prefixes)
+    )
 
 
 def _known_names(named: Mapping[str, str | None]) -> dict[str, str]:

@@ -3,62 +3,54 @@
 This module does no input or output; ``ticket_lookup.py`` asks the store and the API between the two steps.
 
     signal                 from                                                        strength
-    signed-address         reply+<ticket>.<mac>@ours, in the recipients                proof
-    signed-message-id      <ticket.<ticket>.<unique>.<mac>@ours>, in the ancestors     proof
+    signed-address         reply+<ticket>.<code>@ours, in the recipients               proof, for the sender or not
+    signed-message-id      <ticket.<ticket>.<unique>.<code>@ours>, in the ancestors    proof, for the sender or not
     in-reply-to            a Message-ID that the store knows                           strong
     references             the same, newest first                                      strong
     verified-candidate     a weaker signal's ticket lists one of the ancestors         strong
     address-detail         help+TAI-<id>@ours (RFC 5233), in the recipients            medium
-    subject-tag            [TAI-42]                                                    weak
+    subject-tag            [TAI-42] (the form is a setting)                            weak
+    subject-code           TAI-42 or tai-42, where the subject has no tag              weak
 
 The strongest wins. Two of the same strength that name different tickets are a conflict, and a person looks. Only the
 sender's own header fields count, never ids in quoted text.
 """
 
-import hashlib
-import hmac
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from ingest import signing
 from ingest.model.envelope import Envelope
 from ingest.model.message import ParsedMessage
 from ingest.model.outcome import Evidence, Finding, Resolution, Signal, Strength
+from ingest.signing import CheckedSignature, Proof, SigningKeys
 
-MAX_ANCESTORS = 60
-"""Ancestors that are looked at, the nearest first: more than honest threads name, and few enough for one look-up."""
+MAX_NEAREST_ANCESTORS = 40
+"""Ancestors that are looked at next to the message: its parent, and more than honest threads have mails of others."""
+MAX_OLDEST_ANCESTORS = 20
+"""Ancestors that are looked at beyond those, at the far end: the mail that began the thread is often ours."""
 MAX_CANDIDATES = 6
 """Candidates that are looked up at the API. A sender writes them, and each costs a request."""
-MAC_HEX_DIGITS = 20
-"""Length of a MAC: 80 bits cannot be guessed by sending mail, and the address stays short enough to be typed."""
+MAX_BARE_CODES = 2
+"""Codes without the form of a tag that are looked up: most are no tickets (``ISO-9001``), and each costs a request."""
 
-_TICKET_ID = r"[A-Za-z0-9_-]{1,64}"
-_SIGNED_ADDRESS = re.compile(rf"(?i:reply)\+({_TICKET_ID})\.([0-9a-fA-F]{{{MAC_HEX_DIGITS}}})")
-_SIGNED_MESSAGE_ID = re.compile(
-    rf"ticket\.({_TICKET_ID})\.(?:([A-Za-z0-9_-]{{1,64}})\.)?([0-9a-fA-F]{{{MAC_HEX_DIGITS}}})@"
-)
-_ADDRESS_DETAIL = re.compile(rf"[A-Za-z][A-Za-z0-9]{{0,9}}-({_TICKET_ID})")
-_SUBJECT_TAG = re.compile(r"\[([A-Z][A-Z0-9]{0,9}-[0-9]{1,12})\]")
+_ADDRESS_DETAIL = re.compile(rf"[A-Za-z][A-Za-z0-9]{{0,9}}-({signing.TICKET_ID})")
+_BARE_CODE = re.compile(r"(?<![\w.-])[A-Za-z][A-Za-z0-9]{0,9}-[0-9]{1,9}(?![\w-])")
+DEFAULT_SUBJECT_TAG = re.compile(r"\[([A-Z][A-Z0-9]{0,9}-[0-9]{1,12})\]")
 
 
-def sign_address(ticket_id: str, domain: str, key: bytes) -> str:
-    """Return a reply address that proves its ticket: ``reply+<ticket>.<mac>@domain``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalSettings:
+    """The operator's settings that tell which signals of a mail are ours."""
 
-    The MAC is 80 bits of HMAC-SHA-256. Letter case does not matter to it, since mail systems change it. An
-    id that comes back all in capitals is read in lower case, as the API writes its ids.
-    """
-    return f"reply+{ticket_id}.{_mac(key, 'address', ticket_id)}@{domain}"
-
-
-def sign_message_id(ticket_id: str, unique: str, domain: str, key: bytes) -> str:
-    """Return a Message-ID, without brackets, that proves its ticket; ``unique`` tells one mail of it from the next."""
-    return f"ticket.{ticket_id}.{unique}.{_mac(key, 'message-id', f'{ticket_id}.{unique}')}@{domain}"
-
-
-def _mac(key: bytes, purpose: str, text: str) -> str:
-    digest = hmac.new(key, f"{purpose}\0{text.lower()}".encode(), hashlib.sha256)
-    return digest.hexdigest()[:MAC_HEX_DIGITS]
+    domains: frozenset[str] = frozenset()
+    """Our domains, in lower case."""
+    keys: SigningKeys | None = None
+    """The keys of signed addresses and Message-IDs; without any, no signature is believed."""
+    subject_tag: re.Pattern[str] = DEFAULT_SUBJECT_TAG
+    """The form of a tag in the subject; its first group is the ticket's code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,15 +80,19 @@ class FoundSignals:
         return tuple(message_id for _signal, message_id in self.related)
 
 
-def find_signals(
-    message: ParsedMessage, envelope: Envelope, *, domains: Iterable[str], key: bytes | None
-) -> FoundSignals:
-    """Return the signals of a message. ``domains`` are ours, in lower case; ``key`` is the signing key, if any."""
-    local_parts = _local_parts_with_detail(message, envelope, frozenset(domains))
+def find_signals(message: ParsedMessage, envelope: Envelope, settings: SignalSettings, *, now: float) -> FoundSignals:
+    """Return the signals of a message. ``now`` is the Unix time of its receipt, by which signatures may be too old."""
+    local_parts = _local_parts_with_detail(message, envelope, settings.domains)
     related = _related(message)
-    candidates = (*_address_details(local_parts), *_subject_tags(message.subject))
-    proofs = (*_signed_addresses(local_parts, key), *_signed_message_ids(related, key)) if key else ()
-    return FoundSignals(proofs=proofs, related=related, candidates=candidates[:MAX_CANDIDATES])
+    candidates = (*_address_details(local_parts), *_subject_codes(message.subject, settings.subject_tag))
+    proofs = _proofs(message, local_parts, related, settings.keys, now) if settings.keys else ()
+    return FoundSignals(proofs=tuple(proofs), related=related, candidates=candidates[:MAX_CANDIDATES])
+
+
+def names_ticket(local_part: str) -> bool:
+    """Return whether a recipient's local part has the form of a ticket's address, signed or not."""
+    is_signed = signing.ADDRESS.fullmatch(local_part) is not None
+    return is_signed or _ADDRESS_DETAIL.fullmatch(_detail(local_part)) is not None
 
 
 def _local_parts_with_detail(message: ParsedMessage, envelope: Envelope, domains: frozenset[str]) -> tuple[str, ...]:
@@ -108,7 +104,7 @@ def _local_parts_with_detail(message: ParsedMessage, envelope: Envelope, domains
     for addresses in (envelope.rcpt_tos, message.delivered_to, fields):
         pairs = (address.rpartition("@") for address in addresses)
         ours = tuple(dict.fromkeys(local for local, _at, domain in pairs if domain.lower() in domains))
-        if any(_SIGNED_ADDRESS.fullmatch(local) or _ADDRESS_DETAIL.fullmatch(_detail(local)) for local in ours):
+        if any(map(names_ticket, ours)):
             return ours
     return ()
 
@@ -125,14 +121,52 @@ def _related(message: ParsedMessage) -> tuple[tuple[Signal, str], ...]:
     for signal, message_id in nearest_first:
         if message_id != message.message_id:
             signal_of.setdefault(message_id, signal)
-    return tuple((signal, message_id) for message_id, signal in islice(signal_of.items(), MAX_ANCESTORS))
+    return _both_ends([(signal, message_id) for message_id, signal in signal_of.items()])
 
 
-def _signed_addresses(local_parts: Iterable[str], key: bytes) -> Iterable[Evidence]:
+def _both_ends(related: list[tuple[Signal, str]]) -> tuple[tuple[Signal, str], ...]:
+    """Return the nearest ancestors and the oldest ones: RFC 5322 section 3.6.4 lets clients drop those between."""
+    rest = related[MAX_NEAREST_ANCESTORS:]
+    return (*related[:MAX_NEAREST_ANCESTORS], *rest[-MAX_OLDEST_ANCESTORS:])
+
+
+def _proofs(
+    message: ParsedMessage,
+    local_parts: Iterable[str],
+    related: Iterable[tuple[Signal, str]],
+    keys: SigningKeys,
+    now: float,
+) -> Iterable[Evidence]:
+    sender = _one_author(message)
     for local in local_parts:
-        if (match := _SIGNED_ADDRESS.fullmatch(local)) is not None:
-            good = hmac.compare_digest(_mac(key, "address", match[1]), match[2].lower())
-            yield _proof(Signal.SIGNED_ADDRESS, local, _in_lower_case(match[1]), good)
+        if (address := signing.check_address(local, keys, sender=sender, now=now)) is not None:
+            yield _proof(Signal.SIGNED_ADDRESS, local, address)
+    for _signal, message_id in related:
+        if (checked := signing.check_message_id(message_id, keys, sender=sender, now=now)) is not None:
+            yield _proof(Signal.SIGNED_MESSAGE_ID, message_id, checked)
+
+
+def _one_author(message: ParsedMessage) -> str:
+    """Return the address of the mail's author; ``""`` where there is not exactly one."""
+    return message.from_[0].addr_spec if len(message.from_) == 1 else ""
+
+
+_PROOFS = {
+    Proof.FORGED: (Strength.NONE, Finding.FORGED),
+    Proof.EXPIRED: (Strength.MEDIUM, Finding.SIGNATURE_EXPIRED),
+    Proof.WEAK_KEY: (Strength.MEDIUM, Finding.SIGNED_WITH_WEAK_KEY),
+    Proof.VALID: (Strength.PROOF, Finding.PLAIN),
+    Proof.FOR_ANOTHER: (Strength.PROOF, Finding.SIGNED_FOR_ANOTHER),
+    Proof.FOR_SENDER: (Strength.PROOF_FOR_SENDER, Finding.PLAIN),
+}
+"""How strong each result of a check is, and what is said of it. What can be guessed or was leaked long ago is no more
+than an address that anybody can write."""
+
+
+def _proof(signal: Signal, value: str, checked: CheckedSignature) -> Evidence:
+    strength, finding = _PROOFS[checked.proof]
+    ticket_id = None if strength is Strength.NONE else checked.ticket_id
+    return Evidence(signal=signal, value=value, ticket_id=ticket_id, strength=strength, finding=finding)
 
 
 def _detail(local: str) -> str:
@@ -145,20 +179,6 @@ def _in_lower_case(ticket_id: str) -> str:
     return ticket_id.lower() if ticket_id.isupper() else ticket_id
 
 
-def _signed_message_ids(related: Iterable[tuple[Signal, str]], key: bytes) -> Iterable[Evidence]:
-    for _signal, message_id in related:
-        if (match := _SIGNED_MESSAGE_ID.match(message_id)) is not None:
-            signed = f"{match[1]}.{match[2]}" if match[2] else match[1]
-            good = hmac.compare_digest(_mac(key, "message-id", signed), match[3].lower())
-            yield _proof(Signal.SIGNED_MESSAGE_ID, message_id, match[1], good)
-
-
-def _proof(signal: Signal, value: str, ticket_id: str, good: bool) -> Evidence:
-    if good:
-        return Evidence(signal=signal, value=value, ticket_id=ticket_id, strength=Strength.PROOF)
-    return _no_evidence(signal, value, Finding.FORGED)
-
-
 def _address_details(local_parts: Iterable[str]) -> Iterable[Candidate]:
     for local in local_parts:
         detail = _detail(local)
@@ -167,9 +187,14 @@ def _address_details(local_parts: Iterable[str]) -> Iterable[Candidate]:
             yield Candidate(signal=Signal.ADDRESS_DETAIL, value=local, identifier=identifier, strength=Strength.MEDIUM)
 
 
-def _subject_tags(subject: str) -> Iterable[Candidate]:
-    for tag in dict.fromkeys(_SUBJECT_TAG.findall(subject)):
-        yield Candidate(signal=Signal.SUBJECT_TAG, value=f"[{tag}]", identifier=tag, strength=Strength.WEAK)
+def _subject_codes(subject: str, tag: re.Pattern[str]) -> Iterable[Candidate]:
+    """Yield the codes of the subject's tags, or where it has none, codes that only look like a ticket's: a gateway may
+    have taken the brackets off, or put the subject into small letters."""
+    tagged = tuple((found[0], found[1]) for found in tag.finditer(subject))
+    bare = islice(((found[0], found[0].upper()) for found in _BARE_CODE.finditer(subject)), MAX_BARE_CODES)
+    signal = Signal.SUBJECT_TAG if tagged else Signal.SUBJECT_CODE
+    for value, code in dict.fromkeys(tagged or bare):
+        yield Candidate(signal=signal, value=value, identifier=code, strength=Strength.WEAK)
 
 
 def resolve(

@@ -97,7 +97,8 @@ class DryRun:
             domains=frozenset(domain.lower() for _, domain in pairs),
             recipients=frozenset(local.partition("+")[0].lower() for local, _ in pairs),
         )
-        return replace(self._pipeline_settings, local_addresses=local_addresses)
+        signals = replace(self._pipeline_settings.signals, domains=local_addresses.domains)
+        return replace(self._pipeline_settings, local_addresses=local_addresses, signals=signals)
 
 
 @asynccontextmanager

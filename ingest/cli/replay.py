@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from ingest import log
-from ingest.app import Engine, start_engine
+from ingest.app import Engine, signal_settings, start_engine
 from ingest.cli import output
 from ingest.cli.dry_run import Explanation, open_dry_run
 from ingest.cli.exit_codes import ExitCode
@@ -111,8 +111,7 @@ async def _beside_a_worker(settings: Settings, paths: list[Path]) -> Results:
     async with open_store(settings.database_url) as store:
         receiver = Receiver(
             store,
-            domains=frozenset(settings.domains),
-            signing_key=settings.signing_key.get_secret_value().encode() if settings.signing_key else None,
+            signals=signal_settings(settings),
             clock=time.time,
             max_backlog=settings.max_backlog,
             min_free_bytes=settings.min_free_bytes,

@@ -52,9 +52,9 @@ def settings(
     """Print every setting and what it means.
 
     With what it is now (secrets hidden), its unit, and its default. Set one in the environment under its name, or in
-    the TOML file that INGEST_CONFIG names. A list is written with commas. The secrets RAVENNA_API_TOKEN and
-    INGEST_SIGNING_KEY can come from the files that RAVENNA_API_TOKEN_FILE and INGEST_SIGNING_KEY_FILE name. Mailboxes
-    to read are tables [[imap]] of the TOML file.
+    the TOML file that INGEST_CONFIG names. A list is written with commas. The secrets RAVENNA_API_TOKEN,
+    INGEST_SIGNING_KEY and INGEST_SIGNING_KEYS_OLD can come from files: RAVENNA_API_TOKEN_FILE names one. Mailboxes to
+    read are tables [[imap]] of the TOML file.
     """
     if markdown:
         typer.echo(markdown_table(), nl=False)

@@ -40,10 +40,14 @@ from ingest.config.types import (
     Networks,
     Seconds,
     SecondsOrZero,
+    Secrets,
+    SigningKey,
+    SubjectTag,
 )
+from ingest.signing import SigningKeys
 
 MiB = 1024 * 1024
-SECRETS = ("RAVENNA_API_TOKEN", "INGEST_SIGNING_KEY")
+SECRETS = ("RAVENNA_API_TOKEN", "INGEST_SIGNING_KEY", "INGEST_SIGNING_KEYS_OLD")
 SANDBOX_TOKEN = "sandbox-token"  # noqa: S105 - it opens nothing but the sandbox
 
 REQUIRED_TO_SERVE = MappingProxyType(
@@ -174,8 +178,14 @@ class Settings(BaseModel):
     """Content types and file names that are not uploaded, such as application/x-msdownload *.exe; none for none."""
 
     # Deciding
-    signing_key: SecretStr | None = None
-    """Secret for signed reply addresses and Message-IDs."""
+    signing_key: SigningKey = None
+    """Secret of at least 32 bytes for signed reply addresses and Message-IDs."""
+    signing_keys_old: Secrets = ()
+    """Earlier values of INGEST_SIGNING_KEY, with commas: what they signed stays valid; of a weak one it is no proof."""
+    signature_days: DaysOrZero = 0.0
+    """Age above which a signature with a date in it proves nothing any more; 0 for no limit."""
+    subject_tag: SubjectTag = "[TAI-42]"
+    """Form of the tag that the help desk puts into subjects, with any ticket's code in it."""
     fallback_author_id: str | None = None
     """API user under whom mail of unknown senders is posted; without it such mail is quarantined."""
     max_received: Annotated[int, Field(ge=5)] = 50
@@ -225,6 +235,16 @@ class Settings(BaseModel):
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("INGEST_TLS_CERTIFICATE and INGEST_TLS_KEY: set both or neither")
         return self
+
+    @property
+    def signing_keys(self) -> SigningKeys | None:
+        """The keys for signing and checking; ``None``: there is none to sign with."""
+        if self.signing_key is None:
+            return None
+        keys = (self.signing_key, *self.signing_keys_old)
+        return SigningKeys(
+            keys=tuple(key.get_secret_value().encode() for key in keys), max_age_days=self.signature_days
+        )
 
 
 NAMES = frozenset(name_of(field) for field in Settings.model_fields) - {"imap"}

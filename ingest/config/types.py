@@ -1,6 +1,7 @@
 """Types of the settings' values: how each is written in the environment, and which values are valid."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -12,7 +13,10 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    SecretStr,
 )
+
+from ingest.signing import weakness_of
 
 NONE = "none"
 """Written for an empty list in the environment, because an empty variable counts as not set."""
@@ -53,6 +57,33 @@ def _words(value: object) -> object:
 
 def _lower(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(word.lower() for word in words)
+
+
+_TICKET_CODE = re.compile(r"[A-Z][A-Z0-9]{0,9}-[0-9]{1,12}")
+
+
+def subject_tag_pattern(example: str) -> re.Pattern[str]:
+    """Return the pattern of tags that are written like ``example`` (``[TAI-42]``); its first group is the code.
+
+    Raises:
+        ValueError: there is not exactly one code in the example.
+    """
+    before, *rest = _TICKET_CODE.split(example)
+    if len(rest) != 1:
+        raise ValueError(f"{example!r} is no form of a tag: write it with one code in it, such as [TAI-42] or (TAI-42)")
+    before, after = (r"\s+".join(map(re.escape, part.split(" "))) for part in (before, rest[0]))
+    return re.compile(rf"(?<![A-Za-z0-9]){before}({_TICKET_CODE.pattern})(?![A-Za-z0-9]){after}")
+
+
+def _is_subject_tag(value: str) -> str:
+    subject_tag_pattern(value)
+    return value
+
+
+def _is_strong_key(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and (weakness := weakness_of(value.get_secret_value().encode())) is not None:
+        raise ValueError(f"the key is too weak: {weakness}")
+    return value
 
 
 def _are_listeners(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -97,5 +128,8 @@ LowerWords = Annotated[Words, AfterValidator(_lower)]
 Listener = Annotated[str, AfterValidator(_is_listener)]
 Listeners = Annotated[Words, AfterValidator(_are_listeners)]
 Networks = Annotated[Words, AfterValidator(_are_networks)]
+SubjectTag = Annotated[str, AfterValidator(_is_subject_tag)]
+SigningKey = Annotated[SecretStr | None, AfterValidator(_is_strong_key)]
+Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_words)]
 ApiUrl = Annotated[str, AfterValidator(_is_api_url)]
 DatabaseUrl = Annotated[str, AfterValidator(_is_database_url)]

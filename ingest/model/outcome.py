@@ -190,10 +190,10 @@ _LEVELS = {
 class Signal(DescribedStrEnum):
     """Where in a mail a piece of evidence was found."""
 
-    SIGNED_ADDRESS = "signed-address", "A recipient `reply+<ticket>.<mac>@ours`, signed by us."
+    SIGNED_ADDRESS = "signed-address", "A recipient `reply+<ticket>.<code>@ours`, signed by us."
     SIGNED_MESSAGE_ID = (
         "signed-message-id",
-        "An ancestor's Message-ID `<ticket.<ticket>.<unique>.<mac>@ours>`, signed by us.",
+        "An ancestor's Message-ID `<ticket.<ticket>.<unique>.<code>@ours>`, signed by us.",
     )
     REPORTED_MESSAGE = "reported-message", "A delivery report is about this mail, or about an answer to it."
     IN_REPLY_TO = "in-reply-to", "In-Reply-To names this Message-ID."
@@ -203,7 +203,8 @@ class Signal(DescribedStrEnum):
         "The ticket that an address or the subject names has a message with this Message-ID, which the mail answers.",
     )
     ADDRESS_DETAIL = "address-detail", "A recipient `help+TAI-<id>@ours` (RFC 5233) names the ticket."
-    SUBJECT_TAG = "subject-tag", "The subject holds a ticket's code in brackets: `[TAI-42]`."
+    SUBJECT_TAG = "subject-tag", "The subject holds a ticket's tag, by default its code in brackets: `[TAI-42]`."
+    SUBJECT_CODE = "subject-code", "The subject has no tag, but holds a ticket's code: `TAI-42`, `tai-42`."
     OPERATOR = "operator", "An operator named the ticket when releasing the mail."
 
 
@@ -212,13 +213,16 @@ class Finding(DescribedStrEnum):
 
     PLAIN = "plain", "The evidence is what it seems, and needs no note."
     FORGED = "forged", "The signature is not ours."
+    SIGNATURE_EXPIRED = "signature-expired", "The signature is ours, and older than INGEST_SIGNATURE_DAYS."
+    SIGNED_WITH_WEAK_KEY = "signed-with-weak-key", "The signature is ours, but its key can be guessed."
+    SIGNED_FOR_ANOTHER = "signed-for-another", "The signature is ours, and was made for another person than the sender."
     UNKNOWN_MESSAGE = "unknown-message", "Neither the store nor the API knows the Message-ID."
     ONLY_REFERRED_TO = "only-referred-to", "Other mails refer to this Message-ID, but its mail has never been seen."
     LISTED = "listed", "The API lists the Message-ID among the messages of the ticket."
     NO_SUCH_TICKET = "no-such-ticket", "The API has no ticket of this id or code."
     TICKET_GONE = "ticket-gone", "The API does not have the ticket any more."
     TICKET_MERGED = "ticket-merged", "The ticket was merged into another one, which is the one named."
-    OUTWEIGHED = "outweighed", "The ticket was not looked up, because there is stronger evidence."
+    OUTWEIGHED = "outweighed", "There is stronger evidence, so the mail did not wait for this ticket to be looked up."
     NOT_ASKED = "not-asked", "The ticket was not looked up, because no API is configured (`ingest explain`)."
     RELEASED = "released", "An operator released the mail to this ticket."
 
@@ -226,6 +230,9 @@ class Finding(DescribedStrEnum):
 _NOTES = {
     Finding.PLAIN: "",
     Finding.FORGED: "the signature is not ours",
+    Finding.SIGNATURE_EXPIRED: "the signature is too old to prove anything",
+    Finding.SIGNED_WITH_WEAK_KEY: "the signature was made with a weak key, and proves nothing",
+    Finding.SIGNED_FOR_ANOTHER: "the signature was made for another person",
     Finding.UNKNOWN_MESSAGE: "not known",
     Finding.ONLY_REFERRED_TO: "referred to by others, never seen",
     Finding.LISTED: "listed by the API as an ancestor ({detail})",
@@ -251,6 +258,11 @@ class Evidence:
     finding: Finding = Finding.PLAIN
     detail: str = ""
     """What the note names: a ticket, an operator, or the signal in which a listed ancestor was found."""
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether nobody but us or the correspondents of the ticket can have made it."""
+        return _LEVELS[self.strength] in (EvidenceLevel.SIGNED_FOR_SENDER, EvidenceLevel.SIGNED_OR_KNOWN)
 
     @property
     def note(self) -> str:

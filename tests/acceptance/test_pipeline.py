@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
-from ingest import pipeline, tickets
+from ingest import pipeline, signing
 from ingest.attachments import PATIENCE_SECONDS
 from ingest.model.message import ParsedMessage, Reply
 from ingest.model.outcome import (
@@ -17,6 +18,7 @@ from ingest.model.outcome import (
     Discarded,
     Finding,
     Quarantined,
+    Resolution,
     RuleName,
     Signal,
     Strength,
@@ -34,6 +36,7 @@ TICKET = "cm7y0q4kt000q5gneqf0tbspg"
 """TAI-42, of which Alice is the requester."""
 BOBS_TICKET = "cm7t6rnt9rbxhyutrhkf5hsft"
 """TAI-43, with which Alice has nothing to do."""
+SIGNED = signing.sign_address(TICKET, DOMAIN, SIGNING_KEY.encode())
 BOBS_ADDRESS = f"help+TAI-43@{DOMAIN}"
 HELP = f"help@{DOMAIN}"
 AGENT = "sam.okafor@support.example"
@@ -208,13 +211,45 @@ async def test_a_message_that_an_operator_releases_to_a_ticket_goes_there(bench:
 # Which ticket
 
 
-async def test_where_a_signature_names_the_ticket_no_candidate_is_looked_up(bench: Bench) -> None:
-    signed = tickets.sign_address(TICKET, DOMAIN, SIGNING_KEY.encode())
-    content = mail(subject="Re: [TAI-43] Laptop")
-    await bench.receive(content, signed)
-    resolution = (await bench.engine.pipeline.decide(await bench.claim(), content)).resolution
+async def test_a_weaker_signal_that_disagrees_with_a_signature_is_recorded(bench: Bench) -> None:
+    resolution = await resolution_of(bench, mail(subject="Re: [TAI-43] Laptop"), SIGNED)
     assert (resolution.ticket_id, resolution.strength) == (TICKET, Strength.PROOF)
+    assert [(e.signal, e.ticket_id) for e in resolution.disagreeing] == [(Signal.SUBJECT_TAG, BOBS_TICKET)]
+
+
+async def test_a_look_up_that_can_change_nothing_does_not_hold_a_message(bench: Bench) -> None:
+    await bench.order(Fault(method="GET", path="/api/tickets/TAI-43", status=503, times=99))
+    resolution = await resolution_of(bench, mail(subject="Re: [TAI-43] Laptop"), SIGNED)
+    assert (resolution.ticket_id, resolution.disagreeing) == (TICKET, ())
     assert [e.finding for e in resolution.evidence if e.signal is Signal.SUBJECT_TAG] == [Finding.OUTWEIGHED]
+
+
+async def test_the_code_of_the_ticket_that_was_found_is_not_looked_up_again(bench: Bench) -> None:
+    resolution = await resolution_of(bench, mail(subject="Re: [TAI-42] Lost Password"), SIGNED)
+    assert {e.ticket_id for e in resolution.evidence} == {TICKET}
+    assert await requests(bench, "GET /api/tickets/{identifier}") == 1
+
+
+async def test_words_that_look_like_a_code_are_not_looked_up_beside_better_evidence(bench: Bench) -> None:
+    await resolution_of(bench, mail(subject="Re: ISO-9001 and COVID-19"), SIGNED)
+    assert await requests(bench, "GET /api/tickets/{identifier}") == 1
+
+
+async def test_a_bare_code_of_another_ticket_disagrees(bench: Bench) -> None:
+    resolution = await resolution_of(bench, mail(subject="Re: tai-43"), SIGNED)
+    assert [e.ticket_id for e in resolution.disagreeing] == [BOBS_TICKET]
+
+
+async def resolution_of(bench: Bench, content: bytes, to: str) -> Resolution:
+    await bench.receive(content, to)
+    return (await bench.engine.pipeline.decide(await bench.claim(), content)).resolution
+
+
+async def requests(bench: Bench, name: str) -> int:
+    """How many requests the API has had."""
+    async with httpx.AsyncClient() as client:
+        counted: dict[str, int] = (await client.get(f"{bench.sandbox.page}sandbox/state")).json()["requests"]
+    return counted.get(name, 0)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 
-from ingest.tickets import sign_address
+from ingest.signing import sign_address
 from tests.support.factories import DOMAIN
 
 SIGNING_KEY = b"0123456789abcdef0123456789abcdef"

@@ -13,7 +13,7 @@ from ingest.sources import replay
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 MAILS = FIXTURES / "mails"
 SANDBOX = FIXTURES / "sandbox.json"
-SIGNING_KEY = "fixtures-signing-key"
+SIGNING_KEY = "signing-key-of-the-fixture-mails"
 FALLBACK_AUTHOR = "cm6uwfhvdy8ufuqc66rmrqt36"
 DOMAIN = "mail.ravenna.example"
 

@@ -3,10 +3,11 @@
 from ingest.model.envelope import Envelope, ReceivedMessage, SourceRef
 from ingest.order_hints import MAX_BODY_BYTES, MAX_NEAREST_IDS, MAX_OLDEST_IDS, ArrivalFacts, order_hints
 from ingest.parse.thread_header import MAX_HEAD_BYTES
-from ingest.tickets import sign_address
+from ingest.signing import SigningKeys, sign_address
+from ingest.tickets import SignalSettings
 
-KEY = b"k" * 32
-DOMAINS = frozenset({"desk.example"})
+KEY = b"0123456789abcdef" * 2
+SIGNALS = SignalSettings(domains=frozenset({"desk.example"}), keys=SigningKeys(keys=(KEY,)))
 
 
 def facts_of(
@@ -20,7 +21,7 @@ def facts_of(
         source_ref=SourceRef(source="smtp:25"),
         received_at=0.0,
     )
-    return order_hints(message, domains=DOMAINS, signing_key=KEY)
+    return order_hints(message, SIGNALS)
 
 
 def hints(*fields: str, to: str = "help@desk.example", trace: bytes = b"") -> tuple[str, ...]:

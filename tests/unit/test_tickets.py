@@ -1,17 +1,27 @@
 """Resolution: which ticket, and why."""
 
+import hmac
 from collections.abc import Mapping, Sequence
 
 import pytest
 
-from ingest import tickets
+from ingest import signing, tickets
 from ingest.model.message import DeliveryReport, ParsedMessage
-from ingest.model.outcome import Finding, Resolution
+from ingest.model.outcome import Finding, Resolution, Signal
+from ingest.model.trust import EvidenceLevel
+from ingest.signing import SigningKeys
 from tests.support.factories import DOMAIN, address, envelope, parsed
 
-KEY = b"a key of the tests"
+KEY = b"0123456789abcdef0123456789abcdef"
 TICKET = "cm7y0q4kt000q5gneqf0tbspg"
 OTHER = "cm7y0q4kt000q5gneqf0other"
+ANOTHER_KEY = b"fedcba9876543210fedcba9876543210"
+NOW = 1_790_000_000.0
+
+
+def find_signals(message: ParsedMessage, *rcpt: str, keys: SigningKeys | None = None) -> tickets.FoundSignals:
+    settings = tickets.SignalSettings(domains=frozenset({DOMAIN}), keys=keys)
+    return tickets.find_signals(message, envelope(*rcpt), settings, now=NOW)
 
 
 def resolve(
@@ -22,23 +32,24 @@ def resolve(
     verified: Mapping[str, str] | None = None,
     key: bytes | None = KEY,
 ) -> Resolution:
-    found = tickets.find_signals(message or parsed(), envelope(*rcpt), domains=(DOMAIN,), key=key)
+    keys = SigningKeys(keys=(key,), max_age_days=30) if key else None
+    found = find_signals(message or parsed(), *rcpt, keys=keys)
     return tickets.resolve(found, known=known or {}, named=named or {}, verified=verified or {})
 
 
 def test_a_signed_address_proves_its_ticket() -> None:
-    resolution = resolve(rcpt=[tickets.sign_address(TICKET, DOMAIN, KEY)])
+    resolution = resolve(rcpt=[signing.sign_address(TICKET, DOMAIN, KEY)])
     assert (resolution.ticket_id, resolution.strength) == (TICKET, "proof")
 
 
 def test_a_signed_address_survives_a_change_of_case_in_its_mac() -> None:
-    local, _, domain = tickets.sign_address(TICKET, DOMAIN, KEY).partition("@")
+    local, _, domain = signing.sign_address(TICKET, DOMAIN, KEY).partition("@")
     ticket, _, mac = local.rpartition(".")
     assert resolve(rcpt=[f"{ticket}.{mac.upper()}@{domain.upper()}"]).ticket_id == TICKET
 
 
 def test_a_signed_address_survives_being_written_in_capitals() -> None:
-    local, _, domain = tickets.sign_address(TICKET, DOMAIN, KEY).partition("@")
+    local, _, domain = signing.sign_address(TICKET, DOMAIN, KEY).partition("@")
     assert resolve(rcpt=[f"{local.upper()}@{domain.upper()}"]).ticket_id == TICKET
 
 
@@ -49,33 +60,33 @@ def test_the_envelope_says_which_of_two_tickets_this_copy_is_for() -> None:
 
 
 def test_an_address_signed_with_another_key_proves_nothing() -> None:
-    resolution = resolve(rcpt=[tickets.sign_address(TICKET, DOMAIN, b"another key")])
+    resolution = resolve(rcpt=[signing.sign_address(TICKET, DOMAIN, ANOTHER_KEY)])
     assert resolution.ticket_id is None
     assert "signature is not ours" in resolution.evidence[0].note
 
 
 def test_a_mac_for_one_ticket_does_not_open_another() -> None:
-    forged = tickets.sign_address(TICKET, DOMAIN, KEY).replace(TICKET, OTHER)
+    forged = signing.sign_address(TICKET, DOMAIN, KEY).replace(TICKET, OTHER)
     assert resolve(rcpt=[forged]).ticket_id is None
 
 
 def test_the_mac_of_an_address_is_none_for_a_message_id() -> None:
-    mac = tickets.sign_address(TICKET, DOMAIN, KEY).partition("@")[0].rpartition(".")[2]
+    mac = signing.sign_address(TICKET, DOMAIN, KEY).partition("@")[0].rpartition(".")[2]
     assert resolve(parsed(in_reply_to=(f"ticket.{TICKET}.{mac}@{DOMAIN}",))).ticket_id is None
 
 
 def test_a_signed_message_id_among_the_references_proves_its_ticket() -> None:
-    signed = tickets.sign_message_id(TICKET, "7", DOMAIN, KEY)
+    signed = signing.sign_message_id(TICKET, "7", DOMAIN, KEY)
     resolution = resolve(parsed(in_reply_to=("x@gateway.example",), references=(signed, "x@gateway.example")))
     assert (resolution.ticket_id, resolution.strength) == (TICKET, "proof")
 
 
 def test_a_signed_address_of_another_domain_is_not_looked_at() -> None:
-    assert resolve(rcpt=[tickets.sign_address(TICKET, "elsewhere.example", KEY)]).ticket_id is None
+    assert resolve(rcpt=[signing.sign_address(TICKET, "elsewhere.example", KEY)]).ticket_id is None
 
 
 def test_without_a_key_no_signature_counts() -> None:
-    assert resolve(rcpt=[tickets.sign_address(TICKET, DOMAIN, KEY)], key=None).ticket_id is None
+    assert resolve(rcpt=[signing.sign_address(TICKET, DOMAIN, KEY)], key=None).ticket_id is None
 
 
 def test_a_known_parent_is_strong_evidence() -> None:
@@ -103,7 +114,7 @@ def test_two_ancestors_of_tickets_that_were_merged_agree() -> None:
 
 
 def test_proof_outweighs_a_known_ancestor_of_another_ticket() -> None:
-    signed = tickets.sign_address(TICKET, DOMAIN, KEY)
+    signed = signing.sign_address(TICKET, DOMAIN, KEY)
     resolution = resolve(parsed(in_reply_to=("a@x.example",)), rcpt=[signed], known={"a@x.example": OTHER})
     assert (resolution.ticket_id, resolution.conflict) == (TICKET, False)
 
@@ -186,11 +197,17 @@ def test_a_message_is_not_its_own_ancestor() -> None:
     assert resolve(parsed(message_id="a@x.example", references=("a@x.example",))).missing == ()
 
 
-def test_of_very_many_references_the_nearest_are_looked_at() -> None:
-    references = tuple(f"{n}@x.example" for n in range(5000))
-    found = tickets.find_signals(parsed(references=references), envelope(), domains=(DOMAIN,), key=None)
-    assert len(found.related) == tickets.MAX_ANCESTORS
-    assert found.related_ids[0] == "4999@x.example"
+def test_of_very_many_references_both_ends_are_looked_at() -> None:
+    found = find_signals(parsed(references=tuple(f"{n}@x.example" for n in range(5000))))
+    assert len(found.related) == tickets.MAX_NEAREST_ANCESTORS + tickets.MAX_OLDEST_ANCESTORS
+    assert (found.related_ids[0], found.related_ids[-1]) == ("4999@x.example", "0@x.example")
+
+
+@pytest.mark.parametrize("length", [1, 59, 60, 61, 90])
+def test_the_root_and_the_parent_of_a_thread_of_any_length_are_looked_at_once(length: int) -> None:
+    found = find_signals(parsed(references=tuple(f"{n}@x.example" for n in range(length))))
+    assert {"0@x.example", f"{length - 1}@x.example"} <= set(found.related_ids)
+    assert len(set(found.related_ids)) == len(found.related_ids)
 
 
 def test_the_ancestor_of_a_delivery_report_is_the_mail_it_reports_on() -> None:
@@ -200,8 +217,79 @@ def test_the_ancestor_of_a_delivery_report_is_the_mail_it_reports_on() -> None:
 
 
 @pytest.mark.parametrize(
-    "subject", ["[TAI-42; DROP TABLE]", "TAI-42", "[tai-42]", "[TAI-]", "[-42]", "[TAI-42\x1b[31m]"]
+    "subject", ["[TAI-]", "[-42]", "XTAI-42x", "TAI-42-7", "a.TAI-42", "TAI-1234567890123", "TÄI-42", "[TAI-４２]"]
 )
 def test_what_only_looks_like_a_tag_is_none(subject: str) -> None:
-    found = tickets.find_signals(parsed(subject=subject), envelope(), domains=(DOMAIN,), key=None)
-    assert found.candidates == ()
+    assert find_signals(parsed(subject=subject)).candidates == ()
+
+
+@pytest.mark.parametrize(
+    "subject", ["TAI-42 Lost Password", "re: [tai-42] lost", "Re: (Tai-42)", "[TAI-42; DROP TABLE]", "[TAI-42\x1b[31m]"]
+)
+def test_a_code_that_lost_its_brackets_or_capitals_is_weak_evidence(subject: str) -> None:
+    resolution = resolve(parsed(subject=subject), named={"TAI-42": TICKET})
+    assert (resolution.ticket_id, resolution.strength) == (TICKET, "weak")
+    assert resolution.evidence[0].signal is Signal.SUBJECT_CODE
+
+
+def test_beside_a_tag_a_bare_code_is_only_a_word() -> None:
+    found = find_signals(parsed(subject="[TAI-42] is like OPS-1"))
+    assert [candidate.identifier for candidate in found.candidates] == ["TAI-42"]
+
+
+def test_few_bare_codes_are_looked_up() -> None:
+    found = find_signals(parsed(subject=" ".join(f"A-{n}" for n in range(50))))
+    assert len(found.candidates) == tickets.MAX_BARE_CODES
+
+
+def test_a_foreign_reference_beside_our_tag_is_passed_over() -> None:
+    found = find_signals(parsed(subject="Re: [ACME-2026072803024161] [Ticket#2026072803024161] Ravenna: [TAI-42] Lost"))
+    assert [candidate.identifier for candidate in found.candidates] == ["TAI-42"]
+
+
+# Signed for a person, and by old or weak keys
+
+
+def signed_for(person: str, **options: float) -> str:
+    return signing.sign_address(TICKET, DOMAIN, KEY, person=person, **options)
+
+
+def test_an_address_signed_for_the_sender_is_the_best_proof() -> None:
+    message = parsed(from_=(address("Alice@customer.example"),))
+    resolution = resolve(message, rcpt=[signed_for("alice@CUSTOMER.example")])
+    assert (resolution.ticket_id, resolution.level) == (TICKET, EvidenceLevel.SIGNED_FOR_SENDER)
+
+
+@pytest.mark.parametrize("authors", [("mallory@x.example",), (), ("alice@customer.example", "mallory@x.example")])
+def test_from_anybody_else_it_proves_the_ticket_only(authors: tuple[str, ...]) -> None:
+    message = parsed(from_=tuple(map(address, authors)))
+    resolution = resolve(message, rcpt=[signed_for("alice@customer.example")])
+    assert (resolution.ticket_id, resolution.level) == (TICKET, EvidenceLevel.SIGNED_OR_KNOWN)
+    assert resolution.evidence[0].finding is Finding.SIGNED_FOR_ANOTHER
+
+
+def test_a_signature_that_is_too_old_is_as_good_as_a_guess() -> None:
+    old = signing.sign_address(TICKET, DOMAIN, KEY, signed_at=NOW - 40 * 86_400)
+    resolution = resolve(rcpt=[old])
+    assert (resolution.ticket_id, resolution.level) == (TICKET, EvidenceLevel.GUESSABLE)
+
+
+def test_a_signature_of_a_weak_old_key_is_as_good_as_a_guess() -> None:
+    mac = hmac.new(b"weak", f"address\0{TICKET}".encode(), "sha256").hexdigest()[:20]
+    found = find_signals(parsed(), f"reply+{TICKET}.{mac}@{DOMAIN}", keys=SigningKeys(keys=(KEY, b"weak")))
+    resolution = tickets.resolve(found, known={}, named={TICKET: TICKET}, verified={})
+    assert (resolution.ticket_id, resolution.level) == (TICKET, EvidenceLevel.GUESSABLE)
+
+
+def test_with_a_signing_key_an_unsigned_detail_is_guessable() -> None:
+    assert resolve(rcpt=[f"help+TAI-42@{DOMAIN}"], named={"TAI-42": TICKET}).level is EvidenceLevel.GUESSABLE
+
+
+# Evidence that disagrees
+
+
+def test_a_weaker_signal_for_another_ticket_is_recorded() -> None:
+    message = parsed(subject="[OPS-1] Something else", in_reply_to=("a@x.example",))
+    resolution = resolve(message, known={"a@x.example": TICKET}, named={TICKET: TICKET, "OPS-1": OTHER})
+    assert resolution.ticket_id == TICKET
+    assert [each.ticket_id for each in resolution.disagreeing] == [OTHER]

@@ -86,6 +86,8 @@ def test_the_version_is_printed(ingest: Shell) -> None:
 # Imports and shell completion
 
 
+KEY = "0123456789abcdef0123456789abcdef"
+"""A signing key of the least length."""
 LIGHT = frozenset({"annotated_doc", "ingest", "shellingham", "sitecustomize", "typer", "typing_extensions"})
 """Packages outside the standard library that ``ingest --help`` may import; Debian's Python brings ``sitecustomize``."""
 
@@ -236,18 +238,40 @@ def test_the_readme_has_the_table_of_settings_that_the_program_prints(ingest: Sh
 
 
 def test_an_address_is_signed_for_its_ticket(ingest: Shell) -> None:
-    told = ingest("address", "cm7y0q4kt", "--json", INGEST_SIGNING_KEY="k", INGEST_DOMAINS="a.example,b.example")
+    told = ingest("address", "cm7y0q4kt", "--json", INGEST_SIGNING_KEY=KEY, INGEST_DOMAINS="a.example,b.example")
     signed = json.loads(told.out)
-    assert re.fullmatch(r"reply\+cm7y0q4kt\.[0-9a-f]{20}@a\.example", signed["reply_to"])
-    assert re.fullmatch(r"<ticket\.cm7y0q4kt\.[0-9a-f]{16}\.[0-9a-f]{20}@a\.example>", signed["message_id"])
+    assert re.fullmatch(r"reply\+cm7y0q4kt\.[a-z2-7]{13}@a\.example", signed["reply_to"])
+    assert re.fullmatch(r"<ticket\.cm7y0q4kt\.[0-9a-f]{16}\.[a-z2-7]{13}@a\.example>", signed["message_id"])
+
+
+def test_an_address_is_signed_for_one_person_and_with_a_date(ingest: Shell) -> None:
+    words = ("address", "cm7y0q4kt", "--json", "--for", "alice@customer.example", "--dated")
+    signed = json.loads(ingest(*words, INGEST_SIGNING_KEY=KEY, INGEST_DOMAINS="a.example").out)
+    assert re.fullmatch(r"reply\+cm7y0q4kt\.[a-z2-7]{21}@a\.example", signed["reply_to"])
+
+
+@pytest.mark.parametrize("words", [("cm7y0q4kt", "--for", "a b@c>"), ("a b@c>",), ("cm7y0q4kt", "--for", "a@b, c@d")])
+def test_what_is_no_address_is_refused_with_a_sentence(ingest: Shell, words: tuple[str, ...]) -> None:
+    told = ingest("address", *words, INGEST_SIGNING_KEY=KEY, INGEST_DOMAINS="a.example")
+    assert told.code == ExitCode.USAGE
+    assert repr(words[-1]) in told.complaint
+
+
+@pytest.mark.parametrize("weak", ["secret", "a" * 64])
+def test_a_weak_key_is_refused_with_advice_how_to_make_one(ingest: Shell, weak: str) -> None:
+    told = ingest("address", "cm7y0q4kt", INGEST_SIGNING_KEY=weak, INGEST_DOMAINS="a.example")
+    assert told.code != ExitCode.OK
+    assert "INGEST_SIGNING_KEY: the key is too weak" in told.complaint
+    assert "openssl rand -hex 32" in told.complaint
+    assert weak not in told.complaint
 
 
 @pytest.mark.parametrize(
     ("words", "settings", "complaint"),
     [
         ((), {"INGEST_DOMAINS": "a.example"}, "INGEST_SIGNING_KEY is not set"),
-        ((), {"INGEST_SIGNING_KEY": "k"}, "INGEST_DOMAINS is not set"),
-        (("--domain", "c.example"), {"INGEST_SIGNING_KEY": "k", "INGEST_DOMAINS": "a.example"}, "not one of"),
+        ((), {"INGEST_SIGNING_KEY": KEY}, "INGEST_DOMAINS is not set"),
+        (("--domain", "c.example"), {"INGEST_SIGNING_KEY": KEY, "INGEST_DOMAINS": "a.example"}, "not one of"),
     ],
 )
 def test_an_address_needs_a_key_and_a_domain_of_ours(

@@ -75,7 +75,7 @@ def test_without_database_and_api_it_says_what_the_mail_says_and_what_was_not_lo
 
 
 def test_a_signed_address_needs_neither(ingest: Shell, tmp_path: Path) -> None:
-    settings = {"INGEST_SIGNING_KEY": "k", "INGEST_DOMAINS": "mail.ravenna.example"}
+    settings = {"INGEST_SIGNING_KEY": "0123456789abcdef0123456789abcdef", "INGEST_DOMAINS": "mail.ravenna.example"}
     address = json.loads(ingest("address", TICKET, "--json", **settings).out)["reply_to"]
     path = tmp_path / "signed.eml"
     path.write_bytes(REPLY.replace(b"help@mail.ravenna.example\r\nSub", address.encode() + b"\r\nSub"))

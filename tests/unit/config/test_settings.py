@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from ingest.config.settings import NAMES, REQUIRED_TO_SERVE, ConfigError, Settings, load, unknown_names
-from ingest.config.types import split_host_port
+from ingest.config.types import split_host_port, subject_tag_pattern
+
+KEY = "0123456789abcdef0123456789abcdef"
 
 
 def problems(environment: dict[str, str], **options: object) -> list[str]:
@@ -79,9 +81,9 @@ def test_a_secret_comes_from_a_file_without_its_last_line_end(tmp_path: Path) ->
 
 
 def test_a_secret_is_never_printed() -> None:
-    settings = load({"RAVENNA_API_TOKEN": "s3cret", "INGEST_SIGNING_KEY": "k3y"})
+    settings = load({"RAVENNA_API_TOKEN": "s3cret", "INGEST_SIGNING_KEY": KEY})
     assert "s3cret" not in f"{settings!r}{settings}{settings.model_dump()}{settings.model_dump_json()}"
-    assert "k3y" not in repr(settings)
+    assert KEY not in repr(settings)
 
 
 def test_all_problems_are_told_at_once_and_each_names_its_setting() -> None:
@@ -170,3 +172,55 @@ def test_mailboxes_are_tables_of_the_file_and_a_wrong_one_is_told_by_its_place(t
     assert account.host == "imap.example"
     file.write_text('[[imap]]\nname = "support"\nhost = "imap.example"\nuser = "a@b.example"\npasswd = "x"\n')
     assert problems({"INGEST_CONFIG": str(file)}) == ["imap.0.passwd: there is no such setting"]
+
+
+# Signing
+
+
+def test_without_a_signing_key_there_are_no_keys() -> None:
+    assert load({"INGEST_SIGNING_KEYS_OLD": KEY}).signing_keys is None
+
+
+def test_the_new_key_signs_and_the_old_ones_are_checked_too() -> None:
+    settings = load(
+        {"INGEST_SIGNING_KEY": KEY, "INGEST_SIGNING_KEYS_OLD": "first,\n second", "INGEST_SIGNATURE_DAYS": "90"}
+    )
+    assert settings.signing_keys is not None
+    assert settings.signing_keys.keys == (KEY.encode(), b"first", b"second")
+    assert settings.signing_keys.max_age_days == 90
+
+
+@pytest.mark.parametrize("key", ["k" * 31, "abcdefg" * 20])
+def test_a_weak_signing_key_is_refused_and_not_printed(key: str) -> None:
+    [problem] = problems({"INGEST_SIGNING_KEY": key})
+    assert problem.startswith("INGEST_SIGNING_KEY: the key is too weak")
+    assert problem.endswith("make one with: openssl rand -hex 32")
+    assert key not in problem
+
+
+# The form of a tag
+
+
+@pytest.mark.parametrize(
+    ("example", "subject", "code"),
+    [
+        ("[TAI-42]", "Re: [OPS-7] Printer", "OPS-7"),
+        ("(TAI-42)", "Re: (OPS-7) Printer", "OPS-7"),
+        ("Ticket #TAI-42:", "Re: Ticket  #OPS-7: Printer", "OPS-7"),
+        ("TAI-42", "OPS-7 Printer", "OPS-7"),
+    ],
+)
+def test_a_tag_is_written_like_its_example(example: str, subject: str, code: str) -> None:
+    found = subject_tag_pattern(example).search(subject)
+    assert found is not None
+    assert found[1] == code
+
+
+@pytest.mark.parametrize("example", ["[42]", "[TAI-42] [TAI-43]", "", "[]"])
+def test_an_example_without_exactly_one_code_is_refused(example: str) -> None:
+    with pytest.raises(ValueError, match="write it with one code in it"):
+        subject_tag_pattern(example)
+
+
+def test_a_code_that_is_part_of_a_longer_one_is_no_tag() -> None:
+    assert subject_tag_pattern("TAI-42").search("XTAI-421x") is None

@@ -19,6 +19,9 @@ def evidence(strength: Strength = Strength.STRONG, ticket_id: str | None = "T1")
     [
         (Finding.PLAIN, "", ""),
         (Finding.FORGED, "", "the signature is not ours"),
+        (Finding.SIGNATURE_EXPIRED, "", "the signature is too old to prove anything"),
+        (Finding.SIGNED_WITH_WEAK_KEY, "", "the signature was made with a weak key, and proves nothing"),
+        (Finding.SIGNED_FOR_ANOTHER, "", "the signature was made for another person"),
         (Finding.UNKNOWN_MESSAGE, "", "not known"),
         (Finding.ONLY_REFERRED_TO, "", "referred to by others, never seen"),
         (Finding.LISTED, Signal.IN_REPLY_TO, "listed by the API as an ancestor (in-reply-to)"),
