@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -26,6 +27,7 @@ from ingest.model.outcome import (
 )
 from ingest.parse_pool import ParsePool
 from ingest.sandbox import Fault
+from ingest.store import Identified
 from tests.support.factories import ALICE, DOMAIN
 from tests.support.fixture_mails import SIGNING_KEY
 from tests.support.pipeline import LEASE_SECONDS, Bench, mail, new_bench
@@ -80,6 +82,31 @@ async def test_a_message_whose_lease_was_lost_meanwhile_is_not_posted(bench: Ben
     bench.now += LEASE_SECONDS + 1
     await bench.claim()
     assert isinstance(await bench.process(late), Deferred)
+    assert contents(bench) == []
+
+
+async def test_a_message_whose_lease_is_over_is_not_posted_though_nobody_else_has_it(bench: Bench) -> None:
+    await bench.receive(mail())
+    late = await bench.claim()
+    bench.now += LEASE_SECONDS + 1
+    assert await bench.process(late) == pipeline.LEASE_LOST
+    assert contents(bench) == []
+
+
+async def test_a_message_whose_lease_ends_between_identifying_and_posting_is_not_posted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.receive(mail())
+    late = await bench.claim()
+    identify = bench.engine.store.identify
+
+    async def identify_slowly(*arguments: Any, **more: Any) -> Identified:
+        identified = await identify(*arguments, **(more | {"begins_post": False}))
+        bench.now += LEASE_SECONDS + 1
+        return identified
+
+    monkeypatch.setattr(bench.engine.store, "identify", identify_slowly)
+    assert await bench.process(late) == pipeline.LEASE_LOST
     assert contents(bench) == []
 
 

@@ -1,4 +1,8 @@
-"""Ways to break the engine on purpose: the laws must see each of them."""
+"""Ways to break the engine on purpose: the laws must see each of them.
+
+That the lease is checked before a POST is not among them: a run has one process at a time, in which no lease is lost.
+``tests/acceptance/test_pipeline.py`` and ``tests/contract/store/test_lifecycle.py`` try it.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -57,20 +61,6 @@ def _without_owners(engine: Engine) -> None:
     _set(engine.store, "post_claims", post_claims)
 
 
-def _without_lease_check(engine: Engine) -> None:
-    """A worker posts although another one has its message by now; the POST is noted without its lease."""
-
-    async def begin_post(queue_id: str, _lease_token: str, *, now: float) -> bool:
-        def work(tx: Any) -> bool:
-            tx.execute("UPDATE messages SET post_began_at = :now WHERE queue_id = :id", {"now": now, "id": queue_id})
-            return True
-
-        return await engine.store._write(work)
-
-    _set(engine.store, "begin_post", begin_post)
-    _identify_without_post(engine)
-
-
 def _identify_without_post(engine: Engine) -> None:
     """The beginning of a POST is left to ``begin_post``, also where identifying could store it."""
     identify = engine.store.identify
@@ -91,5 +81,4 @@ SABOTAGES: dict[str, Callable[[Engine], None]] = {
     "settle window": _without_settle_window,
     "order": _without_order,
     "owners": _without_owners,
-    "lease check": _without_lease_check,
 }

@@ -66,6 +66,7 @@ async def identify(
     content_digest: str = "digest",
     post_fingerprint: str | None = None,
     post_digest: str | None = None,
+    begins_post: bool = False,
     now: float = START + 1000,
     ticket_names: Mapping[str, str] = MappingProxyType({}),
 ) -> Identified:
@@ -81,5 +82,6 @@ async def identify(
         now=now,
         post_fingerprint=post_fingerprint,
         post_digest=post_digest,
+        begins_post=begins_post,
         ticket_names=ticket_names,
     )

@@ -491,6 +491,18 @@ async def test_a_post_does_not_begin_under_a_lease_that_is_lost_or_over(store: S
     assert await store.begin_post(queued.queue_id, queued.lease_token, now=NOW + LEASE_SECONDS - 1)
 
 
+async def test_identifying_does_not_begin_a_post_under_a_lease_that_is_lost_or_over(store: Store) -> None:
+    await receive(store)
+    queued = await claim_one(store, now=NOW)
+    stranger = replace(queued, lease_token="another token")
+    assert not (await identify(store, stranger, begins_post=True, now=NOW)).lease_held
+    assert (await identify(store, queued, begins_post=True, now=NOW + LEASE_SECONDS)).post_count is None
+    record = await store.message("Q1")
+    assert record is not None
+    assert record.post_in_doubt_since is None
+    assert (await identify(store, queued, begins_post=True, now=NOW + LEASE_SECONDS - 1)).post_count == 1
+
+
 async def test_the_first_look_in_vain_is_remembered_until_the_next_post_begins(store: Store) -> None:
     await receive(store)
     await attempt(store, UNKNOWN, now=NOW)
