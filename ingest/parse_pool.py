@@ -19,12 +19,13 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, EnumType
 from typing import Any, Literal, cast
 
 from ingest import metrics
 from ingest.model.message import ParsedMessage, Reply
+from ingest.model.signatures import DkimKeyName, DkimSignature
 from ingest.parse_process import FRAME_HEAD, FrameKind
 
 Cause = Literal["time", "memory", "crash"]
@@ -225,6 +226,14 @@ class ParsePool:
             LookupError: the message has no part of that number. Otherwise raises as ``parse_and_extract`` does.
         """
         return cast(tuple[bytes, ...], await self._run_job("attachment_bytes", content, tuple(part_numbers)))
+
+    async def verify_dkim(
+        self, content: bytes, keys: Mapping[DkimKeyName, Sequence[str]], received_at: float
+    ) -> tuple[DkimSignature, ...]:
+        """Verify those DKIM signatures of a message whose ``keys`` (TXT records by name) are given, as of the Unix time
+        ``received_at``. Raises as ``parse_and_extract`` does."""
+        job = ("verify_dkim", content, dict(keys), received_at)
+        return cast(tuple[DkimSignature, ...], await self._run_job(*job))
 
     async def _run_job(self, *job: object) -> object:
         """Do a job, and try it once more where its process ended or was too slow: that may be another's fault."""

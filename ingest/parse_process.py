@@ -17,8 +17,12 @@ from collections.abc import Callable
 from enum import Enum
 from typing import IO, Any, cast
 
+from ingest.authentication.dkim_verification import Keys, verify_signatures
 from ingest.model.message import ParsedMessage, Reply
+from ingest.model.signatures import DkimSignature
 from ingest.parse import attachment_bytes, parse
+from ingest.parse.defect_log import DefectLog
+from ingest.parse.mime.header import parse_message_header
 from ingest.reply import extract
 from ingest.reply.plain import plain
 
@@ -49,11 +53,17 @@ def _parse_and_extract(content: bytes) -> tuple[ParsedMessage, Reply]:
     return message, extract(message)
 
 
+def _verify_dkim(content: bytes, keys: Keys, received_at: float) -> tuple[DkimSignature, ...]:
+    author_field = parse_message_header(content, DefectLog()).get("from")
+    return verify_signatures(content, keys, author_field=author_field, received_at=received_at)
+
+
 _JOBS: dict[str, Callable[..., object]] = {
     "parse_and_extract": _parse_and_extract,
     "reply": extract,
     "plain": plain,
     "attachment_bytes": attachment_bytes,
+    "verify_dkim": _verify_dkim,
 }
 
 

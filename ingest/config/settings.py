@@ -27,6 +27,7 @@ from pydantic import (
 
 from ingest.config.imap_accounts import ImapAccount, names_are_unique
 from ingest.config.types import (
+    SYSTEM,
     ApiUrl,
     Bytes,
     ComputedDefault,
@@ -34,6 +35,7 @@ from ingest.config.types import (
     DatabaseUrl,
     Days,
     DaysOrZero,
+    DnsServers,
     Listener,
     Listeners,
     LowerWords,
@@ -131,7 +133,7 @@ class Settings(BaseModel):
     recipients: LowerWords = ("*",)
     """Local parts (before any +detail) that exist in our domains, * for all; others are refused with 550 5.1.1."""
     smtp_relays: Networks = ()
-    """Networks that may connect, such as 10.0.0.0/8; empty for all."""
+    """Networks that may connect, such as 10.0.0.0/8; empty for all. They are relays of yours: SPF is not checked."""
     smtp_proxies: Networks = ()
     """Networks of load balancers that speak the PROXY protocol to us."""
     tls_certificate: Path | None = None
@@ -168,6 +170,15 @@ class Settings(BaseModel):
     """Memory that a parsing process may use."""
     content_format: Literal["markdown", "plain"] = "markdown"
     """Form of what is posted from HTML mail: Markdown, or the words without the signs. Text mail is posted as it is."""
+
+    # Authentication
+    dns_servers: DnsServers = (SYSTEM,)
+    """DNS servers that authentication asks, such as 192.0.2.53 or 127.0.0.1:5353, several with commas; system for those
+    of /etc/resolv.conf, none to ask nobody."""
+    dns_zone: Path | None = None
+    """JSON file whose object zone is asked instead of the DNS; clients at 127.0.0.1 count as known then. To try out."""
+    dns_patience: SecondsOrZero = 3600.0
+    """Time for which a mail is put off while the DNS fails for it; after that nothing is known of its sender."""
 
     # Attachments
     attachments: bool = True

@@ -18,6 +18,9 @@ from pydantic import (
 
 from ingest.signing import weakness_of
 
+DNS_PORT = 53
+SYSTEM = "system"
+"""Written for the name servers that the machine itself uses."""
 NONE = "none"
 """Written for an empty list in the environment, because an empty variable counts as not set."""
 
@@ -46,6 +49,26 @@ def split_host_port(address: str) -> tuple[str, int]:
     if not colon or not port.isdecimal() or int(port) > 65_535:
         raise ValueError(f"{address!r} is no listener: write it as host:port, such as 127.0.0.1:8025")
     return host.strip("[]"), int(port)
+
+
+def split_dns_server(server: str) -> tuple[str, int]:
+    """Return ``192.0.2.53``, ``2001:db8::53``, ``192.0.2.53:5353`` or ``[2001:db8::53]:5353`` as a pair.
+
+    Raises:
+        ValueError: the text has none of these forms. Its message says how to write it.
+    """
+    host, port = (server, DNS_PORT) if _is_address(server) else split_host_port(server)
+    if not _is_address(host):
+        raise ValueError(f"{server!r} is no DNS server: write its address, such as 192.0.2.53 or 192.0.2.53:5353")
+    return host, port
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _words(value: object) -> object:
@@ -99,6 +122,13 @@ def _is_listener(value: str) -> str:
     return value
 
 
+def _are_dns_servers(words: tuple[str, ...]) -> tuple[str, ...]:
+    if words != (SYSTEM,):
+        for word in words:
+            split_dns_server(word)
+    return words
+
+
 def _are_networks(words: tuple[str, ...]) -> tuple[str, ...]:
     for word in words:
         ipaddress.ip_network(word)
@@ -131,5 +161,6 @@ Networks = Annotated[Words, AfterValidator(_are_networks)]
 SubjectTag = Annotated[str, AfterValidator(_is_subject_tag)]
 SigningKey = Annotated[SecretStr | None, AfterValidator(_is_strong_key)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_words)]
+DnsServers = Annotated[Words, AfterValidator(_lower), AfterValidator(_are_dns_servers)]
 ApiUrl = Annotated[str, AfterValidator(_is_api_url)]
 DatabaseUrl = Annotated[str, AfterValidator(_is_database_url)]

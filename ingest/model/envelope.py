@@ -5,6 +5,8 @@ Times are Unix times in seconds.
 
 from dataclasses import dataclass
 
+from ingest.model.trust import Authentication
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
@@ -92,6 +94,8 @@ class QueuedMessage:
     """Id of the ticket message that this message was posted as, if only a step after the POST failed; else ``None``."""
     email_message_id: str | None = None
     """``emailMessageId`` of that ticket message."""
+    authentication: Authentication | None = None
+    """What an earlier attempt found out about the claim of From; ``None``: none did."""
     released_by: str | None = None
     """The operator who released the message, if one did; policy does not stop it a second time."""
     released_ticket: str | None = None
