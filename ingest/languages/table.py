@@ -17,6 +17,7 @@ class Language:
     """The name of the language in English."""
     attribution_verbs: Words = ()
     attribution_openers: Words = ()
+    weekdays: Words = ()
     pronouns: Words = ()
     sentence_openers: Words = ()
     header_from: Words = ()

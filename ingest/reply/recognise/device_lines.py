@@ -12,7 +12,11 @@ _MAX_CHARACTERS = 160
 _MAX_WORDS = 16
 """A device line has at most this many words; a longer line that begins like one is a sentence."""
 _MAX_CERTAIN_WORDS = 8
-"""A phrase that needs no device word, such as ``sent from my …``, is believed in a line of at most this many words."""
+"""A phrase such as ``sent from my …`` is believed beside the name of an unknown model, such as ``X200``, in a line of
+at most this many words."""
+_MAX_WORDS_BEHIND_DEVICE = 2
+"""Behind the device, up to the next punctuation mark, a device line has at most this many words, such as ``using
+Tapatalk``; a sentence goes on."""
 _MAX_SHORT_WORDS = 6
 """A phrase that begins many a sentence, such as ``from my …``, is believed in a line of at most this many words."""
 _MAX_SHORT_CHARACTERS = 45
@@ -26,12 +30,22 @@ _PRODUCTS = (
     *("fastmail", "posteo", "gmx", "web.de", "aol", "orange", "libero", "mailbird", "em client", "shortwave"),
     *("mailbutler", "mac", "macbook", "imac", "ios", "qq", "foxmail"),
 )
-"""Beginnings of the names of devices and mail programs, which are the same in every language."""
-_PRODUCTS_ANYWHERE = ("iphone", "ipad", "android")
-"""Names that are believed inside a word, too: Hebrew and Arabic join prepositions to them."""
+"""Names of devices and mail programs, which are the same in every language."""
+_WHOLE_WORDS = ("cell", "watch")
+"""Words for devices with which other words begin: ``cellar``."""
+_PRODUCTS_ANYWHERE = ("iphon", "ipad", "android", "小米", "华为", "華為", "三星", "苹果", "蘋果", "荣耀")
+"""Names that are believed inside a word, too: Hebrew and Arabic join prepositions to them, Finnish joins endings, and
+Chinese has no spaces."""
 _PLATFORM = r"(?<![a-z])(?:ios|android)"
 _OUTLOOK_ADVERTISEMENT = re.compile(rf"outlook\b.{{0,40}}{_PLATFORM}|{_PLATFORM}.{{0,40}}outlook")
 """``Get Outlook for iOS``, in any language."""
+_MODEL = re.compile(r"(?<![\w@])(?=[\w-]{0,20}\d)(?=[\w-]{0,20}[^\W\d_])[\w-]{2,20}(?![\w@])")
+"""A word of letters and digits, as models of telephones are called: ``SM-G960F``."""
+_CLAUSE_END = re.compile(r"[.,;:!?()\-–—|/<\[]")
+_PROGRAM_WORDS = frozenset(
+    ("mail", "email", "e-mail", "app", "secure", "for", "für", "pour", "para", "per", "от", "для")
+)
+"""Words that stand behind the name of a program or belong to it: ``Proton Mail secure email``, ``Mail for Windows``."""
 _URL_ALONE = re.compile(r"[(<\[]?(?:https?://|www\.)\S{3,200}")
 _TRACKER_CHARACTERS = frozenset({"ᐧ"})
 """Single characters that mail-tracking extensions leave in the body (U+1427)."""
@@ -58,15 +72,39 @@ def is_device_line(text: str) -> bool:
     word_count = len(lowered.split())
     if not lowered or word_count > _MAX_WORDS or len(lowered) > _MAX_CHARACTERS or lowered.endswith(("?", "？")):
         return False
-    if word_count <= _MAX_CERTAIN_WORDS and _is_certain(lowered):
+    if _OUTLOOK_ADVERTISEMENT.search(lowered) is not None and word_count <= _MAX_CERTAIN_WORDS:
+        return True
+    return _has_phrase(lowered, word_count) and _weekdays().search(lowered) is None
+
+
+def _has_phrase(lowered: str, word_count: int) -> bool:
+    """Return whether a line has a phrase such as ``sent from …`` and names a device or a program."""
+    device = _last_device(lowered)
+    is_certain = any(test(lowered) for test in _certain_device_lines())
+    if device is None:
+        return is_certain and word_count <= _MAX_CERTAIN_WORDS and _MODEL.search(lowered) is not None
+    if is_certain and word_count <= _MAX_CERTAIN_WORDS:
         return True
     is_short = word_count <= _MAX_SHORT_WORDS and len(lowered) <= _MAX_SHORT_CHARACTERS
     tests = (*_device_lines(), *_short_device_lines()) if is_short else _device_lines()
-    return _device_words().search(lowered) is not None and any(test(lowered) for test in tests)
+    return not _goes_on(lowered[device.end() :]) and (is_certain or any(test(lowered) for test in tests))
 
 
-def _is_certain(lowered: str) -> bool:
-    return _OUTLOOK_ADVERTISEMENT.search(lowered) is not None or any(test(lowered) for test in _certain_device_lines())
+def _last_device(lowered: str) -> re.Match[str] | None:
+    """Return the last name of a device or a program in a line."""
+    return max(_device_words().finditer(lowered), key=re.Match.end, default=None)
+
+
+def _goes_on(behind: str) -> bool:
+    """Return whether a sentence goes on behind the name of a device."""
+    clause = _CLAUSE_END.split(behind, maxsplit=1)[0].split()
+    return sum(word not in _PROGRAM_WORDS for word in clause) > _MAX_WORDS_BEHIND_DEVICE
+
+
+@cache
+def _weekdays() -> re.Pattern[str]:
+    """Match a day of the week: a sentence names one, and a device line never does."""
+    return re.compile(rf"(?<!\w){any_of(all_words(lambda language: language.weekdays))}(?!\w)")
 
 
 @cache
@@ -74,8 +112,9 @@ def _device_words() -> re.Pattern[str]:
     """Match a product, or a device word of any language; the head of ``languages.toml`` says where in a word."""
     words = list(all_words(lambda language: language.device_words))
     anywhere = [word for word in words if word.upper() == word]
-    beginnings = any_of((*_PRODUCTS, *(word for word in words if word.upper() != word)))
-    return re.compile(rf"(?<!\w){beginnings}|{any_of((*_PRODUCTS_ANYWHERE, *anywhere))}")
+    beginnings = any_of(word for word in words if word.upper() != word)
+    whole = rf"{any_of((*_PRODUCTS, *_WHOLE_WORDS))}(?![^\W\d_])"
+    return re.compile(rf"(?<!\w)(?:{whole}|{beginnings}\w*)|{any_of((*_PRODUCTS_ANYWHERE, *anywhere))}\w*")
 
 
 @cache
