@@ -11,23 +11,25 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ingest import attachments, log
+from ingest import attachments, log, policy
 from ingest.api import TicketApiClient
 from ingest.attachments import AttachmentUploader
 from ingest.clock import SteadyClock
-from ingest.config.settings import Settings
+from ingest.config.settings import ConfigError, Settings
 from ingest.config.types import subject_tag_pattern
 from ingest.database_watch import DatabaseWatch
 from ingest.decision import PipelineSettings
 from ingest.doubt import SettleWindow
 from ingest.housekeeping import Housekeeping
 from ingest.model.local_addresses import LocalAddresses
+from ingest.model.trust import AuthenticationMode
 from ingest.pair_check import PairCheck
 from ingest.parse_pool import ParsePool
 from ingest.pipeline import Pipeline
 from ingest.receive import Receiver
 from ingest.reload import Reloader
 from ingest.retry import DAY_SECONDS, Schedule
+from ingest.sender_lookup import comparable_domain
 from ingest.sources import Source, SourceError
 from ingest.sources.imap import ImapSource
 from ingest.sources.smtp import SmtpSource
@@ -117,7 +119,15 @@ async def _post_count(settings: Settings, database: Database) -> AsyncIterator[P
 
 
 def pipeline_settings(settings: Settings) -> PipelineSettings:
-    """Return those settings that decide what becomes of a message."""
+    """Return those settings that decide what becomes of a message.
+
+    Raises:
+        ConfigError: the table ``[decision]`` has a hole or an unknown name.
+    """
+    try:
+        table = policy.read_table(settings.decision)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     return PipelineSettings(
         local_addresses=LocalAddresses(
             domains=frozenset(settings.domains),
@@ -127,6 +137,9 @@ def pipeline_settings(settings: Settings) -> PipelineSettings:
         signals=signal_settings(settings),
         fallback_author_id=settings.fallback_author_id,
         plain_content=settings.content_format == "plain",
+        staff_domains=frozenset(map(comparable_domain, settings.staff_domains)),
+        authentication_mode=AuthenticationMode.named(settings.authentication),
+        decision_table=table,
     )
 
 

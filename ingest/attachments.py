@@ -16,7 +16,7 @@ from fnmatch import fnmatch
 from typing import TypeVar
 
 from ingest import compose, log
-from ingest.api import AttachmentApi, AttachmentRefused, Draft, Unavailable, UploadTarget
+from ingest.api import AttachmentApi, AttachmentRefused, Unavailable, UploadTarget
 from ingest.model.envelope import QueuedMessage
 from ingest.model.message import Attachment, ParsedMessage
 from ingest.model.outcome import Deferred, Delivered
@@ -303,6 +303,6 @@ def _result(message: ParsedMessage, done: Mapping[int, Upload]) -> UploadResult:
     )
 
 
-def has_uploads(draft: Draft, message: ParsedMessage) -> bool:
+def has_uploads(message: ParsedMessage) -> bool:
     """Whether there is anything to upload. The returned mail of a delivery report stays out of the ticket."""
-    return bool(message.attachments) and not draft.private
+    return bool(message.attachments) and message.delivery_report is None

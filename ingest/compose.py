@@ -23,18 +23,19 @@ class MissingAttachment:
     """Why not, in words for the reader of the ticket."""
 
 
-def compose_content(message: ParsedMessage, reply: Reply, *, names_sender: bool, plain: bool) -> str:
+def compose_content(message: ParsedMessage, reply: Reply, *, names_sender: bool, plain: bool, warning: str = "") -> str:
     """Return the text to post. It is never empty.
 
-    ``names_sender`` puts the sender into the first line, for messages that are posted under the fallback author.
-    ``plain`` makes the lines that we add plain text instead of Markdown.
+    ``names_sender`` puts the sender above the text, for messages that are posted under the fallback author.
+    ``warning`` stands above all, for notes whose sender is not proven. ``plain`` makes the lines that we add plain text
+    instead of Markdown.
     """
     if message.delivery_report is not None:
         return _report(message.delivery_report, plain)
     body = reply.content or _nothing_written(message)
-    if not names_sender or not message.from_:
-        return body
-    return f"{_from_line(message.from_[0], plain)}\n\n{body}"
+    lines = [warning if plain else f"**{_escape(warning)}**"] if warning else []
+    lines += [_from_line(message.from_[0], plain)] if names_sender and message.from_ else []
+    return "\n\n".join([*lines, body])
 
 
 def compose_appendix(missing: Sequence[MissingAttachment], unread_parts: int = 0) -> str:

@@ -2,12 +2,29 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ingest.api import Draft, User
+from ingest.model.envelope import QueuedMessage
 from ingest.model.local_addresses import LocalAddresses
 from ingest.model.message import ParsedMessage, Reply
 from ingest.model.outcome import Outcome, Resolution
+from ingest.model.trust import NOTHING_KNOWN, Authentication, AuthenticationMode, Trust
+from ingest.policy import DECISION_TABLE, DecisionTable
 from ingest.tickets import SignalSettings
+
+
+class Authenticator(Protocol):
+    """Finds out whether the domain in From sent a mail. Tests have a body of their own."""
+
+    async def authenticate(self, queued: QueuedMessage, message: ParsedMessage, content: bytes) -> Authentication:
+        """Return what is known about the claim of the From field.
+
+        Raises:
+            Unavailable: it cannot be found out now; its outcome says when to try again.
+        """
+        ...
+
 
 UNRESOLVED = Resolution(ticket_id=None)
 NOTHING_READ = Reply(content="", elided="", method="nothing could be read")
@@ -25,13 +42,23 @@ class Decision:
     """``None`` where the message killed its parser."""
     reply: Reply = NOTHING_READ
     """What the sender newly wrote."""
-    is_note: bool = False
-    """A report of a failed delivery: posted as a private note, without an author of its own."""
+    is_report: bool = False
+    """A report of a failed delivery: posted as a private note of the fallback author, whoever sent it."""
+    is_from_machine: bool = False
+    """A machine sent it, or its reverse-path is null: it is never posted as a public message, because the help desk may
+    answer each of those."""
+    authentication: Authentication = NOTHING_KNOWN
+    """What is known about the claim of From."""
     resolution: Resolution = UNRESOLVED
     ticket_names: Mapping[str, str] = field(default_factory=dict)
     """The codes and ids of tickets that were looked up, and the tickets that they mean today."""
     user: User | None = None
     """The API's user with the sender's address; ``None`` where there is none, or none was asked for."""
+    trust: Trust | None = None
+    """The cell of the decision table that applied; ``None`` for a report, what a rule stopped before, and what an
+    operator released."""
+    flag: str = ""
+    """Why a person may want to look at it although it is posted; empty: there is no reason."""
     author_id: str | None = None
     """Whom the ticket message is posted as: the user, or the fallback author."""
     draft: Draft | None = None
@@ -47,6 +74,11 @@ class PipelineSettings:
     local_addresses: LocalAddresses
     signals: SignalSettings
     fallback_author_id: str | None
-    """Id of the API's user who posts for senders that the API does not know; ``None``: such mail is quarantined."""
+    """Id of the API's user who posts for senders that the API does not know or that are not proven; ``None``: such mail
+    is quarantined."""
+    staff_domains: frozenset[str] = frozenset()
+    """Mail domains of the help desk's own people, as ``comparable_domain`` gives them."""
+    authentication_mode: AuthenticationMode = AuthenticationMode.REQUIRED
+    decision_table: DecisionTable = field(default_factory=lambda: DECISION_TABLE)
     plain_content: bool = False
     """Post plain text instead of Markdown."""

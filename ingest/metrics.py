@@ -18,6 +18,12 @@ SENDING_STOPPED = Gauge("ingest_sending_stopped", "1 while the API refuses our t
 SENDING_PAUSED = Gauge(
     "ingest_sending_paused_seconds", "Time for which the API wants nothing sent (429); `ingest resume` ends it."
 )
+TREATED = Counter(
+    "ingest_treated_total",
+    "Mails that ended, by the cell of the decision table that applied to them.",
+    ["who", "authentication", "evidence", "treatment"],
+)
+FLAGGED = Counter("ingest_flagged_total", "Mails posted although their sender or their ticket is in question.")
 API_REQUESTS = Counter(
     "ingest_api_requests_total", "Requests to the ticket API, by method and status (or error).", ["method", "status"]
 )

@@ -3,7 +3,8 @@
 receive   (receive.py) stores the mail; only then is it accepted.
           C1 crash before COMMIT: the sender sends it again. C2 crash after it: what is sent again is the same row.
 claim     (worker.py) takes the mail under a lease, and calls ``process``.
-decide    parse, screen, resolve the ticket, find the user, admit, choose the author, extract the reply, draft.
+decide    parse, screen, authenticate, resolve the ticket, find the user, admit, judge (who the sender is, and the cell
+          of the decision table), choose the author, extract the reply, draft.
           This only reads, so it can be repeated; ``ingest explain`` does no more than this.
           C3 crash: the lease runs out, another worker claims the message and decides the same again.
 identify  stores what was found out; tells whether the message is a duplicate or must wait for an older one.
@@ -17,15 +18,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 
-from ingest import attachments, compose, policy, screening
+from ingest import attachments, compose, metrics, policy, screening
 from ingest.api import Claims, Draft, PostedMessage, PostFingerprint, Rival, TicketApi, Unavailable
 from ingest.attachments import AttachmentUploader, UploadResult, reason_to_skip
-from ingest.decision import Decision, PipelineSettings
+from ingest.decision import Authenticator, Decision, PipelineSettings
 from ingest.doubt import NO_WINDOW, Doubt, DoubtStep, SettleWindow, next_step
 from ingest.model.envelope import QueuedMessage
 from ingest.model.message import ParsedMessage
 from ingest.model.outcome import (
+    FINAL_STATES,
     DeferCause,
     Deferred,
     Delivered,
@@ -33,11 +36,12 @@ from ingest.model.outcome import (
     Outcome,
     Quarantined,
     RuleName,
-    Strength,
     Waiting,
 )
+from ingest.model.trust import Trust
 from ingest.model.verdict import Action
 from ingest.parse_pool import ParsePool, PoisonMessage
+from ingest.sender_lookup import SenderLookup
 from ingest.store import Identified, PostInDoubt
 from ingest.store.messages import Store
 from ingest.ticket_lookup import TicketLookup
@@ -71,9 +75,10 @@ class Pipeline:
         clock: Callable[[], float],
         settle_window: SettleWindow = NO_WINDOW,
         uploader: AttachmentUploader | None = None,
+        authenticator: Authenticator | None = None,
     ) -> None:
         """``clock`` gives Unix seconds that never go back. Without an ``uploader``, attachments are not posted: enough
-        for ``decide``."""
+        for ``decide``. Without an ``authenticator``, nothing is known of any sender."""
         self._store = store
         self._ticket_api = ticket_api
         self._parse_pool = parse_pool
@@ -82,6 +87,10 @@ class Pipeline:
         self._settle_window = settle_window
         self._began_at = clock()
         self._uploader = uploader
+        self._authenticator = authenticator
+        self._sender_lookup = SenderLookup(
+            ticket_api, staff_domains=settings.staff_domains, table=settings.decision_table
+        )
         self._ticket_lookup = TicketLookup(store, ticket_api, settings.signals)
         self._posted_here: set[str] = set()
         """Messages of which a POST began in this process and is in doubt."""
@@ -100,10 +109,14 @@ class Pipeline:
             return await self._finish_posted(queued)
         decision = await self._decide_with_bounded_memory(queued)
         identified = await self._identify(queued, decision)
-        if (outcome := _outcome_before_post(identified, queued, decision)) is not None:
-            return outcome
-        await self._ticket_lookup.learn_verified(decision.resolution, now=self._clock())
-        return await self._deliver(queued, decision, identified)
+        outcome = _outcome_before_post(identified, queued, decision)
+        if outcome is None:
+            await self._ticket_lookup.learn_verified(decision.resolution, now=self._clock())
+            outcome = await self._deliver(queued, decision, identified)
+        elif outcome is decision.outcome and not isinstance(outcome, Deferred):
+            outcome = await self._look_before_ending(queued, decision, identified, outcome)
+        _count_treatment(decision, outcome)
+        return outcome
 
     async def decide(self, queued: QueuedMessage, content: bytes) -> Decision:
         """Decide what is to become of a message. This only reads, so it can be called any number of times.
@@ -121,9 +134,11 @@ class Pipeline:
         try:
             for step in (
                 self._screen,
+                partial(self._authenticate, content),
                 self._resolve_ticket,
                 self._find_user,
                 self._admit,
+                self._judge,
                 self._choose_author,
                 self._extract_reply,
                 self._draft,
@@ -144,7 +159,7 @@ class Pipeline:
             return wait
         try:
             uploaded = await self._upload_attachments(queued, message, draft)
-            draft = replace(draft, appendix=compose.compose_appendix(uploaded.missing, _unread(message, draft)))
+            draft = replace(draft, appendix=compose.compose_appendix(uploaded.missing, _unread(message)))
             outcome = await self._find_earlier_post(queued, draft, identified.post_fingerprints)
             outcome = outcome or await self._post(queued, draft, has_begun=identified.post_count is not None)
         except Unavailable as error:
@@ -162,55 +177,84 @@ class Pipeline:
     async def _screen(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
         """Stop mail that nobody wrote to us, unless an operator released it."""
         verdict = screening.screen(message, queued.envelope, self._settings.local_addresses)
+        decision = replace(decision, is_from_machine=queued.envelope.mail_from == "")
         if verdict is None:
             return decision
         if verdict.outcome is not None and queued.released_by is None:
             return replace(decision, outcome=verdict.outcome)
-        return replace(decision, is_note=verdict.action is Action.NOTE)
+        return replace(
+            decision,
+            is_report=verdict.action is Action.NOTE and verdict.rule is RuleName.DELIVERY_REPORT,
+            is_from_machine=decision.is_from_machine or verdict.action is not Action.QUARANTINE,
+        )
+
+    async def _authenticate(
+        self, content: bytes, queued: QueuedMessage, message: ParsedMessage, decision: Decision
+    ) -> Decision:
+        """Find out whether the domain of From sent the mail, where that can change anything."""
+        if self._authenticator is None or decision.is_report or queued.released_by is not None:
+            return decision
+        return replace(decision, authentication=await self._authenticator.authenticate(queued, message, content))
 
     async def _resolve_ticket(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
         resolution, ticket_names = await self._ticket_lookup.resolve(queued, message)
         decision = replace(decision, resolution=resolution, ticket_names=ticket_names)
-        if resolution.missing and not decision.is_note and queued.released_by is None:
+        if resolution.missing and not decision.is_report and queued.released_by is None:
             return replace(decision, outcome=Waiting(missing=resolution.missing))
         return decision
 
     async def _find_user(self, _queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
         sender = _sender(message)
-        if not sender or decision.is_note:
+        if not sender or decision.is_report:
             return decision
         return replace(decision, user=await self._ticket_api.find_user(sender))
 
-    async def _admit(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
-        """Stop mail that may not go to its ticket, or has none."""
-        resolution = decision.resolution
-        is_participant = resolution.strength is Strength.WEAK and await self._is_participant(message, decision)
+    async def _admit(self, queued: QueuedMessage, _message: ParsedMessage, decision: Decision) -> Decision:
+        """Stop mail of which nobody could say which ticket it goes to."""
         verdict = policy.admit(
-            resolution,
-            is_note=decision.is_note,
-            is_participant=is_participant,
-            is_released=queued.released_by is not None,
+            decision.resolution, is_report=decision.is_report, is_released=queued.released_by is not None
         )
         return decision if verdict is None else replace(decision, outcome=verdict.outcome)
 
-    async def _is_participant(self, message: ParsedMessage, decision: Decision) -> bool:
-        """Return whether the sender is on the ticket, or has written to it before."""
-        ticket_id, user = decision.resolution.ticket_id, decision.user
-        ticket = await self._ticket_api.find_ticket(ticket_id) if ticket_id else None
-        if ticket is None:
-            return False
-        if user is not None and user.id in (ticket.requester_id, ticket.author_id, *ticket.follower_ids):
-            return True
-        sender = _sender(message).lower()
-        return any(
-            [posted.author_email.lower() == sender async for posted in self._ticket_api.list_messages(ticket.id)]
+    async def _judge(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
+        """Look the mail up in the decision table. What an operator released needs no other permission."""
+        if decision.is_report or queued.released_by is not None:
+            return decision
+        settings, result, level = self._settings, decision.authentication.result, decision.resolution.level
+        who = await self._sender_lookup.who(
+            _sender(message), decision.user, _ticket_names(decision), authentication=result, level=level
         )
+        treatment = policy.decide(
+            who=who,
+            authentication=result,
+            level=level,
+            table=settings.decision_table,
+            mode=settings.authentication_mode,
+        )
+        trust = Trust(who=who, authentication=decision.authentication, level=level, treatment=treatment)
+        decision = replace(decision, trust=trust, flag=policy.flag(trust, decision.resolution))
+        if treatment.is_posted:
+            return decision
+        return replace(decision, outcome=policy.hold(trust, decision.resolution).outcome)
 
-    async def _choose_author(self, _queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
-        author_id = decision.user.id if decision.user is not None else self._settings.fallback_author_id
+    async def _choose_author(self, queued: QueuedMessage, _message: ParsedMessage, decision: Decision) -> Decision:
+        """Choose the sender where the table says so, else the fallback author, or whom an operator named."""
+        if queued.released_author is not None:
+            author_id = await self._find_author(queued.released_author)
+        elif decision.user is not None and decision.trust is not None and decision.trust.treatment.is_as_sender:
+            author_id = decision.user.id
+        else:
+            author_id = self._settings.fallback_author_id
         if author_id is None:
-            return replace(decision, outcome=_unknown_author(_sender(message)))
+            return replace(decision, outcome=_no_author(queued, decision))
         return replace(decision, author_id=author_id)
+
+    async def _find_author(self, named: str) -> str | None:
+        """Return the id of the user that an operator named by address or id; ``None``: no user has that address."""
+        if "@" not in named:
+            return named
+        user = await self._ticket_api.find_user(named)
+        return user.id if user is not None else None
 
     async def _extract_reply(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
         """Extract the reply again where the ticket's messages or the operator's settings can change it.
@@ -238,7 +282,8 @@ class Pipeline:
         self, conversation: Sequence[PostedMessage], message: ParsedMessage, decision: Decision
     ) -> Decision:
         """Extract the reply beside the ticket's messages, which tell a quote from answers typed into it."""
-        own = (decision.author_id, "")  # whose author is not told may be the sender's: people repeat themselves
+        sender_id = decision.user.id if decision.user is not None else decision.author_id
+        own = (sender_id, "")  # whose author is not told may be the sender's: people repeat themselves
         sent = [posted.content for posted in conversation if posted.author_id not in own]
         written = [posted.content for posted in conversation if posted.author_id in own]
         return replace(decision, reply=await self._parse_pool.reply(message, sent, written))
@@ -250,13 +295,22 @@ class Pipeline:
             ticket_id=decision.resolution.ticket_id,
             author_id=decision.author_id,
             content=compose.compose_content(
-                message, decision.reply, names_sender=decision.user is None, plain=self._settings.plain_content
+                message,
+                decision.reply,
+                names_sender=decision.user is None or decision.user.id != decision.author_id,
+                plain=self._settings.plain_content,
+                warning=self._warning(decision),
             ),
-            private=decision.is_note,
+            private=_is_private(decision),
             email_message_id=message.message_id,
             email_in_reply_to=message.in_reply_to[0] if message.in_reply_to else None,
         )
         return replace(decision, draft=draft)
+
+    def _warning(self, decision: Decision) -> str:
+        if decision.trust is not None and decision.trust.treatment.is_private:
+            return policy.warning(decision.trust, self._settings.authentication_mode)
+        return policy.MACHINE_WARNING if decision.is_from_machine else ""
 
     # Identify
 
@@ -278,6 +332,8 @@ class Pipeline:
             post_digest=draft.fingerprint.digest if draft is not None else None,
             ticket_names=decision.ticket_names,
             begins_post=self._posts_at_once(queued, decision),
+            trust=decision.trust,
+            flag=decision.flag,
         )
 
     def _posts_at_once(self, queued: QueuedMessage, decision: Decision) -> bool:
@@ -285,12 +341,12 @@ class Pipeline:
         message, draft = decision.message, decision.draft
         if message is None or draft is None or decision.outcome is not None or queued.post_began_at is not None:
             return False
-        return self._uploader is None or not attachments.has_uploads(draft, message)
+        return self._uploader is None or not attachments.has_uploads(message)
 
     # Deliver
 
     async def _upload_attachments(self, queued: QueuedMessage, message: ParsedMessage, draft: Draft) -> UploadResult:
-        if self._uploader is None or not attachments.has_uploads(draft, message):
+        if self._uploader is None or not attachments.has_uploads(message):
             return UploadResult()
         return await self._uploader.upload_all(queued, message, draft.ticket_id, now=self._clock())
 
@@ -336,6 +392,29 @@ class Pipeline:
         seconds = self._settle_window.second_look_seconds
         reason = f"an earlier POST of it does not show; it is looked for once more in {seconds:.0f} seconds"
         return Deferred(reason=reason, retry_after=seconds, cause=DeferCause.WAIT, found_absent=True)
+
+    async def _look_before_ending(
+        self, queued: QueuedMessage, decision: Decision, identified: Identified, outcome: Outcome
+    ) -> Outcome:
+        """Look for what an earlier POST in doubt created before the message ends without a POST.
+
+        The decision may have changed since that POST began (another setting, another answer of DNS or API). A message
+        that is on its ticket must not be told to an operator as one that is not."""
+        if queued.post_began_at is None or decision.message is None or not identified.post_fingerprints:
+            return outcome
+        if (wait := self._wait_for_settling(queued)) is not None:
+            return wait
+        earlier = PostFingerprint.parse(identified.post_fingerprints[-1])
+        draft = Draft(
+            ticket_id=earlier.ticket_id or queued.ticket_id or "",
+            author_id=earlier.author_id,
+            content="",  # only the fingerprints of the earlier drafts are looked for
+            email_message_id=decision.message.message_id,
+        )
+        try:
+            return await self._find_earlier_post(queued, draft, identified.post_fingerprints) or outcome
+        except Unavailable as error:
+            return error.outcome
 
     def _earliest_beginning(self, queue_id: str, noted_at: float) -> float:
         """Return the earliest time, by the clock of this process, at which a POST in doubt can have begun."""
@@ -407,9 +486,31 @@ def _sender(message: ParsedMessage) -> str:
     return message.from_[0].addr_spec if message.from_ else ""
 
 
-def _unread(message: ParsedMessage, draft: Draft) -> int:
+def _unread(message: ParsedMessage) -> int:
     """Return how many parts the ticket message has to say are missing: none of a returned mail, which stays out."""
-    return 0 if draft.private else message.unread_parts
+    return 0 if message.delivery_report is not None else message.unread_parts
+
+
+def _ticket_names(decision: Decision) -> tuple[str, ...]:
+    """Return the ids and codes under which the ticket of the message was looked up."""
+    ticket_id = decision.resolution.ticket_id
+    if ticket_id is None:
+        return ()
+    return (ticket_id, *(name for name, named in decision.ticket_names.items() if named == ticket_id))
+
+
+def _is_private(decision: Decision) -> bool:
+    is_note = decision.trust is not None and decision.trust.treatment.is_private
+    return is_note or decision.is_report or decision.is_from_machine
+
+
+def _count_treatment(decision: Decision, outcome: Outcome) -> None:
+    """Count a message in the cell of the decision table that applied to it, once it has ended."""
+    trust = decision.trust
+    if trust is not None and outcome.state in FINAL_STATES:
+        metrics.TREATED.labels(trust.who, trust.authentication.result, trust.level, trust.treatment).inc()
+    if decision.flag and isinstance(outcome, Delivered):
+        metrics.FLAGGED.inc()
 
 
 def _outcome_before_post(identified: Identified, queued: QueuedMessage, decision: Decision) -> Outcome | None:
@@ -444,8 +545,14 @@ def _rival(post: PostInDoubt) -> Rival:
     return Rival(began_at=post.began_at, fingerprints=fingerprints, tickets=tuple(sorted(tickets)))
 
 
-def _unknown_author(sender: str) -> Quarantined:
-    return Quarantined(
-        rule=RuleName.UNKNOWN_AUTHOR,
-        reason=f"no API user has the address {sender!r}: add one, or set INGEST_FALLBACK_AUTHOR_ID, then retry",
-    )
+def _no_author(queued: QueuedMessage, decision: Decision) -> Quarantined:
+    """Return the end of a message that nobody can be named as the author of. The reason names no address."""
+    advice = "set INGEST_FALLBACK_AUTHOR_ID and retry it, or release it with --author"
+    if queued.released_author is not None:
+        reason = "no API user has the address that `release --author` named: release it again with another"
+        return Quarantined(rule=RuleName.UNKNOWN_AUTHOR, reason=reason)
+    if decision.user is None:
+        reason = f"no API user has the sender's address: add one and retry it; or {advice}"
+        return Quarantined(rule=RuleName.UNKNOWN_AUTHOR, reason=reason)
+    reason = f"it is to be posted under the fallback author, and none is set: {advice}"
+    return Quarantined(rule=RuleName.NO_FALLBACK_AUTHOR, reason=reason)

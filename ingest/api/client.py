@@ -356,7 +356,9 @@ class TicketApiClient:
             into = await self._one_ticket(ticket.merged_into) if ticket is not None and ticket.merged_into else None
             if ticket is None or into is None:
                 break
-            ticket = replace(into, former_ids=(*ticket.former_ids, ticket.id))
+            ticket = replace(
+                into, former_ids=(*ticket.former_ids, ticket.id), former_participant_ids=ticket.participant_ids
+            )
         return ticket
 
     async def _one_ticket(self, identifier: str) -> Ticket | None:

@@ -35,6 +35,8 @@ class User:
     email: str
     name: str
     """First and last name; empty if the API has neither."""
+    is_bot: bool = False
+    """A program that the help desk itself uses, so it is of staff."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +49,23 @@ class Ticket:
     title: str = ""
     requester_id: str | None = None
     author_id: str | None = None
+    assignee_id: str | None = None
+    """The agent who works on it."""
     follower_ids: tuple[str, ...] = ()
     merged_into: str | None = None
     """Id of the ticket that this one was merged into."""
     former_ids: tuple[str, ...] = ()
     """Ids of the tickets that were merged into this one, as far as a look-up came by them."""
+    former_participant_ids: tuple[str, ...] = ()
+    """Ids of those tickets' requesters and followers: a merge takes nobody's right to write away."""
     updated_at: str = ""
     """The text that the API returns; it only serves to see whether the ticket has changed."""
+
+    @property
+    def participant_ids(self) -> tuple[str, ...]:
+        """Ids of the users who are on the ticket: requester, author, followers, and those of tickets merged into it."""
+        named = (self.requester_id, self.author_id, *self.follower_ids, *self.former_participant_ids)
+        return tuple(dict.fromkeys(user_id for user_id in named if user_id))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +142,12 @@ def parse_user(item: object) -> User:
     """Parse a user. Raises ``MalformedResponse`` if it has no id."""
     record = _record(item)
     names = (_text(record, "firstName"), _text(record, "lastName"))
-    return User(id=_id(record), email=_text(record, "email"), name=" ".join(filter(None, names)))
+    return User(
+        id=_id(record),
+        email=_text(record, "email"),
+        name=" ".join(filter(None, names)),
+        is_bot=record.get("isBot") is True,
+    )
 
 
 def parse_ticket(item: object) -> Ticket:
@@ -142,6 +159,7 @@ def parse_ticket(item: object) -> Ticket:
         title=_text(record, "title"),
         requester_id=_text(record, "requesterId") or None,
         author_id=_text(record, "authorId") or None,
+        assignee_id=_text(record, "assigneeId") or None,
         follower_ids=_follower_ids(record.get("followers")),
         merged_into=_text(record, "mergedIntoId") or None,
         updated_at=_text(record, "updatedAt"),

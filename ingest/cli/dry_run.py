@@ -26,6 +26,9 @@ from ingest.sources.replay import FileMail, SkippedMail, received_message
 from ingest.store.messages import Store
 from ingest.store.opening import SQLITE, file_of, open_store, open_to_read
 
+NOT_LOOKED_UP = "an author who was not looked up"
+"""The id of every user where there is no API to ask."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
@@ -136,18 +139,18 @@ async def _store(settings: Settings) -> AsyncIterator[Store]:
 class NoTicketApi:
     """The ticket API of a dry run without a token: it sends no request.
 
-    Every author counts as known and every ticket id as existing. A code such as ``TAI-42`` finds no ticket, because
-    only the API knows its id.
+    Every author counts as known and as the requester of the ticket, and every ticket id as existing. A code such as
+    ``TAI-42`` finds no ticket, because only the API knows its id.
     """
 
     async def find_user(self, email: str) -> User | None:
         """Return a user with this address and no name: every author counts as known."""
-        return User(id="an author who was not looked up", email=email, name="")
+        return User(id=NOT_LOOKED_UP, email=email, name="")
 
     async def find_ticket(self, identifier: str) -> Ticket | None:
         """Return a ticket with this id, or ``None`` for a code."""
         is_code = identifier.rpartition("-")[2].isdigit()
-        return None if is_code else Ticket(id=identifier, code="")
+        return None if is_code else Ticket(id=identifier, code="", requester_id=NOT_LOOKED_UP)
 
     async def list_messages(self, _ticket_id: str) -> AsyncIterator[PostedMessage]:
         """Yield nothing."""

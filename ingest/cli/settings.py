@@ -22,6 +22,7 @@ _TYPES = MappingProxyType(
         float: "number",
         str: "text",
         tuple: "list",
+        dict: "table",
         Path: "path",
         SecretStr: "secret",
     }
@@ -54,7 +55,7 @@ def settings(
     With what it is now (secrets hidden), its unit, and its default. Set one in the environment under its name, or in
     the TOML file that INGEST_CONFIG names. A list is written with commas. The secrets RAVENNA_API_TOKEN,
     INGEST_SIGNING_KEY and INGEST_SIGNING_KEYS_OLD can come from files: RAVENNA_API_TOKEN_FILE names one. Mailboxes to
-    read are tables [[imap]] of the TOML file.
+    read are tables [[imap]] of the TOML file; [decision] in it replaces the decision table.
     """
     if markdown:
         typer.echo(markdown_table(), nl=False)
@@ -112,8 +113,10 @@ def _type(annotation: Any) -> str:
 
 def _shown(value: Any) -> str:
     """Return a value as it is written in the environment; of a secret only that it is set."""
-    if value is None or value == ():
+    if value is None or value in ((), {}):
         return ""
+    if isinstance(value, dict):
+        return "(set)"
     if isinstance(value, SecretStr):
         return "(set)"
     if isinstance(value, bool):

@@ -68,7 +68,9 @@ class ConfigError(Exception):
     """The settings cannot be used. The text has one line for each problem, each saying what to do."""
 
 
-_OWN_NAMES = MappingProxyType({"api_url": "RAVENNA_API_URL", "api_token": "RAVENNA_API_TOKEN", "imap": "imap"})
+_OWN_NAMES = MappingProxyType(
+    {"api_url": "RAVENNA_API_URL", "api_token": "RAVENNA_API_TOKEN", "imap": "imap", "decision": "decision"}
+)
 
 
 def name_of(field: str) -> str:
@@ -189,6 +191,13 @@ class Settings(BaseModel):
     """Content types and file names that are not uploaded, such as application/x-msdownload *.exe; none for none."""
 
     # Deciding
+    authentication: Literal["required", "advisory"] = "required"
+    """required: where nothing shows that a mail comes from the domain in From, nobody is its author on its word alone.
+    advisory: nothing known counts as proven, for closed networks and for relays that check but do not tell."""
+    staff_domains: LowerWords = ()
+    """Mail domains of your own people, such as example.com: who writes from there is an agent, and has to prove it."""
+    decision: dict[str, Any] = {}
+    """What becomes of a mail, by who, authentication and evidence: table [decision] of the TOML file."""
     signing_key: SigningKey = None
     """Secret of at least 32 bytes for signed reply addresses and Message-IDs."""
     signing_keys_old: Secrets = ()
@@ -198,7 +207,7 @@ class Settings(BaseModel):
     subject_tag: SubjectTag = "[TAI-42]"
     """Form of the tag that the help desk puts into subjects, with any ticket's code in it."""
     fallback_author_id: str | None = None
-    """API user under whom mail of unknown senders is posted; without it such mail is quarantined."""
+    """API user under whom mail of unknown or unproven senders is posted; without it such mail is quarantined."""
     max_received: Annotated[int, Field(ge=5)] = 50
     """Received fields above which a mail is a loop."""
     sync_interval: SecondsOrZero = 0.0
@@ -258,7 +267,7 @@ class Settings(BaseModel):
         )
 
 
-NAMES = frozenset(name_of(field) for field in Settings.model_fields) - {"imap"}
+NAMES = frozenset(name_of(field) for field in Settings.model_fields) - {"imap", "decision"}
 """The settings that can come from the environment."""
 
 

@@ -1,6 +1,7 @@
 """A string enum whose members each carry their meaning, so that documentation can be generated from the code."""
 
 from enum import StrEnum
+from typing import Self
 
 
 class DescribedStrEnum(StrEnum):
@@ -18,3 +19,15 @@ class DescribedStrEnum(StrEnum):
         member._value_ = value
         member.meaning = meaning
         return member
+
+    @classmethod
+    def named(cls, value: str) -> Self:
+        """Return the member with this value.
+
+        Raises:
+            ValueError: there is none.
+        """
+        for member in cls:
+            if member.value == value:
+                return member
+        raise ValueError(f"{value!r} is none of {', '.join(cls)}")

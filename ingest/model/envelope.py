@@ -100,3 +100,5 @@ class QueuedMessage:
     """The operator who released the message, if one did; policy does not stop it a second time."""
     released_ticket: str | None = None
     """The ticket that the operator named with the release; it needs no other evidence."""
+    released_author: str | None = None
+    """Id or address of the API user under whom a released message is posted; ``None``: under the fallback author."""

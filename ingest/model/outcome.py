@@ -48,6 +48,23 @@ class RuleName(DescribedStrEnum):
     CONFLICT = "conflict", "Evidence of the same strength names different tickets."
     UNMATCHED = "unmatched", "Nothing in the mail names a ticket."
     WEAK_EVIDENCE = "weak-evidence", "Only the subject names the ticket, and the sender is not on that ticket."
+    GUESSABLE_ADDRESS = (
+        "guessable-address",
+        "Only an address that anybody can guess names the ticket, and the sender is not on that ticket or not proven.",
+    )
+    FORGED_AUTHOR = (
+        "forged-author",
+        "The domain in From says that its mail is signed or comes from elsewhere, and this mail is neither.",
+    )
+    UNPROVEN_AUTHOR = (
+        "unproven-author",
+        "From names somebody of staff, nothing proves it, and the ticket is only named by what anybody can guess.",
+    )
+    DECISION_TABLE = "decision-table", "The decision table of the settings file holds such mail."
+    NO_FALLBACK_AUTHOR = (
+        "no-fallback-author",
+        "It is to be posted under the fallback author, since its sender is not proven, and none is set.",
+    )
     UNKNOWN_AUTHOR = "unknown-author", "The API has no user with the sender's address, and no fallback author is set."
     UNKNOWN_PARENT = "unknown-parent", "The mail waited too long for the mail that it answers."
     DUPLICATE = "duplicate", "The same mail was received before."

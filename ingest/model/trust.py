@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from ingest.model.described import DescribedStrEnum
 
+CELL_WORDS = 4
+"""Words of a stored cell: who, authentication, evidence level, treatment."""
+
 
 class AuthenticationResult(DescribedStrEnum):
     """Whether the domain of the From field has been shown to have sent the mail."""
@@ -45,3 +48,87 @@ class EvidenceLevel(DescribedStrEnum):
     SIGNED_OR_KNOWN = "signed-or-known", "A signature of ours names the ticket, or it answers a mail of the ticket."
     GUESSABLE = "guessable", "Only an address detail or a subject names the ticket, which anybody can write."
     NONE = "none", "Nothing names a ticket."
+
+
+class AuthenticationMode(DescribedStrEnum):
+    """What counts as proof of the sender; the values of ``INGEST_AUTHENTICATION``."""
+
+    REQUIRED = "required", "Only what was shown counts: nothing known is no proof."
+    ADVISORY = "advisory", "Nothing known counts as proven; only mail that failed authentication is suspected."
+
+    @property
+    def other(self) -> "AuthenticationMode":
+        """The mode that this one could be switched to."""
+        return AuthenticationMode.ADVISORY if self is AuthenticationMode.REQUIRED else AuthenticationMode.REQUIRED
+
+
+class Treatment(DescribedStrEnum):
+    """What becomes of a mail, by what is known of its sender and its ticket: the cells of the decision table."""
+
+    POST = "post", "Posted as a message of the sender."
+    POST_FLAGGED = (
+        "post-flagged",
+        "Posted as a message of the sender, unchanged; lists and a metric show that its sender is not proven.",
+    )
+    POST_FALLBACK = "post-fallback", "Posted as a message of the fallback author; its first line names the sender."
+    NOTE = "note", "Posted as a private note of the sender; its first line says why it is a note."
+    NOTE_FALLBACK = (
+        "note-fallback",
+        "Posted as a private note of the fallback author; its first lines say why it is a note and name the sender.",
+    )
+    QUARANTINE = "quarantine", "Not posted: a person looks at it, and releases or discards it."
+    UNMATCHED = "unmatched", "Not posted: nothing in it names a ticket. Nothing else speaks against it."
+
+    @property
+    def is_posted(self) -> bool:
+        """Whether the mail goes to its ticket, as a message or as a note."""
+        return self not in (Treatment.QUARANTINE, Treatment.UNMATCHED)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether only agents see it on the ticket."""
+        return self in (Treatment.NOTE, Treatment.NOTE_FALLBACK)
+
+    @property
+    def is_as_sender(self) -> bool:
+        """Whether it is posted under the sender's own name, where the API has a user for the sender."""
+        return self in (Treatment.POST, Treatment.POST_FLAGGED, Treatment.NOTE)
+
+    @property
+    def is_flagged(self) -> bool:
+        """Whether lists show that a person may want to look, although it is posted."""
+        return self is Treatment.POST_FLAGGED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """How far a mail was trusted, and the cell of the decision table that applied to it."""
+
+    who: Who
+    authentication: Authentication
+    level: EvidenceLevel
+    treatment: Treatment
+
+    @property
+    def cell(self) -> str:
+        """The cell in the form in which the store keeps and counts it: ``on-ticket proven guessable post``."""
+        return f"{self.who} {self.authentication.result} {self.level} {self.treatment}"
+
+    @classmethod
+    def parse(cls, cell: str, domain: str = "", reason: str = "") -> "Trust | None":
+        """Return what ``cell`` was made from, with the ``domain`` and ``reason`` of its authentication; ``None`` for a
+        mail of which none was stored, or with a word that this version does not know."""
+        words = cell.split()
+        if len(words) != CELL_WORDS:
+            return None
+        try:
+            return cls(
+                who=Who.named(words[0]),
+                authentication=Authentication(
+                    result=AuthenticationResult.named(words[1]), domain=domain, reason=reason
+                ),
+                level=EvidenceLevel.named(words[2]),
+                treatment=Treatment.named(words[3]),
+            )
+        except ValueError:
+            return None

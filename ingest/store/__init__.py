@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from ingest.model.outcome import State
+from ingest.model.trust import Trust
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -167,6 +168,12 @@ class MessageRecord:
     """When the POST began of which nobody knows whether it had an effect."""
     post_not_found_at: float | None
     """When that POST was looked for in vain; it is looked for once more before the message is posted again."""
+    trust: Trust | None = None
+    """The cell of the decision table that applied at the latest attempt; ``None``: none did, or none was stored."""
+    flag: str = ""
+    """Why a person may want to look at it although it is posted."""
+    released_author: str | None = None
+    """Whom the operator who released it named as its author; ``None``: the fallback author."""
     history: tuple[AuditEntry, ...] = ()
 
 

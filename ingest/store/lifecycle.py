@@ -81,7 +81,8 @@ UPDATE messages SET lease_token = :token, due_at = :until, blocked_by = NULL,
 _CLAIMED_COLUMNS = """
 RETURNING seq, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, position, size, received_at, attempts,
     failures, lone_crashes, first_attempt_at, post_began_at, post_was_answered, absent_at, released_by,
-    released_ticket, retry_window_start, optional_failing_since, ticket_id, ticket_message_id, email_message_id
+    released_ticket, released_author, retry_window_start, optional_failing_since, ticket_id, ticket_message_id,
+    email_message_id
 """
 _CLAIM = f"{_CLAIM_ROW} WHERE seq IN ({_DUE_UNSUSPECTED} %s) {_CLAIMED_COLUMNS}"
 _CLAIM_SUSPECT = f"""{_CLAIM_ROW} WHERE seq = (
@@ -93,6 +94,10 @@ _IDENTIFY = """
 UPDATE messages SET message_id = :message_id, content_digest = :content_digest,
     ticket_id = coalesce(:ticket_id, ticket_id), subject = :subject, sender = :sender, evidence = :evidence,
     post_digest = coalesce(:post_digest, post_digest),
+    cell = CASE WHEN :cell = '' THEN cell ELSE :cell END,
+    authentication_domain = CASE WHEN :cell = '' THEN authentication_domain ELSE :authentication_domain END,
+    authentication_reason = CASE WHEN :cell = '' THEN authentication_reason ELSE :authentication_reason END,
+    flag = :flag,
     post_fingerprints = replace(post_fingerprints, :post_fingerprint, '') || :post_fingerprint
 WHERE queue_id = :queue_id AND lease_token = :lease_token
 RETURNING seq, post_fingerprints, received_at
@@ -277,7 +282,7 @@ def claim_suspect(tx: Transaction, *, token: str, now: float, lease: float, hold
 def _queued(row: Row, token: str) -> QueuedMessage:
     _, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, position, size, received_at, *rest = row
     attempts, failures, lone_crashes, first_attempt_at, post_began_at, was_answered, absent_at, *more = rest
-    released_by, released_ticket, retry_window_start, optional_failing_since, *last = more
+    released_by, released_ticket, released_author, retry_window_start, optional_failing_since, *last = more
     ticket_id, ticket_message_id, email_message_id = last
     return QueuedMessage(
         queue_id=queue_id,
@@ -306,6 +311,7 @@ def _queued(row: Row, token: str) -> QueuedMessage:
         email_message_id=email_message_id,
         released_by=released_by,
         released_ticket=released_ticket,
+        released_author=released_author,
     )
 
 

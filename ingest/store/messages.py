@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from ingest.model.envelope import QueuedMessage, ReceivedMessage
 from ingest.model.outcome import Evidence, Outcome, State
+from ingest.model.trust import Trust
 from ingest.store import (
     Database,
     Identified,
@@ -125,11 +126,16 @@ class Store:
         post_digest: str | None = None,
         ticket_names: Mapping[str, str] = MappingProxyType({}),
         begins_post: bool = False,
+        trust: Trust | None = None,
+        flag: str = "",
     ) -> Identified:
         """Write what the worker found out about a message, and return how it relates to the others.
 
         ``ticket_names`` maps codes and ids of tickets that were looked up to the tickets that they mean today.
         ``begins_post`` does in the same commit what ``begin_post`` does, unless the message is a duplicate or blocked.
+
+        ``trust`` is the cell of the decision table that applied (``None`` leaves what is stored), ``flag`` why a person
+        may want to look although it is posted.
 
         ``post_fingerprint`` (one line, without its end) tells the posted message again at the API; the row keeps that
         of every attempt. ``post_digest`` is the digest in it, by which other messages with the same words are found."""
@@ -141,6 +147,10 @@ class Store:
             "sender": sender,
             "post_digest": post_digest,
             "post_fingerprint": f"{post_fingerprint}\n" if post_fingerprint else "",
+            "cell": trust.cell if trust else "",
+            "authentication_domain": trust.authentication.domain if trust else "",
+            "authentication_reason": trust.authentication.reason if trust else "",
+            "flag": flag,
         }
         stuck_before, window = now - self._order_hold, self._duplicate_window
         identified = await self._write(
@@ -288,6 +298,11 @@ class Store:
         found = await self._read(lambda tx: tx.execute(_SELECT_OLDEST_QUEUED))
         return found[0][0] if found else None
 
+    async def cells(self) -> dict[str, int]:
+        """Count the messages in each cell of the decision table (``Trust.cell``); under ``""`` those of which none is
+        stored. Reads all rows."""
+        return await self._read(operator.cells)
+
     async def ledger(self, *, now: float) -> Ledger:
         """Count the messages accepted and those in each state, from one snapshot."""
         return await self._read(lambda tx: operator.ledger(tx, now))
@@ -361,13 +376,16 @@ class Store:
         else:
             await self._write(lambda tx: operator.retry(tx, queue_id, by, now))
 
-    async def release(self, queue_id: str, *, by: str, now: float, ticket: str | None = None) -> None:
-        """Queue a message as ``retry`` does, and let policy pass it; ``ticket`` needs no other evidence.
+    async def release(
+        self, queue_id: str, *, by: str, now: float, ticket: str | None = None, author: str | None = None
+    ) -> None:
+        """Queue a message as ``retry`` does, and let policy pass it; ``ticket`` needs no other evidence. ``author`` is
+        the id or address of the API user to post it as; without, it is posted under the fallback author.
 
         Raises:
             NotPossible: as for ``retry``.
         """
-        await self._write(lambda tx: operator.release(tx, queue_id, by, ticket, now))
+        await self._write(lambda tx: operator.release(tx, queue_id, by=by, ticket_id=ticket, author=author, now=now))
 
     async def discard(self, queue_id: str, *, by: str, reason: str, now: float) -> None:
         """End a message that is quarantined, failed, waiting, or queued and not being worked on.

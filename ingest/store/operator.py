@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest.model.outcome import State
+from ingest.model.trust import Trust
 from ingest.store import AuditEntry, Ledger, MessageRecord, Row, Transaction, facts, order_keys, transitions
 
 _COLUMNS = """
     queue_id, source, mail_from, rcpt_tos, received_at, size, state, rule, reason, attempts, due_at, lease_token,
     released_by, message_id, subject, sender, ticket_id, ticket_message_id, email_message_id, evidence,
     EXISTS (SELECT 1 FROM contents WHERE contents.seq = messages.seq), updated_at, blocked_by, failing_since,
-    post_began_at, absent_at
+    post_began_at, absent_at, cell, authentication_domain, authentication_reason, flag, released_author
 """
 _SELECT = f"SELECT {_COLUMNS} FROM messages"  # noqa: S608 - joins fixed texts; values are always parameters
 _LIST = _SELECT + " WHERE seq < :before ORDER BY seq DESC LIMIT :limit"
@@ -37,7 +38,7 @@ WHERE seq = :seq
 """
 _MAKE_DUE = "UPDATE messages SET due_at = :now, blocked_by = NULL WHERE seq = :seq"
 _RELEASE = """
-UPDATE messages SET released_by = :by, released_ticket = :ticket,
+UPDATE messages SET released_by = :by, released_ticket = :ticket, released_author = :author,
     ticket_message_id = CASE WHEN :ticket IS NULL THEN ticket_message_id END
 WHERE seq = :seq
 """
@@ -47,6 +48,7 @@ UPDATE messages SET state = 'discarded', rule = 'operator', reason = :reason, up
 WHERE seq = :seq
 """
 _BY_STATE = "SELECT state, count(*) FROM messages GROUP BY state"
+_BY_CELL = "SELECT cell, count(*) FROM messages GROUP BY cell"
 _MISSING_CONTENT = """
 SELECT count(*) FROM messages WHERE state IN ('queued', 'waiting', 'quarantined', 'failed')
     AND NOT EXISTS (SELECT 1 FROM contents WHERE contents.seq = messages.seq)
@@ -87,7 +89,8 @@ def message(tx: Transaction, queue_id: str) -> MessageRecord | None:
 def _record(row: Row, history: Sequence[Row]) -> MessageRecord:
     queue_id, source, mail_from, rcpt_tos, received_at, size, state, rule, reason, attempts, due_at, token, *rest = row
     released_by, message_id, subject, sender, ticket_id, ticket_message_id, email_message_id, *last = rest
-    evidence, has_content, updated_at, blocked_by, failing_since, post_began_at, absent_at = last
+    evidence, has_content, updated_at, blocked_by, failing_since, post_began_at, absent_at, *trust = last
+    cell, authentication_domain, authentication_reason, flag, released_author = trust
     return MessageRecord(
         queue_id=queue_id,
         source=source,
@@ -115,6 +118,9 @@ def _record(row: Row, history: Sequence[Row]) -> MessageRecord:
         failing_since=failing_since,
         post_in_doubt_since=None if ticket_message_id else post_began_at,
         post_not_found_at=None if ticket_message_id else absent_at,
+        trust=Trust.parse(cell, authentication_domain, authentication_reason),
+        flag=flag,
+        released_author=released_author,
         history=tuple(
             AuditEntry(number=number, started_at=started_at, finished_at=finished_at, outcome=outcome, detail=detail)
             for number, started_at, finished_at, outcome, detail in history
@@ -154,15 +160,16 @@ def retry_at_once(tx: Transaction, queue_id: str, by: str, now: float, hold: flo
     transitions.add_event(tx, row.seq, now, "retry", f"by {by}, at once")
 
 
-def release(tx: Transaction, queue_id: str, by: str, ticket_id: str | None, now: float) -> None:
-    """Queue a message once more, and record who let policy pass it and to which ticket.
+def release(tx: Transaction, queue_id: str, *, by: str, ticket_id: str | None, author: str | None, now: float) -> None:
+    """Queue a message once more, and record who let policy pass it, to which ticket and as whose.
 
     Raises:
         NotPossible: it is queued already, or delivered, or its content was purged.
     """
     destination = f" to ticket {ticket_id}" if ticket_id else ""
+    destination += f" as {author}" if author else ""
     row = _start_again(tx, queue_id, "release", f"by {by}{destination}", now)
-    tx.execute(_RELEASE, {"seq": row.seq, "by": by, "ticket": ticket_id})
+    tx.execute(_RELEASE, {"seq": row.seq, "by": by, "ticket": ticket_id, "author": author})
     if ticket_id is not None:
         order_keys.add(tx, row.seq, [order_keys.ticket_key(ticket_id)])
 
@@ -252,3 +259,8 @@ def ledger(tx: Transaction, now: float) -> Ledger:
         pruned=facts.pruned(tx),
         expired_leases=tx.execute(_EXPIRED_LEASES, {"now": now})[0][0],
     )
+
+
+def cells(tx: Transaction) -> dict[str, int]:
+    """Count the messages in each cell of the decision table; under ``""`` those of which none is stored."""
+    return dict(tx.execute(_BY_CELL))

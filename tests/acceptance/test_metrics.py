@@ -14,11 +14,12 @@ import pytest
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
-from ingest import metrics
+from ingest import metrics, signing
 from ingest.app import App
 from ingest.sandbox import Fault, Sandbox
 from tests.support.engine import started
 from tests.support.factories import ALICE, DOMAIN
+from tests.support.fixture_mails import SIGNING_KEY
 from tests.support.mailboxes import account, faster, intake
 from tests.support.mailboxes import mail as imap_mail
 from tests.support.pipeline import mail
@@ -78,6 +79,11 @@ async def running(folder: Path, settings: Mapping[str, str]) -> AsyncIterator[Pr
 
 async def a_mail_is_delivered(program: Program) -> None:
     await asyncio.to_thread(program.submit)
+
+
+async def a_mail_whose_sender_is_not_proven_is_posted(program: Program) -> None:
+    recipient = signing.sign_address("cm7y0q4kt000q5gneqf0tbspg", DOMAIN, SIGNING_KEY.encode())
+    await asyncio.to_thread(program.submit, recipient)
 
 
 async def a_recipient_is_refused(program: Program) -> None:
@@ -186,6 +192,8 @@ EVENTS: Mapping[str, tuple[Callable[[Program], Awaitable[None]], Mapping[str, st
     "DOUBLES": (a_message_is_on_its_ticket_twice, {}),
     "SENDING_STOPPED": (a_mail_is_delivered, {"RAVENNA_API_TOKEN": "a token that the API does not know"}),
     "SENDING_PAUSED": (the_api_wants_a_pause, {}),
+    "TREATED": (a_mail_is_delivered, {}),
+    "FLAGGED": (a_mail_whose_sender_is_not_proven_is_posted, {"INGEST_AUTHENTICATION": "required"}),
     "API_REQUESTS": (a_mail_is_delivered, {}),
     "API_SECONDS": (a_mail_is_delivered, {}),
     "PARSE_SECONDS": (a_mail_is_delivered, {}),

@@ -212,7 +212,8 @@ async def test_a_copy_is_discarded_unless_an_operator_releases_it(bench: Bench) 
     assert stopped.rule is RuleName.DUPLICATE
     await bench.settle(queued, stopped)
     assert isinstance(await bench.released(queue_id), Delivered)
-    assert contents(bench) == ["It works now."] * 2
+    posted, again = contents(bench)
+    assert (posted, again.splitlines()[-1]) == ("It works now.", "It works now.")
 
 
 async def test_a_released_message_whose_parent_is_unknown_does_not_wait_again(bench: Bench) -> None:

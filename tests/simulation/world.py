@@ -35,6 +35,7 @@ from tests.simulation.inline_database import InlineDatabase, SimulatedDisk
 from tests.simulation.inline_parse_pool import InlineParsePool
 from tests.simulation.mails import Mail
 from tests.simulation.virtual_loop import VirtualLoop, abandon, run_until_crash
+from tests.support.decisions import table_where_anybody_may_write
 from tests.support.factories import DOMAIN
 
 EPOCH = 1_800_000_000.0
@@ -52,6 +53,8 @@ SETTINGS = Settings(
     domains=(DOMAIN,),
     signing_key=mails.SIGNING_KEY.decode(),  # type: ignore[arg-type]  # pydantic makes it secret
     fallback_author_id="fallback",
+    authentication="advisory",
+    decision=table_where_anybody_may_write(),
     retry_cap=120.0,
     attachments=False,
     parse_children=1,

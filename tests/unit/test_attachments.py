@@ -3,9 +3,8 @@
 import pytest
 
 from ingest import attachments, compose
-from ingest.api import Draft
 from ingest.attachments import AttachmentLimits
-from ingest.model.message import Attachment
+from ingest.model.message import Attachment, DeliveryReport
 from tests.support.factories import parsed
 
 LIMITS = AttachmentLimits(enabled=True, max_bytes=100, refused_types=("*.exe", "application/x-msdownload"))
@@ -27,10 +26,10 @@ def test_a_type_that_the_operator_refuses_is_known_by_name_or_content_type_in_an
     assert LIMITS.refusal(refused) is not None
 
 
-@pytest.mark.parametrize(("private", "uploads"), [(False, True), (True, False)])
-def test_the_mail_that_a_report_returns_stays_out_of_the_ticket(private: bool, uploads: bool) -> None:
-    draft = Draft(ticket_id="T1", author_id="U1", content="A mail could not be delivered.", private=private)
-    assert attachments.has_uploads(draft, parsed(attachments=(attachment(),))) is uploads
+def test_the_mail_that_a_report_returns_stays_out_of_the_ticket() -> None:
+    report = DeliveryReport(recipients=(), original_message_id=None)
+    assert attachments.has_uploads(parsed(attachments=(attachment(),)))
+    assert not attachments.has_uploads(parsed(attachments=(attachment(),), delivery_report=report))
 
 
 def test_what_is_missing_is_said_by_name_size_and_reason_in_few_lines() -> None:
