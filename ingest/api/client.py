@@ -12,7 +12,7 @@ from ingest.api.attachments import AttachmentApi
 from ingest.api.cache import Cache
 from ingest.api.circuit_breaker import CircuitBreaker
 from ingest.api.http import Http, Request, RetryingTransport
-from ingest.api.recognition import SENT_SOURCE, Claims, Search, assign, learn
+from ingest.api.recognition import SENT_SOURCE, Claims, Rival, Search, assign, is_rival, learn
 from ingest.api.records import Draft, MalformedResponse, PostedMessage, PostFingerprint, Ticket, User
 from ingest.api.responses import ApiResponse, ResponseClass, Unavailable, deferred, post_outcome
 from ingest.config.settings import Settings
@@ -243,20 +243,29 @@ class TicketApiClient:
             return None
         fingerprints = (draft.fingerprint, *post_fingerprints)
         search = Search(draft=draft, fingerprints=fingerprints, began_at=began_at, profile=self._profile)
-        tickets = await self._with_merges((draft.ticket_id, *(f.ticket_id for f in fingerprints if f.ticket_id)))
-        listed = [message for ticket in tickets for message in await self._list_since(ticket, search.earliest)]
-        candidates = [message for message in listed if search.is_ours(message) or search.may_be_changed(message)]
+        candidates = await self._candidates(search)
         if not candidates:
             return None
-        claims = await find_claims([message.id for message in candidates])
-        free = [message for message in candidates if message.id not in claims.taken]
-        rivals = [replace(rival, tickets=await self._with_merges(rival.tickets)) for rival in claims.rivals]
+        claims = await find_claims(list(candidates))
+        free = [message for name, message in candidates.items() if name not in claims.taken]
         certain = [message for message in free if search.is_ours(message) and not message.deleted]
+        rivals = [await self._follow_merges(rival) for rival in claims.rivals if is_rival(rival, certain, search)]
         ours, theirs = assign(certain, search, replace(claims, rivals=rivals))
         if ours is not None:
             return _found(ours, draft)
         changed = next((message for message in free if message.id not in theirs), None)
         return _perhaps_posted(changed) if changed is not None else None
+
+    async def _candidates(self, search: Search) -> dict[str, PostedMessage]:
+        """Return by their ids the ticket messages that a POST in doubt may have created. A page that begins at a number
+        shows a message again when a newer one came in between; here it counts once."""
+        named = (fingerprint.ticket_id for fingerprint in search.fingerprints if fingerprint.ticket_id)
+        tickets = await self._with_merges((search.draft.ticket_id, *named))
+        listed = [message for ticket in tickets for message in await self._list_since(ticket, search.earliest)]
+        return {message.id: message for message in listed if search.is_ours(message) or search.may_be_changed(message)}
+
+    async def _follow_merges(self, rival: Rival) -> Rival:
+        return replace(rival, tickets=await self._with_merges(rival.tickets))
 
     async def _with_merges(self, ticket_ids: Iterable[str]) -> tuple[str, ...]:
         """Return these tickets and those that they were merged into by now: a merge may take the messages along. What

@@ -5,7 +5,7 @@ and have a clock that is off. What it does with posts that it accepts is learned
 While nothing has been learned, each of these differences is possible, and none of them makes a message somebody else's.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ingest.api.records import Draft, PostedMessage, PostFingerprint, comparable_text
@@ -57,9 +57,11 @@ class Search:
         """Whether a listed message is the one that was posted."""
         if not self._may_be_ours(message):
             return False
-        if self.draft.email_message_id is not None and message.email_message_id == self.draft.email_message_id:
-            return True
-        return self.has_words(message, self.fingerprints)
+        return self.is_named(message) or self.has_words(message, self.fingerprints)
+
+    def is_named(self, message: PostedMessage) -> bool:
+        """Whether a listed message has the Message-ID of the mail, which no other mail has."""
+        return self.draft.email_message_id is not None and message.email_message_id == self.draft.email_message_id
 
     def has_words(self, message: PostedMessage, fingerprints: Collection[PostFingerprint]) -> bool:
         """Whether a listed message has the words and the author of one of ``fingerprints``."""
@@ -116,13 +118,15 @@ class Claims:
 
 
 def assign(
-    candidates: Iterable[PostedMessage], search: Search, claims: Claims
+    candidates: Collection[PostedMessage], search: Search, claims: Claims
 ) -> tuple[PostedMessage | None, frozenset[str]]:
     """Divide the candidates among the mail that is searched for and its rivals, one for each; return the message of the
     mail itself, if there is one for it, and the ids of those that went to rivals.
 
     From the newest on, each goes to the mail whose POST began last before it: whichever of them all looks first, the
     division is the same, and it gives away as many candidates as there are mails for them."""
+    if (named := next(filter(search.is_named, candidates), None)) is not None:
+        return named, frozenset()
     offset = search.profile.clock_offset_seconds or 0.0
     own = Rival(began_at=claims.began_at, fingerprints=search.fingerprints, tickets=())
     without = [own, *claims.rivals]
@@ -140,6 +144,11 @@ def assign(
         else:
             theirs.add(message.id)
     return ours, frozenset(theirs)
+
+
+def is_rival(rival: Rival, candidates: Collection[PostedMessage], search: Search) -> bool:
+    """Whether one of the candidates has the words and the author of a rival, on whatever ticket."""
+    return any(search.has_words(message, rival.fingerprints) for message in candidates)
 
 
 def _may_be_of(message: PostedMessage, rival: Rival, search: Search) -> bool:

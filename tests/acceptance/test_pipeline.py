@@ -17,6 +17,7 @@ from ingest.model.outcome import (
     Deferred,
     Delivered,
     Discarded,
+    Failed,
     Finding,
     Quarantined,
     Resolution,
@@ -148,6 +149,34 @@ async def test_after_doubt_the_same_words_of_another_mail_are_not_taken_for_this
     bench.now += WINDOW_SECONDS
     assert isinstance(await bench.process(second), Delivered)
     assert len(bench.posts) == 2
+
+
+async def test_after_doubt_a_message_that_may_be_of_another_mail_in_doubt_is_left_to_that_one(bench: Bench) -> None:
+    await bench.receive(mail("Yes.", name="first"))
+    await bench.receive(mail("Yes.", name="second"))
+    first = await bench.claim()
+    assert isinstance(await bench.process(first), Delivered)
+    await bench.settle(first, Failed(reason="the answer to its POST was lost, and an operator took it out"))
+    bench.now += 10
+    second = replace(await bench.claim(), post_began_at=bench.now, absent_at=bench.now)
+    bench.now += WINDOW_SECONDS
+    assert isinstance(await bench.process(second), Delivered)
+    assert len(bench.posts) == 2
+
+
+async def test_a_message_waits_while_the_post_of_another_one_with_the_same_words_may_still_show(bench: Bench) -> None:
+    await bench.receive(mail("Yes.", name="first"))
+    await bench.receive(mail("Yes.", name="second"))
+    bench.now += 30
+    first = await bench.claim()
+    assert isinstance(await bench.process(first), Delivered)
+    await bench.settle(first, Failed(reason="the answer to its POST was lost, and an operator took it out"))
+    second = replace(await bench.claim(), post_began_at=bench.now - 20, absent_at=bench.now - 20)
+    bench.now += WINDOW_SECONDS - 20
+    waits = await bench.process(second)
+    assert isinstance(waits, Deferred)
+    assert (waits.cause, waits.retry_after, waits.found_absent) == (DeferCause.WAIT, 20, False)
+    assert len(bench.posts) == 1
 
 
 async def test_a_look_that_the_api_does_not_answer_posts_nothing(bench: Bench) -> None:

@@ -82,7 +82,10 @@ def _problem(
 
 def _is_stray(world: World, ticket_message_id: str) -> bool:
     """Whether a message is the effect of a POST at which the API broke its word: it came when nobody looked for it any
-    more, so a mail with the same words may be taken for it."""
+    more, so a mail with the same words may be taken for it.
+
+    While no post has been accepted since the start, nothing tells the API's clock from ours but the ``Date`` of its
+    responses. That may be the clock of a proxy, and a window that is too narrow would double our own posts."""
     return any(m.id == ticket_message_id and m.queue_id in world.api.broken_words for m in world.api.messages)
 
 

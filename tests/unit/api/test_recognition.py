@@ -1,5 +1,7 @@
 """Which mail in doubt a ticket message belongs to, where several have the same words."""
 
+from dataclasses import replace
+
 import pytest
 
 from ingest.api.recognition import Claims, Rival, Search, assign
@@ -68,3 +70,12 @@ def test_a_mail_of_another_ticket_or_with_other_words_is_no_rival(other: Rival) 
 
 def test_a_message_without_a_time_is_divided_too() -> None:
     assert divide(28, [rival(10)], found("M1", None)) == "M1"
+
+
+def test_a_message_with_the_message_id_of_the_mail_is_its_own_whoever_else_said_the_same() -> None:
+    draft = replace(DRAFT, email_message_id="m1@x")
+    search = Search(draft=draft, fingerprints=SAME_WORDS, began_at=10, profile=ApiProfile(clock_offset_seconds=0.0))
+    candidates = [replace(found("M1", 39), email_message_id="m1@x"), found("M2", 38)]
+    ours, _theirs = assign(candidates, search, Claims(rivals=[rival(28)], began_at=10))
+    assert ours is not None
+    assert ours.id == "M1"
