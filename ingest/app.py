@@ -22,6 +22,7 @@ from ingest.decision import PipelineSettings
 from ingest.doubt import SettleWindow
 from ingest.housekeeping import Housekeeping
 from ingest.model.local_addresses import LocalAddresses
+from ingest.model.mail_address import comparable_domain
 from ingest.model.trust import AuthenticationMode
 from ingest.pair_check import PairCheck
 from ingest.parse_pool import ParsePool
@@ -29,7 +30,6 @@ from ingest.pipeline import Pipeline
 from ingest.receive import Receiver
 from ingest.reload import Reloader
 from ingest.retry import DAY_SECONDS, Schedule
-from ingest.sender_lookup import comparable_domain
 from ingest.sources import Source, SourceError
 from ingest.sources.imap import ImapSource
 from ingest.sources.smtp import SmtpSource
@@ -133,6 +133,7 @@ def pipeline_settings(settings: Settings) -> PipelineSettings:
             domains=frozenset(settings.domains),
             recipients=frozenset(settings.recipients),
             max_received=settings.max_received,
+            lists=frozenset(settings.list_domains),
         ),
         signals=signal_settings(settings),
         fallback_author_id=settings.fallback_author_id,

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from ingest import compose, log
 from ingest.api import AttachmentApi, AttachmentRefused, Unavailable, UploadTarget
+from ingest.authentication.author import author_address
 from ingest.model.envelope import QueuedMessage
 from ingest.model.message import Attachment, ParsedMessage
 from ingest.model.outcome import Deferred, Delivered
@@ -290,7 +291,7 @@ class AttachmentUploader:
 
 
 def _sender(message: ParsedMessage) -> str:
-    return message.from_[0].addr_spec.lower() if message.from_ else ""
+    return author_address(message).lower()
 
 
 def _result(message: ParsedMessage, done: Mapping[int, Upload]) -> UploadResult:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from ingest.api import Unavailable
+from ingest.authentication.author import find_author
 from ingest.authentication.dkim_verification import MAX_SIGNATURES, read_key_name
 from ingest.authentication.dmarc import DmarcRecord, can_align, find_policy, parse_record, record_name, tree_walk
-from ingest.authentication.domain_names import domain_of, is_registrable
+from ingest.authentication.domain_names import is_registrable, to_ascii
 from ingest.authentication.spf_check import SpfCheck, SpfIdentity, SpfResult, evaluate, identity, known_client
 from ingest.authentication.verdict import Findings, conclude, domains_to_align
 from ingest.dns import DnsFailure, NoResolver, Resolver
+from ingest.model.author import AuthorFault
 from ingest.model.dns_records import DnsAnswer, Question, RecordType
 from ingest.model.envelope import QueuedMessage
 from ingest.model.message import ParsedMessage
@@ -176,9 +178,10 @@ class _Questions:
 def author_domain(message: ParsedMessage) -> str:
     """Return the domain whose claim is checked; ``""`` where From does not have exactly one address of a domain."""
     fields = sum(name == "from" for name, _ in message.headers)
-    if fields != 1 or len(message.from_) != 1:
+    author = find_author(message)
+    if fields != 1 or isinstance(author, AuthorFault):
         return ""
-    domain = domain_of(message.from_[0].addr_spec)
+    domain = to_ascii(author.proving_domain)
     return domain if is_registrable(domain) else ""
 
 

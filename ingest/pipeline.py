@@ -23,6 +23,7 @@ from functools import partial
 from ingest import attachments, compose, metrics, policy, screening
 from ingest.api import Claims, Draft, PostedMessage, PostFingerprint, Rival, TicketApi, Unavailable
 from ingest.attachments import AttachmentUploader, UploadResult, reason_to_skip
+from ingest.authentication.author import author_address
 from ingest.decision import Authenticator, Decision, PipelineSettings
 from ingest.doubt import NO_WINDOW, Doubt, DoubtStep, SettleWindow, next_step
 from ingest.model.envelope import QueuedMessage
@@ -482,8 +483,8 @@ class Pipeline:
 
 
 def _sender(message: ParsedMessage) -> str:
-    """Return the address of the (first) author, ``""`` where there is none."""
-    return message.from_[0].addr_spec if message.from_ else ""
+    """Return the address of the author, ``""`` where the mail names none."""
+    return author_address(message)
 
 
 def _unread(message: ParsedMessage) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from ingest.authentication.author import author_address, fault_of_author
 from ingest.languages import all_words, any_of
 from ingest.model.defects import DefectKind
 from ingest.model.envelope import Envelope
@@ -49,8 +50,8 @@ def _many_hops(message: ParsedMessage, _envelope: Envelope, local: LocalAddresse
 
 
 def _own_mail(message: ParsedMessage, _envelope: Envelope, local: LocalAddresses) -> str | None:
-    own = [address.addr_spec for address in message.from_ if local.is_ours(address.addr_spec)]
-    return f"it comes from our own address {own[0]}" if own else None
+    author = author_address(message)  # a list of ours that rewrites From names another author
+    return f"it comes from our own address {author}" if local.is_ours(author) else None
 
 
 # Reports (RFC 3464) and automatic replies (RFC 3834, and what vendors did before it and beside it)
@@ -142,13 +143,9 @@ def _unreadable(message: ParsedMessage, _envelope: Envelope, _local: LocalAddres
     return next((str(defect) for defect in message.defects if defect.kind in _UNREADABLE), None)
 
 
-def _no_author(message: ParsedMessage, _envelope: Envelope, _local: LocalAddresses) -> str | None:
-    authors = {address.addr_spec.lower() for address in message.from_}
-    if not authors:
-        return "it has no From field with an address"
-    if len(authors) > 1:
-        return f"it claims {len(authors)} different authors in From"
-    return None
+def _no_author(message: ParsedMessage, _envelope: Envelope, local: LocalAddresses) -> str | None:
+    fault = fault_of_author(message, local.list_domains)
+    return fault.meaning if fault is not None else None
 
 
 SCREENING_RULES: tuple[ScreeningRule, ...] = (

@@ -7,13 +7,12 @@ from collections.abc import Collection, Sequence
 
 from ingest import policy
 from ingest.api import PostedMessage, Ticket, TicketApi, Unavailable, User
+from ingest.model.mail_address import comparable_address, comparable_domain
 from ingest.model.trust import AuthenticationResult, EvidenceLevel, Who
 from ingest.policy import DecisionTable
 
 STAFF_SOURCE = "WEB"
 """Source of ticket messages that are written in the help desk itself; customers write by mail, portal or chat."""
-
-_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
 class SenderLookup:
@@ -103,20 +102,3 @@ def _role(message: PostedMessage) -> Who | None:
     if message.source == STAFF_SOURCE:
         return Who.STAFF
     return None if message.private or message.deleted else Who.ON_TICKET
-
-
-def comparable_address(address: str) -> str:
-    """Return an address in the form in which two spellings of it are equal: ASCII letters lower, domain as A-labels.
-
-    Only ASCII letters are lowered: in Unicode the Kelvin sign is a ``k``, and one address would pass for another's."""
-    local, at, _domain = address.rpartition("@")
-    return f"{local.translate(_LOWER)}{at}{comparable_domain(address)}"
-
-
-def comparable_domain(address: str) -> str:
-    """Return the domain of an address, or a domain, in lower case and as A-labels (RFC 5890)."""
-    domain = address.rpartition("@")[2].rstrip(".")
-    try:
-        return domain.encode("idna").decode("ascii").translate(_LOWER)
-    except UnicodeError:
-        return domain.translate(_LOWER)

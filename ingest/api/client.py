@@ -18,6 +18,7 @@ from ingest.api.responses import ApiResponse, ResponseClass, Unavailable, deferr
 from ingest.config.settings import Settings
 from ingest.log import get, redact_address
 from ingest.model.api_profile import ApiProfile
+from ingest.model.mail_address import comparable_address, with_unicode_domain
 from ingest.model.outcome import Deferred, Delivered, Failed, PostEffect, Quarantined, RuleName
 
 TICKET_CACHE_SECONDS = 15.0
@@ -55,7 +56,6 @@ FindClaims = Callable[[Sequence[str]], Awaitable[Claims]]
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _ADDRESS = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")
-_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 log = get("api")
 
@@ -349,10 +349,15 @@ class TicketApiClient:
     # Requests
 
     async def _fetch_user(self, email: str) -> User | None:
-        """Ask for the user, and compare the address ourselves: how the API compares is not documented."""
-        async with aclosing(self._items("users", {"email": email}, absent=UNKNOWN_STATUSES)) as items:
-            users = [_parse(records.parse_user, item) async for item in items]
-        same = [user for user in users if _lower_ascii(user.email) == _lower_ascii(email)]
+        """Ask for the user, and compare the address ourselves: how the API compares is not documented.
+
+        A domain that is no ASCII is asked for in both of its spellings, since the API's user may have either."""
+        found: dict[str, User] = {}
+        for spelling in dict.fromkeys((email, with_unicode_domain(email))):
+            async with aclosing(self._items("users", {"email": spelling}, absent=UNKNOWN_STATUSES)) as items:
+                users = [_parse(records.parse_user, item) async for item in items]
+            found |= {user.id: user for user in users if comparable_address(user.email) == comparable_address(email)}
+        same = list(found.values())
         if len(same) > 1:
             log.warning("several users have one address", address=redact_address(email), users=len(same))
         return next((user for user in same if user.email == email), same[0] if same else None)
@@ -478,9 +483,3 @@ def _found(message: PostedMessage, draft: Draft) -> Delivered:
         email_in_reply_to=message.email_in_reply_to,
         note="found by looking after an unconfirmed attempt",
     )
-
-
-def _lower_ascii(email: str) -> str:
-    """Lower only the ASCII letters. In Unicode the Kelvin sign is a ``k`` and `ß` is ``ss``, so one address would pass
-    for another's."""
-    return email.translate(_LOWER)

@@ -2,7 +2,7 @@
 
 import re
 
-import idna
+from ingest.model.mail_address import ascii_domain
 
 MAX_NAME_CHARACTERS = 253
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
@@ -14,22 +14,9 @@ def to_ascii(domain: str) -> str:
     >>> to_ascii("Bücher.Example."), to_ascii("[192.0.2.1]")
     ('xn--bcher-kva.example', '')
     """
-    name = domain.strip().removesuffix(".").lower()
-    if len(name) > MAX_NAME_CHARACTERS:
-        return ""
-    if not name.isascii():
-        try:
-            name = idna.encode(name, uts46=True).decode("ascii")
-        except (idna.IDNAError, UnicodeError):
-            return ""
+    name = ascii_domain(domain.strip().removesuffix("."))
     is_name = len(name) <= MAX_NAME_CHARACTERS and all(_LABEL.fullmatch(label) for label in name.split("."))
     return name if is_name else ""
-
-
-def domain_of(address: str) -> str:
-    """Return the domain of an address as ``to_ascii`` gives it; ``""`` if it has none."""
-    _, at, domain = address.rpartition("@")
-    return to_ascii(domain) if at else ""
 
 
 def is_registrable(domain: str) -> bool:

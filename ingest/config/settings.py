@@ -208,6 +208,9 @@ class Settings(BaseModel):
     """Form of the tag that the help desk puts into subjects, with any ticket's code in it."""
     fallback_author_id: str | None = None
     """API user under whom mail of unknown or unproven senders is posted; without it such mail is quarantined."""
+    list_domains: LowerWords = ()
+    """Domains, beside ours, whose mailing lists and groups put their own address into From: the author is the one whom
+    they name, if the list's domain is proven."""
     max_received: Annotated[int, Field(ge=5)] = 50
     """Received fields above which a mail is a loop."""
     sync_interval: SecondsOrZero = 0.0

@@ -4,6 +4,7 @@ other packages decide what follows from them."""
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ingest.model.author import AuthorFault
 from ingest.model.defects import Defect
 from ingest.model.reasons import Confidence, Recognised
 
@@ -85,7 +86,12 @@ class ParsedMessage:
     date: str | None = None
     """The Date field in ISO 8601 with offset; ``None`` if it is missing or cannot be parsed."""
     from_: tuple[Address, ...] = ()
-    """Addresses of all From fields together; several fields are a defect."""
+    """The author; where ``author_fault`` is set, whatever looks like an address in the From fields. The domain is
+    written as A-labels (RFC 5891)."""
+    author_fault: AuthorFault | None = None
+    """Why the From fields do not name exactly one author; ``None`` where they do."""
+    original_from: tuple[Address, ...] = ()
+    """The authors whom a list names in X-Original-From because it put its own address into From."""
     sender: Address | None = None
     reply_to: tuple[Address, ...] = ()
     to: tuple[Address, ...] = ()

@@ -4,17 +4,18 @@ Each step is guarded: if a step fails by a fault of ours, only what that step wo
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ingest.model.defects import DefectKind
-from ingest.model.message import Attachment, Calendar, DeliveryReport, ParsedMessage
+from ingest.model.message import Address, Attachment, Calendar, DeliveryReport, ParsedMessage
 from ingest.parse import body, calendar
 from ingest.parse.attached_files import describe_attachments
 from ingest.parse.body import MessageBody
 from ingest.parse.charsets.decode import decode_text
 from ingest.parse.defect_log import DefectLog
 from ingest.parse.mime import addresses, encoded_words, message_ids
+from ingest.parse.mime.from_field import UNREADABLE, parse_from
 from ingest.parse.mime.header import TRACE, WRITTEN, HeaderBlock
 from ingest.parse.mime.part import MimePart
 from ingest.parse.reports import bounce, dsn
@@ -58,7 +59,9 @@ def _parse_header(header: HeaderBlock, hints: tuple[str, ...], defects: DefectLo
     raw = tuple((field.name, encoded_words.raw_text(field.value, hints)) for field in header.fields)
     texts = tuple((name, encoded_words.decode_header_text(text)) for name, text in raw)
     values = _by_name(texts)
-    people = defects.guard(lambda: addresses.parse_originators(_by_name(raw), defects), addresses.Originators({}, None))
+    raw_values = _by_name(raw)
+    people = defects.guard(lambda: addresses.parse_originators(raw_values, defects), addresses.Originators({}, None))
+    author, fault = defects.guard(lambda: parse_from(raw_values.get("from", ())), UNREADABLE)
     own_ids = message_ids.parse_message_ids(" ".join(values.get("message-id", ())))
     return ParsedMessage(
         message_id=own_ids[0] if own_ids else None,
@@ -66,7 +69,9 @@ def _parse_header(header: HeaderBlock, hints: tuple[str, ...], defects: DefectLo
         in_reply_to=message_ids.parse_message_ids(" ".join(values.get("in-reply-to", ()))),
         references=message_ids.parse_message_ids(" ".join(values.get("references", ()))),
         date=people.date,
-        from_=people.addresses.get("from", ()),
+        from_=(author,) if author is not None else people.addresses.get("from", ()),
+        author_fault=fault,
+        original_from=_original_from(raw_values.get("x-original-from", ())),
         sender=next(iter(addresses.find_addresses(values.get("sender", [""])[0])), None),
         reply_to=people.addresses.get("reply-to", ()),
         to=people.addresses.get("to", ()),
@@ -77,6 +82,12 @@ def _parse_header(header: HeaderBlock, hints: tuple[str, ...], defects: DefectLo
         headers=texts,
         received_count=len(values.get("received", ())),
     )
+
+
+def _original_from(values: Sequence[str]) -> tuple[Address, ...]:
+    """Return the one author whom a list names; several fields are more than one list writes, and name nobody."""
+    author = parse_from(values).author if len(values) == 1 else None
+    return (author,) if author is not None else ()
 
 
 def _by_name(fields: Iterable[tuple[str, str]]) -> ValuesByName:

@@ -516,6 +516,18 @@ async def test_a_letter_that_only_unicode_takes_for_the_same_is_another_letter(m
         assert await api.find_user("kate@many.example") is None
 
 
+@pytest.mark.parametrize("kept", ["kim@bücher.example", "kim@xn--bcher-kva.example"])
+async def test_a_domain_that_is_no_ascii_is_found_in_either_spelling(tmp_path: Path, kept: str) -> None:
+    data = json.loads(DATA.read_text("utf-8"))
+    data["users"] += [{"id": "idn", "email": kept}, {"id": "other", "email": "kim@buecher.example"}]
+    path = tmp_path / "idn.json"
+    path.write_text(json.dumps(data), "utf-8")
+    async with Sandbox(data=path) as sandbox, TicketApiClient(settings(sandbox)) as api:
+        user = await api.find_user("kim@xn--bcher-kva.example")
+    assert user is not None
+    assert user.id == "idn"
+
+
 async def test_look_ups_are_remembered_also_those_without_a_result(
     sandbox: Sandbox, api: TicketApiClient, clock: Clock
 ) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.authentication.domain_names import domain_of, is_registrable, to_ascii
+from ingest.authentication.domain_names import is_registrable, to_ascii
 
 
 @pytest.mark.parametrize(
@@ -32,11 +32,6 @@ from ingest.authentication.domain_names import domain_of, is_registrable, to_asc
 )
 def test_a_domain_is_written_in_one_way(written: str, name: str) -> None:
     assert to_ascii(written) == name
-
-
-def test_the_domain_of_an_address_is_behind_its_last_at() -> None:
-    assert domain_of('"a@b"@Customer.example') == "customer.example"
-    assert domain_of("nobody") == ""
 
 
 @pytest.mark.parametrize(("name", "can"), [("customer.example", True), ("localhost", False), ("192.0.2.1", False)])
