@@ -24,8 +24,9 @@ time for quotes and brackets without an end, each of which is searched to the en
 MAX_LOCAL_PART_CHARACTERS = 255
 """Length of a local part. RFC 5321 allows 64 octets, and senders of bulk mail write more."""
 
+# A quoted string has at most 500 characters, so that quotes without an end cost little; a longer one is no quoted string.
 _FOLD = re.compile(r"\r?\n(?=[ \t])")
-_PIECE = re.compile(r'"(?:[^"\\]|\\.){0,998}"|[<>,;:]|[ \t]+|[^"<>,;:() \t]+|["()]', re.DOTALL)
+_PIECE = re.compile(r'"(?:[^"\\]|\\.){0,500}+"|[<>,;:]|[ \t]+|[^"<>,;:() \t]+|["()]', re.DOTALL)
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-\u0080-\U0010ffff]+")
 _QUOTED_LOCAL_PART = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _UNQUOTED = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -129,7 +130,7 @@ def _kind(text: str) -> _Kind:
     return _Kind.SPACE if text[0] in " \t" else _Kind.TEXT
 
 
-_COMMENT_SIGN = re.compile(r'\\.|"(?:[^"\\]|\\.)*"|[()]', re.DOTALL)
+_COMMENT_SIGN = re.compile(r'\\.|"(?:[^"\\]|\\.){0,500}+"|[()]', re.DOTALL)
 
 
 def _comment_ends(text: str) -> dict[int, int]:
