@@ -24,7 +24,7 @@ time for quotes and brackets without an end, each of which is searched to the en
 MAX_LOCAL_PART_CHARACTERS = 255
 """Length of a local part. RFC 5321 allows 64 octets, and senders of bulk mail write more."""
 
-# A quoted string has at most 500 characters, so that quotes without an end cost little; a longer one is no quoted string.
+# A quoted string has at most 500 characters: quotes without an end cost little so. Those of a longer one are letters.
 _FOLD = re.compile(r"\r?\n(?=[ \t])")
 _PIECE = re.compile(r'"(?:[^"\\]|\\.){0,500}+"|[<>,;:]|[ \t]+|[^"<>,;:() \t]+|["()]', re.DOTALL)
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-\u0080-\U0010ffff]+")
