@@ -88,21 +88,35 @@ def _in_lines(text: str, origin: BodyOrigin) -> ChosenBody:
 
 
 def _body_from_html(message: ParsedMessage, text: str, *, text_only_quotes: bool) -> ChosenBody | None:
-    """Return the HTML as Markdown if it says more than ``text``, else ``None``. If the HTML is beyond a limit, the text
+    """Return the HTML as Markdown if it says more than ``text``, below the text where each says what the other does
+    not; else ``None``. If the HTML is beyond a limit, the text
     is used instead, or the bare text of the HTML where there is no other."""
     if not message.html or message.html.isspace():
         return None
     try:
         page = Page(message.html)
-        if text and not page.is_better_than(text):
+        above = _text_above(page, text) if text else []
+        if above is None:
             return None
         pictures = {attachment.content_id: attachment.filename for attachment in message.attachments}
-        lines = page.lines(pictures, text_only_quotes=text_only_quotes)
+        lines = [*above, *page.lines(pictures, text_only_quotes=text_only_quotes)]
     except HtmlOverLimit as error:
         return None if text else _in_lines(bare_text(message.html), BodyOrigin(BodySource.HTML, str(error)))
     if all(line.blank for line in lines):
         return None
     return ChosenBody("".join(line.text for line in lines), HTML, lines)
+
+
+def _text_above(page: Page, text: str) -> list[BodyLine] | None:
+    """Return the lines of ``text`` to be read above those of the page; ``None`` if the text is read alone.
+
+    If the page says what the text says, and shows it better, no line of the text is needed. If it lacks the text's
+    words, the text is read, and the page as well where it says something of its own."""
+    if not page.lacks_words_of(text):
+        return [] if page.is_better_than(text) else None
+    if not page.says_more_than(text) or len(text) > MAX_TEXT_CHARACTERS or text.count("\n") > MAX_TEXT_LINES:
+        return None
+    return split_lines("".join(f"{plain_markdown(line)}\n" for line in text.rstrip().split("\n")) + "\n")
 
 
 def bare_text(html: str) -> str:

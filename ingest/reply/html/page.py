@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html_to_markdown import ConversionOptions, convert
 from lxml import etree
 
-from ingest.reply.html import client_markup, quoted_text
+from ingest.reply.html import client_markup, missing_words, quoted_text
 from ingest.reply.html.blocks import is_data_table, normalise_blocks
 from ingest.reply.html.emphasis import normalise_emphasis
 from ingest.reply.html.escape import escape_text, with_backslashes
@@ -40,6 +40,14 @@ class Page:
             return True
         size = sum(len(str(piece).strip()) for piece in self._root.itertext())
         return size * _POOR_TEXT_SHARE > len(text.strip()) or _adds(self._root, text)
+
+    def lacks_words_of(self, text: str) -> bool:
+        """Return whether the HTML lacks what ``text`` says; no markup, table, picture or link outweighs that."""
+        return self._root is not None and missing_words.lacks_words(self._root, text)
+
+    def says_more_than(self, text: str) -> bool:
+        """Return whether the HTML, beside a ``text`` whose words it lacks, has many words of its own."""
+        return self._root is not None and missing_words.says_more(self._root, text)
 
     def lines(self, pictures: Mapping[str, str], *, text_only_quotes: bool) -> list[BodyLine]:
         """Return the mail as lines of Markdown. ``pictures`` has the file names of the pictures that ``cid:`` addresses

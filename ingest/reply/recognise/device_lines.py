@@ -80,9 +80,11 @@ def is_device_line(text: str) -> bool:
 def _has_phrase(lowered: str, word_count: int) -> bool:
     """Return whether a line has a phrase such as ``sent from …`` and names a device or a program."""
     device = _last_device(lowered)
+    if device is None and _MODEL.search(lowered) is None:
+        return False
     is_certain = any(test(lowered) for test in _certain_device_lines())
     if device is None:
-        return is_certain and word_count <= _MAX_CERTAIN_WORDS and _MODEL.search(lowered) is not None
+        return is_certain and word_count <= _MAX_CERTAIN_WORDS
     if is_certain and word_count <= _MAX_CERTAIN_WORDS:
         return True
     is_short = word_count <= _MAX_SHORT_WORDS and len(lowered) <= _MAX_SHORT_CHARACTERS

@@ -17,7 +17,7 @@ def both(text: str | None, html: str | None) -> str:
 
 
 def test_html_whose_markup_tells_the_quote_is_read_first() -> None:
-    reply = extract(ParsedMessage(message_id=None, text="It works.\n\nunmarked old text", html=GMAIL))
+    reply = extract(ParsedMessage(message_id=None, text="It works.\n\nDoes it?", html=GMAIL))
     assert reply.content == "It **works**."
     assert reply.method == "html: gmail_attr, gmail_quote"
 
@@ -33,6 +33,51 @@ def test_html_is_read_where_the_text_is_missing_or_blank() -> None:
 def test_html_is_read_where_the_text_only_points_to_it() -> None:
     html = "<p>Please cancel order 4711, the lamp arrived broken, and send the money back to my account.</p>"
     assert "4711" in both("View this mail in your browser.", html)
+
+
+LOGO = '<p><img src="cid:logo"></p><p><a href="https://cole.example">Cole Ltd</a></p>'
+SIGNED = f"{LOGO}<table><tr><td>Tel.</td><td>1234</td></tr><tr><td>Fax</td><td>5678</td></tr></table>"
+
+
+@pytest.mark.parametrize(
+    "html", [LOGO, SIGNED, f'<div class="gmail_signature">{SIGNED}</div>', f"<p>Hello Sam,</p>{LOGO}"]
+)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Approved, please go ahead with option B.",
+        "Hello Sam,\n\nja, bitte nehmen Sie die zweite Möglichkeit.",
+        "好的，请选择第二个方案。",
+        "1. Oui\n2. Non\n",
+    ],
+)
+def test_html_that_lacks_the_words_of_the_text_is_not_read_instead_of_it(text: str, html: str) -> None:
+    assert both(text, html).split() == text.split()
+
+
+def test_where_each_form_has_many_words_of_its_own_both_are_read() -> None:
+    html = "<p>Please cancel order 4711, the lamp arrived broken, and send the money back to my account.</p>"
+    content = both("Siehe Anlage *heute*.", html)
+    assert content.startswith("Siehe Anlage")
+    assert "4711" in content
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        (
+            "[cid:logo.png]\nSee *the* list:\n\n1. red\n2. green",
+            "<p>See the list:</p><ol><li>red<li>green</ol><img src=cid:a>",
+        ),
+        ("Siehe hier <https://a.example/x?y=1> und da", '<p>Siehe <a href="https://a.example/z">hier</a> und da</p>'),
+        (
+            "It works for me and for all of us here.",
+            "<p>It&nbsp;works for <b>m</b>e and for all of us<img src=cid:a> here.</p>",
+        ),
+    ],
+)
+def test_what_a_converter_changes_is_no_missing_word(text: str, html: str) -> None:
+    assert extract(ParsedMessage(message_id=None, text=text, html=html)).method.startswith("html")
 
 
 def test_html_is_read_where_it_has_a_table_or_a_link_that_the_text_has_not() -> None:
