@@ -26,6 +26,7 @@ from benchmarks import mails
 from benchmarks.processes import resident_bytes
 from ingest.model.envelope import Envelope, QueuedMessage, ReceivedMessage, SourceRef
 from ingest.model.outcome import Delivered
+from ingest.store import Findings
 from ingest.store.messages import Store
 from ingest.store.sqlite import WRITER_PRAGMAS, SqliteDatabase
 
@@ -122,12 +123,14 @@ async def work_on(store: Store, queued: QueuedMessage) -> None:
     await store.identify(
         queued.queue_id,
         queued.lease_token,
-        message_id=name,
-        content_digest=queued.queue_id,
-        ticket_id=ticket,
-        subject="Printer",
-        sender=ENVELOPE.mail_from,
-        evidence=(),
+        Findings(
+            message_id=name,
+            content_digest=queued.queue_id,
+            ticket_id=ticket,
+            subject="Printer",
+            sender=ENVELOPE.mail_from,
+            evidence=(),
+        ),
         now=LATER,
     )
     outcome = Delivered(ticket_id=ticket, ticket_message_id=queued.queue_id, email_message_id=f"api-{name}")

@@ -43,7 +43,7 @@ from ingest.model.trust import Trust
 from ingest.model.verdict import Action
 from ingest.parse_pool import ParsePool, PoisonMessage
 from ingest.sender_lookup import SenderLookup
-from ingest.store import Identified, PostInDoubt
+from ingest.store import Findings, Identified, PostInDoubt
 from ingest.store.messages import Store
 from ingest.ticket_lookup import TicketLookup
 
@@ -319,16 +319,13 @@ class Pipeline:
         message, draft = decision.message, decision.draft
         if message is None:
             return Identified(lease_held=True)
-        return await self._store.identify(
-            queued.queue_id,
-            queued.lease_token,
+        findings = Findings(
             message_id=message.message_id,
             content_digest=message.content_digest,
             ticket_id=decision.resolution.ticket_id,
             subject=message.subject[:SUBJECT_CHARACTERS],
             sender=_sender(message),
             evidence=decision.resolution.evidence,
-            now=self._clock(),
             post_fingerprint=str(draft.fingerprint) if draft is not None else None,
             post_digest=draft.fingerprint.digest if draft is not None else None,
             ticket_names=decision.ticket_names,
@@ -336,6 +333,7 @@ class Pipeline:
             trust=decision.trust,
             flag=decision.flag,
         )
+        return await self._store.identify(queued.queue_id, queued.lease_token, findings, now=self._clock())
 
     def _posts_at_once(self, queued: QueuedMessage, decision: Decision) -> bool:
         """Whether nothing comes between identifying the message and its POST: no doubt, nothing to upload."""

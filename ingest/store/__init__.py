@@ -4,7 +4,8 @@ This module has the protocols of a database (``Database``, ``Transaction``) and 
 The SQL statements are written once, for every database, in the module that the rows belong to:
 
     messages            ``Store``, what the rest of the worker calls; counts and positions
-    lifecycle           a message's way: receive, claim, identify, settle, expire
+    lifecycle           a message's way: receive, claim, settle, expire
+    identification      what was found out about a message, and that its POST begins
     transitions         changes of a row that several events share: the audit trail, requeue, unblock
     contents            the bytes of messages: stored, read, purged
     threads             which ticket a Message-ID belongs to, and which messages wait for one
@@ -26,10 +27,10 @@ The functions in them take a ``Transaction`` and run inside one; the classes ope
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from ingest.model.outcome import State
+from ingest.model.outcome import Evidence, State
 from ingest.model.trust import Trust
 
 T = TypeVar("T")
@@ -102,6 +103,30 @@ class Database(Protocol):
     def free_bytes(self) -> int | None:
         """Return the bytes free on the disk of the data; ``None`` if that is not known (a server elsewhere)."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What the worker found out about a message before it is posted."""
+
+    message_id: str | None
+    content_digest: str
+    ticket_id: str | None
+    subject: str
+    sender: str
+    evidence: tuple[Evidence, ...] = ()
+    ticket_names: Mapping[str, str] = field(default_factory=dict)
+    """The codes and ids of tickets that were looked up, and the tickets that they mean today."""
+    post_fingerprint: str | None = None
+    """One line that tells the posted message again at the API; the row keeps that of every attempt."""
+    post_digest: str | None = None
+    """The digest in it, by which other messages with the same words are found."""
+    begins_post: bool = False
+    """The POST follows at once, so that it begins is written in the same commit: one less than ``begin_post`` takes."""
+    trust: Trust | None = None
+    """The cell of the decision table that applied; ``None`` leaves what is stored."""
+    flag: str = ""
+    """Why a person may want to look although it is posted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,11 @@
-"""The way of a message through the table ``messages``: receive, claim, identify, settle; release leases, expire waits.
+"""The way of a message through the table ``messages``: receive, claim, settle; release leases, expire waits.
 
 Functions here run inside a transaction of the caller. A worker's writes are fenced: they name the lease token, and
 write nothing if another worker has claimed the message since.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ingest.model.envelope import Envelope, QueuedMessage, ReceivedMessage, SourceRef
 from ingest.model.outcome import (
@@ -14,7 +14,6 @@ from ingest.model.outcome import (
     Deferred,
     Delivered,
     Discarded,
-    Evidence,
     Failed,
     Outcome,
     PostEffect,
@@ -24,13 +23,11 @@ from ingest.model.outcome import (
     Waiting,
 )
 from ingest.store import (
-    Identified,
     PostedAfterDoubt,
     Row,
     Transaction,
     contents,
     facts,
-    generation,
     order_keys,
     threads,
     transitions,
@@ -90,33 +87,6 @@ _CLAIM_SUSPECT = f"""{_CLAIM_ROW} WHERE seq = (
     ({order_keys.NEAREST_OLDER}) ORDER BY due_at, seq LIMIT 1) {_CLAIMED_COLUMNS}
 """  # noqa: S608
 _SELECT_NEXT_DUE = "SELECT min(due_at) FROM messages WHERE due_at IS NOT NULL"
-_IDENTIFY = """
-UPDATE messages SET message_id = :message_id, content_digest = :content_digest,
-    ticket_id = coalesce(:ticket_id, ticket_id), subject = :subject, sender = :sender, evidence = :evidence,
-    post_digest = coalesce(:post_digest, post_digest),
-    cell = CASE WHEN :cell = '' THEN cell ELSE :cell END,
-    authentication_domain = CASE WHEN :cell = '' THEN authentication_domain ELSE :authentication_domain END,
-    authentication_reason = CASE WHEN :cell = '' THEN authentication_reason ELSE :authentication_reason END,
-    flag = :flag,
-    post_fingerprints = replace(post_fingerprints, :post_fingerprint, '') || :post_fingerprint
-WHERE queue_id = :queue_id AND lease_token = :lease_token
-RETURNING seq, post_fingerprints, received_at
-"""
-_IS_OF_SAME_TICKET = """(ticket_id IS NOT DISTINCT FROM :ticket_id OR EXISTS (
-    SELECT 1 FROM ticket_aliases
-    WHERE name = 'ticket:' || lower(messages.ticket_id) AND ticket_aliases.ticket_id = :ticket_id))"""
-_SELECT_OLDER_COPY = f"""
-SELECT queue_id FROM messages
-WHERE message_id = :message_id AND content_digest = :content_digest AND {_IS_OF_SAME_TICKET}
-    AND seq < :seq AND state <> 'discarded'
-ORDER BY seq LIMIT 1
-"""  # noqa: S608
-_SELECT_OLDER_COPY_WITHOUT_ID = f"""
-SELECT queue_id FROM messages
-WHERE message_id IS NULL AND content_digest = :content_digest AND sender = :sender AND sender <> ''
-    AND {_IS_OF_SAME_TICKET} AND seq < :seq AND received_at > :since AND state <> 'discarded'
-ORDER BY seq LIMIT 1
-"""  # noqa: S608
 _SETTLE = """
 UPDATE messages SET state = :state, rule = :rule, reason = :reason, updated_at = :now,
     due_at = :due_at, waiting_since = :waiting_since, kept_since = :kept_since,
@@ -148,11 +118,6 @@ RETURNING seq
 """
 _MAKE_FUTURE_DUE = """
 UPDATE messages SET due_at = min(received_at, :now) WHERE state = 'queued' AND blocked_by IS NULL AND updated_at > :now
-RETURNING seq
-"""
-_BEGIN_POST = """
-UPDATE messages SET post_began_at = :now, post_was_answered = 0, absent_at = NULL
-WHERE queue_id = :queue_id AND lease_token = :lease_token AND due_at > :now
 RETURNING seq
 """
 _SELECT_PAIRS_TO_CHECK = """
@@ -319,55 +284,6 @@ def next_due(tx: Transaction) -> float | None:
     """Return the earliest time at which a queued message is due; ``None``: none is queued."""
     due: float | None = tx.execute(_SELECT_NEXT_DUE)[0][0]
     return due
-
-
-def identify(
-    tx: Transaction,
-    queue_id: str,
-    lease_token: str,
-    evidence: Sequence[Evidence],
-    columns: dict[str, str | None],
-    *,
-    ticket_names: Mapping[str, str],
-    stuck_before: float,
-    duplicate_window: float,
-    post_begins_at: float | None,
-) -> Identified:
-    """Write what the worker found out about a message into its row, and return how it relates to the others.
-
-    ``ticket_names`` maps the codes and ids that were looked up to the tickets that they mean today. With
-    ``post_begins_at``, the beginning of its POST is written as well, unless it is a duplicate or blocked: one commit
-    less than ``begin_post`` afterwards."""
-    fence = {"queue_id": queue_id, "lease_token": lease_token}
-    held = tx.execute(_IDENTIFY, {**fence, **columns, "evidence": json.dumps([item.facts() for item in evidence])})
-    if not held:
-        return Identified(lease_held=False)
-    seq, post_fingerprints, received_at = held[0]
-    for name, ticket_id in ticket_names.items():
-        order_keys.learn_alias(tx, name, ticket_id)
-    if columns["ticket_id"] is not None:
-        order_keys.add(tx, seq, [order_keys.ticket_key(columns["ticket_id"])])
-    has_id = columns["message_id"] is not None
-    copies = tx.execute(
-        _SELECT_OLDER_COPY if has_id else _SELECT_OLDER_COPY_WITHOUT_ID,
-        {"seq": seq, "since": received_at - duplicate_window, **columns},
-    )
-    blocked_by = order_keys.find_blocker(tx, seq, stuck_before)
-    may_post = post_begins_at is not None and not copies and blocked_by is None
-    return Identified(
-        lease_held=True,
-        duplicate_of=copies[0][0] if copies else None,
-        blocked_by=blocked_by,
-        post_count=begin_post(tx, queue_id, lease_token, post_begins_at) if may_post and post_begins_at else None,
-        post_fingerprints=tuple(post_fingerprints.split("\n")[:-1]),
-    )
-
-
-def begin_post(tx: Transaction, queue_id: str, lease_token: str, now: float) -> int | None:
-    """Write that a POST of the message begins now, and return the number of POSTs so far (``generation``). ``None``:
-    the lease is lost or over, so it must not be posted."""
-    begun = tx.execute(_BEGIN_POST, {"queue_id": queue_id, "lease_token": lease_token, "now": now})
-    return generation.count_post(tx) if begun else None
 
 
 def settle(

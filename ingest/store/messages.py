@@ -10,13 +10,12 @@ all.
 
 from collections.abc import Callable, Mapping, Sequence
 from secrets import token_hex
-from types import MappingProxyType
 
 from ingest.model.envelope import QueuedMessage, ReceivedMessage
-from ingest.model.outcome import Evidence, Outcome, State
-from ingest.model.trust import Trust
+from ingest.model.outcome import Outcome, State
 from ingest.store import (
     Database,
+    Findings,
     Identified,
     Ledger,
     MessageRecord,
@@ -26,6 +25,7 @@ from ingest.store import (
     contents,
     controls,
     facts,
+    identification,
     lifecycle,
     operator,
     post_claims,
@@ -110,60 +110,12 @@ class Store:
         """
         return await self._read(lambda tx: contents.read(tx, queue_id))
 
-    async def identify(
-        self,
-        queue_id: str,
-        lease_token: str,
-        *,
-        message_id: str | None,
-        content_digest: str,
-        ticket_id: str | None,
-        subject: str,
-        sender: str,
-        evidence: tuple[Evidence, ...],
-        now: float,
-        post_fingerprint: str | None = None,
-        post_digest: str | None = None,
-        ticket_names: Mapping[str, str] = MappingProxyType({}),
-        begins_post: bool = False,
-        trust: Trust | None = None,
-        flag: str = "",
-    ) -> Identified:
-        """Write what the worker found out about a message, and return how it relates to the others.
-
-        ``ticket_names`` maps codes and ids of tickets that were looked up to the tickets that they mean today.
-        ``begins_post`` does in the same commit what ``begin_post`` does, unless the message is a duplicate or blocked.
-
-        ``trust`` is the cell of the decision table that applied (``None`` leaves what is stored), ``flag`` why a person
-        may want to look although it is posted.
-
-        ``post_fingerprint`` (one line, without its end) tells the posted message again at the API; the row keeps that
-        of every attempt. ``post_digest`` is the digest in it, by which other messages with the same words are found."""
-        columns = {
-            "message_id": message_id,
-            "content_digest": content_digest,
-            "ticket_id": ticket_id,
-            "subject": subject,
-            "sender": sender,
-            "post_digest": post_digest,
-            "post_fingerprint": f"{post_fingerprint}\n" if post_fingerprint else "",
-            "cell": trust.cell if trust else "",
-            "authentication_domain": trust.authentication.domain if trust else "",
-            "authentication_reason": trust.authentication.reason if trust else "",
-            "flag": flag,
-        }
+    async def identify(self, queue_id: str, lease_token: str, findings: Findings, *, now: float) -> Identified:
+        """Write what the worker found out about a message, and return how it relates to the others."""
         stuck_before, window = now - self._order_hold, self._duplicate_window
         identified = await self._write(
-            lambda tx: lifecycle.identify(
-                tx,
-                queue_id,
-                lease_token,
-                evidence,
-                columns,
-                ticket_names=ticket_names,
-                stuck_before=stuck_before,
-                duplicate_window=window,
-                post_begins_at=now if begins_post else None,
+            lambda tx: identification.identify(
+                tx, queue_id, lease_token, findings, now=now, stuck_before=stuck_before, duplicate_window=window
             )
         )
         if identified.post_count is not None:
@@ -173,7 +125,7 @@ class Store:
     async def begin_post(self, queue_id: str, lease_token: str, *, now: float) -> bool:
         """Write durably that a POST of the message begins now, so that a crash leaves a trace of it. False: the lease
         is lost or over, and the message must not be posted."""
-        count = await self._write(lambda tx: lifecycle.begin_post(tx, queue_id, lease_token, now))
+        count = await self._write(lambda tx: identification.begin_post(tx, queue_id, lease_token, now))
         if count is None:
             return False
         self._on_post(count)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -28,7 +27,7 @@ from ingest.model.outcome import (
 )
 from ingest.parse_pool import ParsePool
 from ingest.sandbox import Fault
-from ingest.store import Identified
+from ingest.store import Findings, Identified
 from tests.support.factories import ALICE, DOMAIN
 from tests.support.fixture_mails import SIGNING_KEY
 from tests.support.pipeline import LEASE_SECONDS, Bench, mail, new_bench
@@ -101,8 +100,8 @@ async def test_a_message_whose_lease_ends_between_identifying_and_posting_is_not
     late = await bench.claim()
     identify = bench.engine.store.identify
 
-    async def identify_slowly(*arguments: Any, **more: Any) -> Identified:
-        identified = await identify(*arguments, **(more | {"begins_post": False}))
+    async def identify_slowly(queue_id: str, lease_token: str, findings: Findings, *, now: float) -> Identified:
+        identified = await identify(queue_id, lease_token, replace(findings, begins_post=False), now=now)
         bench.now += LEASE_SECONDS + 1
         return identified
 

@@ -11,7 +11,7 @@ from ingest.model.outcome import DeferCause, Deferred, Delivered, Discarded, Fai
 from ingest.pipeline import Pipeline
 from ingest.receive import Receiver
 from ingest.retry import DAY_SECONDS, Schedule
-from ingest.store import StoreUnavailable
+from ingest.store import Findings, StoreUnavailable
 from ingest.store.messages import Store
 from ingest.store.sqlite import SqliteDatabase
 from ingest.worker import Worker
@@ -211,12 +211,14 @@ async def test_a_younger_message_of_a_ticket_waits_for_the_older_one(store: Stor
         identified = await store.identify(
             queued.queue_id,
             queued.lease_token,
-            message_id=queued.queue_id,
-            content_digest=queued.queue_id,
-            ticket_id="T1",
-            subject="",
-            sender="",
-            evidence=(),
+            Findings(
+                message_id=queued.queue_id,
+                content_digest=queued.queue_id,
+                ticket_id="T1",
+                subject="",
+                sender="",
+                evidence=(),
+            ),
             now=clock(),
         )
         if identified.blocked_by:

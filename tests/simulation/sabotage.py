@@ -10,7 +10,7 @@ from typing import Any
 
 from ingest.app import Engine
 from ingest.model.envelope import QueuedMessage
-from ingest.store import Identified, PostClaims
+from ingest.store import Findings, Identified, PostClaims
 
 
 def _without_begin_post(engine: Engine) -> None:
@@ -65,8 +65,8 @@ def _identify_without_post(engine: Engine) -> None:
     """The beginning of a POST is left to ``begin_post``, also where identifying could store it."""
     identify = engine.store.identify
 
-    async def identified(*arguments: Any, **more: Any) -> Identified:
-        return await identify(*arguments, **(more | {"begins_post": False}))
+    async def identified(queue_id: str, lease_token: str, findings: Findings, **more: Any) -> Identified:
+        return await identify(queue_id, lease_token, replace(findings, begins_post=False), **more)
 
     _set(engine.store, "identify", identified)
 

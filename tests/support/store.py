@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from ingest.model.envelope import Envelope, QueuedMessage, ReceivedMessage, SourceRef
 from ingest.model.outcome import Deferred, Delivered, Discarded, Failed, Outcome, Quarantined, RuleName, Waiting
-from ingest.store import Identified
+from ingest.store import Findings, Identified
 from ingest.store.messages import Store
 
 START = 1_000_000.0
@@ -73,15 +73,17 @@ async def identify(
     return await store.identify(
         queued.queue_id,
         queued.lease_token,
-        message_id=message_id,
-        content_digest=content_digest,
-        ticket_id=ticket_id,
-        subject="Printer",
-        sender="alice@customer.example",
-        evidence=(),
+        Findings(
+            message_id=message_id,
+            content_digest=content_digest,
+            ticket_id=ticket_id,
+            subject="Printer",
+            sender="alice@customer.example",
+            evidence=(),
+            post_fingerprint=post_fingerprint,
+            post_digest=post_digest,
+            begins_post=begins_post,
+            ticket_names=ticket_names,
+        ),
         now=now,
-        post_fingerprint=post_fingerprint,
-        post_digest=post_digest,
-        begins_post=begins_post,
-        ticket_names=ticket_names,
     )

@@ -26,6 +26,7 @@ from ingest.model.outcome import (
     Strength,
     Waiting,
 )
+from ingest.store import Findings
 from ingest.store.controls import Control
 from ingest.store.messages import Store
 from ingest.store.opening import open_store
@@ -77,13 +78,15 @@ async def _store_one(store: Store, number: int, outcome: Outcome, content: bytes
     await store.identify(
         queue_id,
         queued.lease_token,
-        message_id=f"{number}@customer.example",
-        content_digest=str(number),
-        ticket_id=TICKET if isinstance(outcome, Delivered) else None,
-        subject=f"Hello {ESCAPE}",
-        sender=f"a{ESCAPE}@customer.example",
+        Findings(
+            message_id=f"{number}@customer.example",
+            content_digest=str(number),
+            ticket_id=TICKET if isinstance(outcome, Delivered) else None,
+            subject=f"Hello {ESCAPE}",
+            sender=f"a{ESCAPE}@customer.example",
+            evidence=(Evidence(signal=Signal.SUBJECT_TAG, value="[TAI-42]", ticket_id=TICKET, strength=Strength.WEAK),),
+        ),
         now=1_000_000.0,
-        evidence=(Evidence(signal=Signal.SUBJECT_TAG, value="[TAI-42]", ticket_id=TICKET, strength=Strength.WEAK),),
     )
     await store.settle(queue_id, queued.lease_token, outcome, now=message.received_at + 1)
     return queue_id

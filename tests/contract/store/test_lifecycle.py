@@ -17,7 +17,7 @@ from ingest.model.outcome import (
     State,
     Strength,
 )
-from ingest.store import Database, MessageRecord
+from ingest.store import Database, Findings, MessageRecord
 from ingest.store.messages import Store
 from tests.support.store import (
     DELIVERED,
@@ -178,12 +178,14 @@ async def test_what_was_found_out_is_kept_with_the_message(store: Store) -> None
     identified = await store.identify(
         queued.queue_id,
         queued.lease_token,
-        message_id="m@x",
-        content_digest="digest",
-        ticket_id="T1",
-        subject="Re: [TAI-42] Printer",
-        sender="alice@customer.example",
-        evidence=(seen,),
+        Findings(
+            message_id="m@x",
+            content_digest="digest",
+            ticket_id="T1",
+            subject="Re: [TAI-42] Printer",
+            sender="alice@customer.example",
+            evidence=(seen,),
+        ),
         now=NOW,
     )
     assert (identified.lease_held, identified.duplicate_of, identified.blocked_by) == (True, None, None)

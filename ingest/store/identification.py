@@ -1,0 +1,111 @@
+"""Identifying a claimed message: what was found out is written into its row, and how it relates to others is told.
+
+Writes are fenced: they name the lease token, and write nothing if another worker has claimed the message since.
+"""
+
+import json
+from collections.abc import Mapping
+
+from ingest.store import Findings, Identified, Transaction, generation, order_keys
+
+_IDENTIFY = """
+UPDATE messages SET message_id = :message_id, content_digest = :content_digest,
+    ticket_id = coalesce(:ticket_id, ticket_id), subject = :subject, sender = :sender, evidence = :evidence,
+    post_digest = coalesce(:post_digest, post_digest),
+    cell = CASE WHEN :cell = '' THEN cell ELSE :cell END,
+    authentication_domain = CASE WHEN :cell = '' THEN authentication_domain ELSE :authentication_domain END,
+    authentication_reason = CASE WHEN :cell = '' THEN authentication_reason ELSE :authentication_reason END,
+    flag = :flag,
+    post_fingerprints = replace(post_fingerprints, :post_fingerprint, '') || :post_fingerprint
+WHERE queue_id = :queue_id AND lease_token = :lease_token
+RETURNING seq, post_fingerprints, received_at
+"""
+_IS_OF_SAME_TICKET = """(ticket_id IS NOT DISTINCT FROM :ticket_id OR EXISTS (
+    SELECT 1 FROM ticket_aliases
+    WHERE name = 'ticket:' || lower(messages.ticket_id) AND ticket_aliases.ticket_id = :ticket_id))"""
+_SELECT_OLDER_COPY = f"""
+SELECT queue_id FROM messages
+WHERE message_id = :message_id AND content_digest = :content_digest AND {_IS_OF_SAME_TICKET}
+    AND seq < :seq AND state <> 'discarded'
+ORDER BY seq LIMIT 1
+"""  # noqa: S608
+_SELECT_OLDER_COPY_WITHOUT_ID = f"""
+SELECT queue_id FROM messages
+WHERE message_id IS NULL AND content_digest = :content_digest AND sender = :sender AND sender <> ''
+    AND {_IS_OF_SAME_TICKET} AND seq < :seq AND received_at > :since AND state <> 'discarded'
+ORDER BY seq LIMIT 1
+"""  # noqa: S608
+_BEGIN_POST = """
+UPDATE messages SET post_began_at = :now, post_was_answered = 0, absent_at = NULL
+WHERE queue_id = :queue_id AND lease_token = :lease_token AND due_at > :now
+RETURNING seq
+"""
+
+
+def identify(
+    tx: Transaction,
+    queue_id: str,
+    lease_token: str,
+    findings: Findings,
+    *,
+    now: float,
+    stuck_before: float,
+    duplicate_window: float,
+) -> Identified:
+    """Write what the worker found out about a message into its row, and return how it relates to the others. Where its
+    POST follows at once, that it begins ``now`` is written as well, unless it is a duplicate or blocked."""
+    held = tx.execute(_IDENTIFY, {"queue_id": queue_id, "lease_token": lease_token, **_columns(findings)})
+    if not held:
+        return Identified(lease_held=False)
+    seq, post_fingerprints, received_at = held[0]
+    _learn_order(tx, seq, findings.ticket_id, findings.ticket_names)
+    duplicate_of = _older_copy(tx, seq, findings, received_at - duplicate_window)
+    blocked_by = order_keys.find_blocker(tx, seq, stuck_before)
+    begins_post = findings.begins_post and duplicate_of is None and blocked_by is None
+    return Identified(
+        lease_held=True,
+        duplicate_of=duplicate_of,
+        blocked_by=blocked_by,
+        post_count=begin_post(tx, queue_id, lease_token, now) if begins_post else None,
+        post_fingerprints=tuple(post_fingerprints.split("\n")[:-1]),
+    )
+
+
+def _columns(findings: Findings) -> dict[str, str | None]:
+    trust = findings.trust
+    return {
+        "message_id": findings.message_id,
+        "content_digest": findings.content_digest,
+        "ticket_id": findings.ticket_id,
+        "subject": findings.subject,
+        "sender": findings.sender,
+        "evidence": json.dumps([item.facts() for item in findings.evidence]),
+        "post_digest": findings.post_digest,
+        "post_fingerprint": f"{findings.post_fingerprint}\n" if findings.post_fingerprint else "",
+        "cell": trust.cell if trust else "",
+        "authentication_domain": trust.authentication.domain if trust else "",
+        "authentication_reason": trust.authentication.reason if trust else "",
+        "flag": findings.flag,
+    }
+
+
+def _learn_order(tx: Transaction, seq: int, ticket_id: str | None, ticket_names: Mapping[str, str]) -> None:
+    """Keep what the names mean that were looked up, and give the message its place on its ticket."""
+    for name, meaning in ticket_names.items():
+        order_keys.learn_alias(tx, name, meaning)
+    if ticket_id is not None:
+        order_keys.add(tx, seq, [order_keys.ticket_key(ticket_id)])
+
+
+def _older_copy(tx: Transaction, seq: int, findings: Findings, since: float) -> str | None:
+    """Return the queue id of an older message that is the same mail, if there is one."""
+    statement = _SELECT_OLDER_COPY if findings.message_id is not None else _SELECT_OLDER_COPY_WITHOUT_ID
+    copies = tx.execute(statement, {"seq": seq, "since": since, **_columns(findings)})
+    return copies[0][0] if copies else None
+
+
+def begin_post(tx: Transaction, queue_id: str, lease_token: str, now: float) -> int | None:
+    """Write that a POST of the message begins now, and return the number of POSTs so far (``generation``). ``None``:
+    the lease is lost or over, so it must not be posted."""
+    begun = tx.execute(_BEGIN_POST, {"queue_id": queue_id, "lease_token": lease_token, "now": now})
+    return generation.count_post(tx) if begun else None
