@@ -80,7 +80,7 @@ def _extract_once(message: ParsedMessage, known: TicketText, *, text_only_quotes
         return kept if body.text.strip() else replace(kept, method="empty")
     lines = [piece for line in body.lines for piece in attribution.split_joined_line(line)]
     known.mark(lines)
-    reply = select_reply(lines, message.subject, body.origin)
+    reply = select_reply(lines, message.subject, body.origin, beside_ticket=bool(known))
     if reply is not None and message.in_reply_to and not reply.elided:
         may_quote = len(reply.content.split()) >= _MIN_WORDS_OF_UNMARKED_QUOTE
         return replace(reply, ambiguous=not known) if may_quote else reply

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import islice
 
 from ingest.languages import all_words, any_of
 from ingest.model.message import SegmentKind
@@ -25,6 +26,8 @@ _ANNOUNCEMENT_LINES = 30
 """Above a quote, answers in it are announced in so many lines: a greeting, the announcement, and a signature."""
 _MAX_ANNOUNCEMENT_CHARACTERS = 300
 """Of a line this many characters are searched for an announcement. It bounds the cost."""
+_ATTRIBUTION_SEARCH_LINES = 3
+"""Inside a quote, its attribution or header is looked for in the first lines with words, of which so many are read."""
 MAX_SCANNED_LINES = 20_000
 """Nothing is looked for below this many lines: what comes after them stays with the last block. It bounds the time of a
 hostile body; what a sender newly wrote stands above."""
@@ -217,9 +220,16 @@ class Classifier:
             return (ClassifiedBlock(SegmentKind.FORWARDED, at, stop, header.reason),)
         client_quoted = any(line.in_ticket_passage or line.mark is not None for line in self.lines[at:stop])
         reason = self._quote_reason(at)
-        return self._split_out_answers(
-            ClassifiedBlock(SegmentKind.QUOTE, at, stop, reason, client_quoted=client_quoted)
-        )
+        quote = ClassifiedBlock(SegmentKind.QUOTE, at, stop, reason, client_quoted=client_quoted)
+        return self._split_out_answers(replace(quote, unattributed=self._is_unattributed(quote)))
+
+    def _is_unattributed(self, quote: ClassifiedBlock) -> bool:
+        """Return whether neither the lines above a quote nor its first ones say whose words it has."""
+        if self._is_below_attribution or quote.is_for(CutReason.ATTRIBUTION) or quote.is_for(CutReason.TICKET_TEXT):
+            return False
+        written = (at for at in range(quote.start, quote.stop) if not self.lines[at].blank)
+        first = islice(written, _ATTRIBUTION_SEARCH_LINES)
+        return not any(self._headers.find(at) or attribution.find(self.lines, at) for at in first)
 
     def _quote_end(self, at: int) -> int:
         """Return the line after a quote. What the writer marked and what a mail program marked are two quotes."""

@@ -34,6 +34,8 @@ class LineMark:
 
     kind: MarkKind
     reason: Recognised
+    typed: bool = False
+    """True if the writer made the quote with the program's quote button, so that no program quoted a mail."""
 
 
 class BodyLine:
@@ -115,6 +117,8 @@ class ClassifiedBlock:
     client_quoted: bool = False
     """True if a mail program quoted the lines, by markup or as text that the sender was sent: nobody typed the
     marks."""
+    unattributed: bool = False
+    """True if nothing above or inside the quote says whose words it has: the writer may have typed them."""
     answers_possible: bool = False
     """True if the lines were taken for a quote as a whole and no text of the ticket was found in them, so that answers
     may have been typed into it."""

@@ -23,14 +23,18 @@ _TYPED_PROMPT_DEPTH = 3
 """Three or more quote marks at each line are a command prompt (``>>>``) that somebody copied, not a quote."""
 
 
-def select_reply(lines: Sequence[BodyLine], subject: str, origin: BodyOrigin) -> Reply | None:
-    """Build the reply from the lines of the body, whose quotes of the ticket are marked.
+def select_reply(
+    lines: Sequence[BodyLine], subject: str, origin: BodyOrigin, *, beside_ticket: bool = False
+) -> Reply | None:
+    """Build the reply from the lines of the body, whose quotes of the ticket are marked; ``beside_ticket`` says that
+    texts of the ticket were there to be compared with.
 
     Returns ``None`` if a kept line was read in the fast, text-only mode; the caller must read the body again with its
     full markup. If everything would be cut, the whole body is kept.
     """
     classifier = Classifier(lines, subject)
-    blocks = _decide_quotes(lines, _strip_trailers(lines, list(classifier.blocks()), classifier.fenced))
+    blocks = _strip_trailers(lines, list(classifier.blocks()), classifier.fenced)
+    blocks = _decide_quotes(lines, _keep_typed_quotes(lines, blocks, beside_ticket=beside_ticket))
     nothing_left = not any(block.kind in _KEPT_KINDS and _has_substance(lines, block) for block in blocks)
     kept = blocks if nothing_left else [block for block in blocks if block.kind in _KEPT_KINDS]
     if any(line.text_only for block in kept for line in lines[block.start : block.stop]):
@@ -52,6 +56,8 @@ def _is_ambiguous(lines: Sequence[BodyLine], blocks: Sequence[ClassifiedBlock], 
     inside any quote without marks, and inside a marked one where hardly anything was written above it."""
     quotes = [block for block in blocks if block.answers_possible and block.kind is SegmentKind.QUOTE]
     if any(not lines[block.start].quoted for block in quotes):
+        return True
+    if any(block.unattributed and block.answers_possible for block in blocks):
         return True
     is_short = len(reply.content.split()) <= _MAX_INTRODUCTION_WORDS
     return is_short and any(block.reason not in SPLIT_BY_ANSWERS for block in quotes)
@@ -83,6 +89,29 @@ def _strip_trailers(
 def _has_substance(lines: Sequence[BodyLine], block: ClassifiedBlock) -> bool:
     """Return whether a block has more than blank lines and rules."""
     return any(not line.blank and not is_rule(line.text) for line in lines[block.start : block.stop])
+
+
+def _keep_typed_quotes(
+    lines: Sequence[BodyLine], blocks: Sequence[ClassifiedBlock], *, beside_ticket: bool
+) -> list[ClassifiedBlock]:
+    """Keep a quote that the writer made: the first one without attribution, if it has nothing of what the ticket says,
+    was made with a quote button, or stands above the attribution of the mail program's quote.
+
+    Below an attribution or another quote, it may be the rest of a mail into which answers were typed."""
+    heads = [at for at, block in enumerate(blocks) if block.kind is SegmentKind.ATTRIBUTION or _has_header(block)]
+    at = next((at for at, block in enumerate(blocks) if block.kind is SegmentKind.QUOTE), None)
+    if not at or (heads and heads[0] < at) or not blocks[at].unattributed:
+        return list(blocks)
+    mark = lines[blocks[at].start].mark
+    was_never_said = beside_ticket and blocks[at].answers_possible
+    if not (was_never_said or heads or (mark is not None and mark.typed)):
+        return list(blocks)
+    return [*blocks[:at], replace(blocks[at], kind=SegmentKind.ANSWERED_QUOTE), *blocks[at + 1 :]]
+
+
+def _has_header(block: ClassifiedBlock) -> bool:
+    """Return whether a block begins with the header of the mail that it quotes."""
+    return block.is_for(CutReason.HEADER_BLOCK) or block.is_for(CutReason.ORIGINAL_MESSAGE)
 
 
 def _decide_quotes(lines: Sequence[BodyLine], blocks: Sequence[ClassifiedBlock]) -> list[ClassifiedBlock]:

@@ -18,6 +18,9 @@ from ingest.reply.lines import LineMark, MarkKind
 _MAX_HEADER_LABELS = 10
 """This many bold texts are looked at for header labels; Outlook writes five."""
 
+_MAX_ANCESTORS = 20
+"""Gmail's container is looked for in this many elements around a quote; it is the next one or the one after it."""
+
 
 def _always(_element: Element) -> bool:
     return True
@@ -199,9 +202,16 @@ def marks(root: Element) -> Iterator[tuple[Element, LineMark]]:
             if element.tag != "pre":  # a mark would tear code apart
                 stack.extend(child for child in reversed(element) if child is not lead)
             continue
-        yield element, LineMark(rule.kind, Recognised(CutReason.CLIENT_MARKUP, rule.client))
+        typed = rule.client == _GMAIL_QUOTE.client and _is_typed(element)
+        yield element, LineMark(rule.kind, Recognised(CutReason.CLIENT_MARKUP, rule.client), typed)
         if rule.kind in (MarkKind.REST, MarkKind.FORWARD):
             return
+
+
+def _is_typed(element: Element) -> bool:
+    """Return whether Gmail's quote button made a blockquote: no container of a reply is around it."""
+    above = itertools.islice(element.iterancestors(), _MAX_ANCESTORS)
+    return element.tag == "blockquote" and not any("gmail_quote" in parent.get("class", "") for parent in above)
 
 
 def _lead(container: Element) -> Element | None:

@@ -179,7 +179,7 @@ def test_the_text_is_read_where_the_html_is_beyond_a_bound() -> None:
 
 
 def test_a_failing_reading_keeps_the_body(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no")
 
     monkeypatch.setattr("ingest.reply.select_reply", fail)
