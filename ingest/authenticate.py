@@ -4,8 +4,8 @@ What follows from the answers is decided in ``ingest/authentication/verdict.py``
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from ingest.api import Unavailable
@@ -13,6 +13,7 @@ from ingest.authentication.author import find_author
 from ingest.authentication.dkim_verification import MAX_SIGNATURES, read_key_name
 from ingest.authentication.dmarc import DmarcRecord, can_align, find_policy, parse_record, record_name, tree_walk
 from ingest.authentication.domain_names import is_registrable, to_ascii
+from ingest.authentication.results import ToldResults, read_told
 from ingest.authentication.spf_check import SpfCheck, SpfIdentity, SpfResult, evaluate, identity, known_client
 from ingest.authentication.verdict import Findings, conclude, domains_to_align
 from ingest.dns import DnsFailure, NoResolver, Resolver
@@ -22,7 +23,7 @@ from ingest.model.envelope import QueuedMessage
 from ingest.model.message import ParsedMessage
 from ingest.model.outcome import DeferCause, Deferred
 from ingest.model.signatures import DkimKeyName, DkimSignature
-from ingest.model.trust import NOTHING_KNOWN, Authentication
+from ingest.model.trust import NOTHING_KNOWN, Authentication, AuthenticationResult
 from ingest.parse_pool import ParsePool, PoisonMessage
 
 AUTHENTICATION_SECONDS = 20.0
@@ -30,6 +31,7 @@ AUTHENTICATION_SECONDS = 20.0
 is not answered by then counts as a failure of the DNS."""
 RETRY_SECONDS = 60.0
 """Wait before a mail is tried again for which the DNS failed. It remembers failures for half of that."""
+_IMAP = "imap:"
 _LMTP = "lmtp:"
 """Sources of this kind are fed by a mail server of ours, never by the sender's."""
 
@@ -42,6 +44,10 @@ class AuthenticationSettings:
     """Mail comes from relays of ours (``INGEST_SMTP_RELAYS``), so that the client is not the sender's server."""
     with_loopback: bool = False
     """A client at 127.0.0.1 counts as the sender's server; for trying out."""
+    authserv_ids: Sequence[str] = ()
+    """Servers that are believed in mail by SMTP and LMTP that comes from a relay of ours, and in replayed files."""
+    account_authserv_ids: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Servers that are believed in the mailboxes of each IMAP account, by its name."""
     patience_seconds: float = 3600.0
     """How long a mail is put off while the DNS fails for it."""
 
@@ -73,14 +79,31 @@ class DnsAuthenticator:
         if not domain:
             reason = "From does not name one address of a domain"
             return _counted(replace(NOTHING_KNOWN, reason=reason))
+        told = read_told(
+            message.authentication_results,
+            self._trusted_servers(queued),
+            author_domain=domain,
+            reverse_path=queued.envelope.mail_from,
+        )
+        if told.verdict is AuthenticationResult.PROVEN:
+            return _counted(told.about(domain))
         try:
-            findings = await self._find_out(domain, queued, message, content)
+            findings = await self._find_out(domain, queued, message, content, told)
         except NoResolver as error:
-            return _counted(self._without_resolver(queued, domain, error))
+            return _counted(told.beside(self._without_resolver(queued, domain, error)))
         conclusion = conclude(findings)
         if conclusion.waits_for:
             self._wait(queued, conclusion.authentication.reason)
-        return _counted(conclusion.authentication)
+        return _counted(told.beside(conclusion.authentication))
+
+    def _trusted_servers(self, queued: QueuedMessage) -> Sequence[str]:
+        """Return the servers whose results count. A client that may be the sender's own server is no relay of ours, and
+        writes what it likes."""
+        source = queued.source_ref.source
+        if source.startswith(_IMAP):
+            return self._settings.account_authserv_ids.get(source.removeprefix(_IMAP).partition("/")[0], ())
+        is_sender = bool(known_client(queued.envelope.client)) and not source.startswith(_LMTP)
+        return () if is_sender and not self._settings.behind_relays else self._settings.authserv_ids
 
     def _without_resolver(self, queued: QueuedMessage, domain: str, error: NoResolver) -> Authentication:
         """Go on without proof where there is no resolver; wait for one that has only just gone."""
@@ -104,7 +127,9 @@ class DnsAuthenticator:
 
     # What is found out
 
-    async def _find_out(self, domain: str, queued: QueuedMessage, message: ParsedMessage, content: bytes) -> Findings:
+    async def _find_out(
+        self, domain: str, queued: QueuedMessage, message: ParsedMessage, content: bytes, told: ToldResults
+    ) -> Findings:
         """Ask everything at once that could matter, and then what the answers make worth asking."""
         questions = _Questions(self._resolver)
         try:
@@ -121,6 +146,7 @@ class DnsAuthenticator:
             records=_records(questions),
             spf=spf,
             signatures=await self._verify(content, queued, keys),
+            told=told.passes,
             unanswered_keys=tuple(_key_name(question) for question, answer in keys if answer is None),
         )
         await questions.ask_all(_record_questions(domains_to_align(findings)))

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ingest.authentication.dmarc import DomainPolicy, Policy, Records, find_policy, is_aligned, tree_walk
+from ingest.authentication.dmarc import DomainPolicy, Policy, Records, can_align, find_policy, is_aligned, tree_walk
+from ingest.authentication.results import ToldPass
 from ingest.authentication.spf_check import SpfCheck, SpfResult
 from ingest.model.signatures import DkimKeyName, DkimSignature, DkimVerdict
 from ingest.model.trust import Authentication, AuthenticationResult
@@ -33,6 +34,8 @@ class Findings:
     spf: SpfCheck
     signatures: Sequence[DkimSignature] = ()
     """Those that could be aligned."""
+    told: Sequence[ToldPass] = ()
+    """What servers that we trust found to have passed."""
     unanswered_keys: Sequence[DkimKeyName] = ()
     """Keys that the DNS did not give for now."""
 
@@ -81,6 +84,9 @@ def _passes(findings: Findings) -> Iterator[_Pass]:
             yield _Pass(domain, True, f"the DKIM signature of {domain} ({selector}) is good")
     if findings.spf.result is SpfResult.PASS:
         yield _Pass(findings.spf.domain, False, f"SPF of {findings.spf.domain} permits the client")
+    for told in findings.told:
+        if can_align(told.domain, findings.author_domain):
+            yield _Pass(told.domain, told.is_dkim, told.reason)
 
 
 def _counts(one: _Pass, findings: Findings, policy: DomainPolicy | None) -> bool:

@@ -7,10 +7,13 @@ no restart. They are never printed.
 
 import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from ingest.config.types import checked_authserv_ids
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 DEFAULT_PORTS = {"tls": 993, "starttls": 143, "none": 143}
@@ -23,6 +26,18 @@ MICROSOFT_SCOPES = {
     "refresh_token": "https://outlook.office.com/IMAP.AccessAsUser.All offline_access",
     "client_credentials": "https://outlook.office365.com/.default",
 }
+
+
+_PROVIDERS = MappingProxyType(
+    {
+        "imap.gmail.com": ("google",),
+        "imap.googlemail.com": ("google",),
+        "outlook.office365.com": ("microsoft",),
+        "outlook.office.com": ("microsoft",),
+        "imap-mail.outlook.com": ("microsoft",),
+    }
+)
+"""Hosts of providers that check what they take in, and write one field of results on top of it."""
 
 
 class CredentialUnreadable(Exception):
@@ -141,6 +156,10 @@ class ImapAccount(_TomlTable):
         "nothing", description="What happens in the mailbox to mail that is safely stored."
     )
     move_to: OneLine | None = Field(None, description="Folder for after = move; it must exist.")
+    authserv_ids: Annotated[tuple[str, ...], AfterValidator(checked_authserv_ids)] | None = Field(
+        None,
+        description="Servers whose Authentication-Results are believed; by default Google's and Microsoft's.",
+    )
     poll: float = Field(60.0, ge=1, le=3600, description="Seconds between looks, where the server has no IDLE.")
 
     @field_validator("folders", mode="before")
@@ -182,6 +201,14 @@ class ImapAccount(_TomlTable):
     def addresses(self) -> tuple[str, ...]:
         """The addresses that count as recipients of mail in this account."""
         return self.recipients or ((self.user,) if "@" in self.user else ())
+
+    @property
+    def trusted_servers(self) -> tuple[str, ...]:
+        """The authserv-ids whose results are believed in this account: those of the table, else the provider's own."""
+        if self.authserv_ids is not None:
+            return self.authserv_ids
+        provider = self.oauth.provider if self.oauth is not None else "other"
+        return (provider,) if provider != "other" else _PROVIDERS.get(self.host.lower(), ())
 
     def source(self, folder: str) -> str:
         """Return the name of one folder in the store, as in ``SourceRef.source``."""

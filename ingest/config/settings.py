@@ -29,6 +29,7 @@ from ingest.config.imap_accounts import ImapAccount, names_are_unique
 from ingest.config.types import (
     SYSTEM,
     ApiUrl,
+    AuthservIds,
     Bytes,
     ComputedDefault,
     Count,
@@ -208,6 +209,9 @@ class Settings(BaseModel):
     """Form of the tag that the help desk puts into subjects, with any ticket's code in it."""
     fallback_author_id: str | None = None
     """API user under whom mail of unknown or unproven senders is posted; without it such mail is quarantined."""
+    authserv_ids: AuthservIds = ()
+    """Servers whose Authentication-Results are believed in mail that comes by a relay of ours; google and microsoft are
+    names for theirs, *.relay.example stands for all below it."""
     list_domains: LowerWords = ()
     """Domains, beside ours, whose mailing lists and groups put their own address into From: the author is the one whom
     they name, if the list's domain is proven."""

@@ -82,6 +82,22 @@ def _lower(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(word.lower() for word in words)
 
 
+_AUTHSERV_ID = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+
+
+def checked_authserv_ids(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return authserv-ids in lower case.
+
+    Raises:
+        ValueError: one has not the form of a server's name. ``*`` alone would believe whatever a sender writes.
+    """
+    lowered = _lower(names)
+    for name in lowered:
+        if not _AUTHSERV_ID.fullmatch(name):
+            raise ValueError(f"{name!r} is no authserv-id: write it as mx.example.com or *.mx.example.com")
+    return lowered
+
+
 _TICKET_CODE = re.compile(r"[A-Z][A-Z0-9]{0,9}-[0-9]{1,12}")
 
 
@@ -155,6 +171,7 @@ Count = PositiveInt
 Bytes = Annotated[NonNegativeInt, UnitOfMeasure("bytes")]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 LowerWords = Annotated[Words, AfterValidator(_lower)]
+AuthservIds = Annotated[Words, AfterValidator(checked_authserv_ids)]
 Listener = Annotated[str, AfterValidator(_is_listener)]
 Listeners = Annotated[Words, AfterValidator(_are_listeners)]
 Networks = Annotated[Words, AfterValidator(_are_networks)]

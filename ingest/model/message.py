@@ -103,6 +103,9 @@ class ParsedMessage:
     subject: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     """All header fields of the message, names in lower case, values unfolded and decoded; at most 1,000 fields."""
+    authentication_results: tuple[str, ...] = ()
+    """The topmost run of Authentication-Results fields (RFC 8601), the topmost first, with encoded words left as they
+    are. Nothing says that a server wrote them: anybody can."""
     received_count: int = 0
     text: str | None = None
     """The body as plain text, when the message has one: all text parts that belong to the body, in order."""

@@ -4,7 +4,7 @@ Each step is guarded: if a step fails by a fault of ours, only what that step wo
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ingest.model.defects import DefectKind
@@ -28,6 +28,7 @@ _SINGLE = "from sender reply-to to cc subject date message-id in-reply-to refere
 _ONCE = frozenset(_SINGLE.split())
 """Fields that may occur only once (RFC 5322 section 3.6)."""
 _DELIVERED = ("delivered-to", "x-original-to", "envelope-to", "x-delivered-to")
+_BETWEEN_RESULTS = frozenset({"dkim-filter", "received-spf"})
 _WHITE_SPACE = b" \t\r\n\v\f"
 _CALENDAR_TYPES = frozenset({"text/calendar", "application/ics"})
 
@@ -80,6 +81,7 @@ def _parse_header(header: HeaderBlock, hints: tuple[str, ...], defects: DefectLo
         return_path=_return_path(values),
         subject=values.get("subject", [""])[0],
         headers=texts,
+        authentication_results=tuple(_topmost_results(raw)),
         received_count=len(values.get("received", ())),
     )
 
@@ -88,6 +90,18 @@ def _original_from(values: Sequence[str]) -> tuple[Address, ...]:
     """Return the one author whom a list names; several fields are more than one list writes, and name nobody."""
     author = parse_from(values).author if len(values) == 1 else None
     return (author,) if author is not None else ()
+
+
+def _topmost_results(fields: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield the first Authentication-Results field and those right below it. Any other field ends them, but for those
+    that servers write in between: what is below a Received field or a signature was there before the server came."""
+    is_run = False
+    for name, text in fields:
+        if name == "authentication-results":
+            is_run = True
+            yield text
+        elif is_run and name not in _BETWEEN_RESULTS:
+            return
 
 
 def _by_name(fields: Iterable[tuple[str, str]]) -> ValuesByName:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ingest.authentication.dmarc import DmarcRecord, Policy
+from ingest.authentication.results import ToldPass
 from ingest.authentication.spf_check import SpfCheck, SpfResult
 from ingest.authentication.verdict import Findings, conclude, domains_to_align
 from ingest.model.signatures import DkimKeyName, DkimSignature, DkimVerdict
@@ -138,3 +139,22 @@ def test_the_reason_says_what_was_tried() -> None:
     assert "p=reject" in reason
     assert "DKIM of customer.example" in reason
     assert "SPF of customer.example" in reason
+
+
+def told(domain: str, found: Findings) -> Findings:
+    return replace(found, told=[ToldPass(domain=domain, is_dkim=True, reason="a relay of ours says so")])
+
+
+def test_what_a_trusted_server_found_to_have_passed_counts_where_it_is_aligned() -> None:
+    records = POLICIES[Policy.REJECT]
+    of_part = told(f"mail.{DOMAIN}", findings(records, SpfResult.CLIENT_UNKNOWN))
+    assert domains_to_align(of_part) == (f"mail.{DOMAIN}",)
+    assert result(replace(of_part, records={**records, f"mail.{DOMAIN}": None})) is PROVEN
+    strict = {**records, DOMAIN: DmarcRecord(policy=Policy.REJECT, strict_dkim=True), f"mail.{DOMAIN}": None}
+    assert result(replace(of_part, records=strict)) is UNKNOWN
+
+
+def test_what_passed_for_another_domain_proves_nothing() -> None:
+    other = told("attacker.test", findings(POLICIES[Policy.REJECT], SpfResult.NO_PASS))
+    assert domains_to_align(other) == ()
+    assert result(other) is FAILED

@@ -224,3 +224,28 @@ def test_an_example_without_exactly_one_code_is_refused(example: str) -> None:
 
 def test_a_code_that_is_part_of_a_longer_one_is_no_tag() -> None:
     assert subject_tag_pattern("TAI-42").search("XTAI-421x") is None
+
+
+@pytest.mark.parametrize(
+    ("host", "more", "trusted"),
+    [
+        ("imap.gmail.com", "", ("google",)),
+        ("Outlook.Office365.com", "", ("microsoft",)),
+        ("imap.example", "", ()),
+        ("imap.gmail.com", "authserv_ids = []", ()),
+        ("imap.example", 'authserv_ids = ["MX.example", "*.mx.example"]', ("mx.example", "*.mx.example")),
+    ],
+)
+def test_an_account_knows_whose_results_to_believe(
+    tmp_path: Path, host: str, more: str, trusted: tuple[str, ...]
+) -> None:
+    file = tmp_path / "ingest.toml"
+    file.write_text(f'[[imap]]\nname = "a"\nhost = "{host}"\nuser = "a@b.example"\npassword = "x"\n{more}\n')
+    (account,) = load({"INGEST_CONFIG": str(file)}).imap
+    assert account.trusted_servers == trusted
+
+
+@pytest.mark.parametrize("value", ["*", "*.", "mx.ours.example;", "a@b.example", "mx..example"])
+def test_an_authserv_id_that_would_believe_anybody_or_nobody_is_refused(value: str) -> None:
+    (problem,) = problems({"INGEST_AUTHSERV_IDS": value})
+    assert "is no authserv-id" in problem
