@@ -5,14 +5,16 @@ import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from ingest.api import TicketApiClient, Unavailable
 from ingest.cli import output
+from ingest.cli.check_result import CheckResult
+from ingest.cli.check_trust import switch_results, trust_results
 from ingest.cli.exit_codes import ExitCode
 from ingest.config.settings import REQUIRED_TO_SERVE, MiB, Settings, load, unknown_names
 from ingest.sources.imap.check import check as check_account
@@ -26,17 +28,6 @@ from ingest.store.opening import file_of, open_database, open_to_read
 MAX_BYTES_READ_THROUGH = 2 * 1024 * MiB
 """A database up to this size is looked through without being asked: that takes some ten seconds at most."""
 
-Level = Literal["ok", "warning", "error"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
-    """What one check found; one line of the output."""
-
-    what: str
-    level: Level
-    text: str
-
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
@@ -48,6 +39,12 @@ def check(
     deep: Annotated[
         bool, typer.Option("--deep", help="Look for damage also in a large database, and in its indexes.")
     ] = False,
+    authentication: Annotated[
+        bool,
+        typer.Option(
+            "--authentication", help="Count the stored mails that the other INGEST_AUTHENTICATION would change."
+        ),
+    ] = False,
 ) -> int:
     """Try everything that the worker needs.
 
@@ -56,7 +53,7 @@ def check(
     wrong (there may be warnings), else 1.
     """
     settings = load(os.environ)
-    findings = asyncio.run(_all(settings, deep=deep))
+    findings = asyncio.run(_all(settings, deep=deep, authentication=authentication))
     if json:
         for finding in findings:
             output.emit(asdict(finding))
@@ -65,12 +62,13 @@ def check(
     return ExitCode.FAILED if any(finding.level == "error" for finding in findings) else ExitCode.OK
 
 
-async def _all(settings: Settings, *, deep: bool) -> list[CheckResult]:
+async def _all(settings: Settings, *, deep: bool, authentication: bool) -> list[CheckResult]:
     return [
         *_settings(settings),
         *_certificate(settings),
         *[finding async for finding in _api(settings)],
         *[finding async for finding in _database(settings, deep=deep)],
+        *([finding async for finding in switch_results(settings)] if authentication else ()),
         *[finding async for finding in _mailboxes(settings)],
     ]
 
@@ -88,6 +86,7 @@ def _settings(settings: Settings) -> Iterator[CheckResult]:
     if settings.fallback_author_id is None:
         text = "INGEST_FALLBACK_AUTHOR_ID is not set: mail of senders whom the API does not know is quarantined"
         yield CheckResult(what="settings", level="warning", text=text)
+    yield from trust_results(settings)
     if not missing:
         yield CheckResult(what="settings", level="ok", text=f"mail for {', '.join(settings.domains)} is taken in")
 

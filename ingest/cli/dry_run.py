@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
+from ingest import policy
 from ingest.api import PostedMessage, Ticket, TicketApi, TicketApiClient, User
 from ingest.app import pipeline_settings
 from ingest.config.settings import Settings
@@ -20,6 +21,7 @@ from ingest.decision import Decision, PipelineSettings
 from ingest.model.envelope import Envelope, QueuedMessage
 from ingest.model.message import Reply
 from ingest.model.outcome import Evidence, Finding, Resolution
+from ingest.model.trust import AuthenticationMode, Treatment, Trust
 from ingest.parse_pool import ParsePool
 from ingest.pipeline import Pipeline
 from ingest.sources.replay import FileMail, SkippedMail, received_message
@@ -40,6 +42,10 @@ class Explanation:
     decision: Decision
     reply: Reply
     """The text that was extracted, also if it would not be posted; empty if the mail cannot be read at all."""
+    mode: AuthenticationMode = AuthenticationMode.REQUIRED
+    """The value of ``INGEST_AUTHENTICATION`` by which it was decided."""
+    other_treatment: Treatment | None = None
+    """What the other value would make of it; ``None`` where the decision table was not asked."""
 
 
 class DryRun:
@@ -88,7 +94,26 @@ class DryRun:
         decision = await pipeline.decide(queued, mail.content)
         if isinstance(self._ticket_api, NoTicketApi):
             decision = replace(decision, resolution=_mark_not_asked(decision.resolution))
-        return Explanation(path=mail.path, size_bytes=len(mail.content), decision=decision, reply=decision.reply)
+        return Explanation(
+            path=mail.path,
+            size_bytes=len(mail.content),
+            decision=decision,
+            reply=decision.reply,
+            mode=self._pipeline_settings.authentication_mode,
+            other_treatment=self._other_treatment(decision.trust),
+        )
+
+    def _other_treatment(self, trust: Trust | None) -> Treatment | None:
+        if trust is None:
+            return None
+        settings = self._pipeline_settings
+        return policy.decide(
+            who=trust.who,
+            authentication=trust.authentication.result,
+            level=trust.level,
+            table=settings.decision_table,
+            mode=settings.authentication_mode.other,
+        )
 
     def _settings_for(self, envelope: Envelope) -> PipelineSettings:
         """Return the pipeline's settings; where no domain is configured, every recipient counts as ours."""

@@ -14,6 +14,7 @@ from ingest.cli import output
 from ingest.cli.dry_run import Explanation, open_dry_run
 from ingest.cli.exit_codes import ExitCode
 from ingest.cli.explain_page import explain_page
+from ingest.cli.trust_facts import other_mode_in_words, trust_facts, trust_in_words
 from ingest.config.settings import Settings, load
 from ingest.decision import Decision
 from ingest.model.message import Attachment, ParsedMessage
@@ -40,7 +41,8 @@ def explain(
 ) -> int:
     """Show what would happen to each mail, and why.
 
-    The evidence, the verdict, the content, and what was cut. Nothing is stored or posted.
+    The evidence, who the sender is and how that is known, the verdict, the content, and what was cut. Nothing is stored
+    or posted.
 
     It needs neither a database nor an API. The database of INGEST_DATABASE_URL is asked where it exists, and the
     ticket API where RAVENNA_API_TOKEN is set. Without INGEST_DOMAINS every recipient counts as one of ours.
@@ -102,7 +104,25 @@ def facts(item: Explanation) -> dict[str, Any]:
             "conflict": decision.resolution.conflict,
             "evidence": [evidence.facts() for evidence in decision.resolution.evidence],
         },
+        "trust": _trust(item),
         "outcome": outcome(decision),
+    }
+
+
+def _trust(item: Explanation) -> dict[str, Any]:
+    decision = item.decision
+    is_read = decision.message is not None
+    told = trust_facts(
+        decision.trust,
+        authentication=decision.authentication if is_read else None,
+        level=decision.resolution.level if is_read else None,
+    )
+    other = item.other_treatment.value if item.other_treatment is not None else None
+    return told | {
+        "flag": decision.flag,
+        "from_machine": decision.is_from_machine,
+        "mode": item.mode.value,
+        "other_mode": {"mode": item.mode.other.value, "treatment": other},
     }
 
 
@@ -139,7 +159,7 @@ def _emit(item: Explanation) -> None:
 def _tell(item: Explanation) -> None:
     told = facts(item)
     output.say(f"=== {item.path}")
-    for line in [*_header(told), "", *_evidence(told), "", *_verdict(told), "", *_text(told), ""]:
+    for line in [*_header(told), "", *_evidence(told), "", *_decided(item), *_verdict(told), "", *_text(told), ""]:
         output.say(line)
 
 
@@ -161,6 +181,19 @@ def _evidence(told: dict[str, Any]) -> Iterator[str]:
         ticket = item["ticket_id"] or "no ticket"
         note = f"  ({item['note']})" if item["note"] else ""
         yield f"  {item['strength']:7} {item['signal']:18} {item['value']} -> {ticket}{note}"
+
+
+def _decided(item: Explanation) -> Iterator[str]:
+    """Yield the cell of the decision table, and what the other mode of authentication would do; nothing where the table
+    was not asked."""
+    trust = item.decision.trust
+    if trust is None or item.other_treatment is None:
+        return
+    yield from (f"{f'{name}:':15} {sentence}" for name, sentence in trust_in_words(trust))
+    yield f"{'':15} {other_mode_in_words(item.mode, trust.treatment, item.other_treatment)}"
+    if item.decision.flag:
+        yield f"{'flagged:':15} {item.decision.flag}"
+    yield ""
 
 
 def _verdict(told: dict[str, Any]) -> Iterator[str]:

@@ -59,6 +59,7 @@ def _rows(told: dict[str, Any]) -> Iterable[tuple[str, str]]:
     message, end, reply = told["message"], told["outcome"], told["reply"]
     yield "from", ", ".join(message["from"])
     yield "subject", message["subject"]
+    yield from _trust_rows(told["trust"])
     yield "verdict", " ".join(filter(None, (end["state"], end["rule"], end["reason"])))
     for item in told["resolution"]["evidence"]:
         yield (
@@ -70,3 +71,16 @@ def _rows(told: dict[str, Any]) -> Iterable[tuple[str, str]]:
     for defect in message["defects"]:
         yield "defect", defect
     yield "reply", f"{reply['how']}, confidence {reply['confidence']}"
+
+
+def _trust_rows(trust: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    if trust["treatment"] is None:
+        return
+    other = trust["other_mode"]
+    yield "sender", trust["who"]
+    yield "authentication", " ".join(filter(None, (trust["authentication"], trust["domain"], trust["reason"])))
+    yield "evidence level", trust["evidence_level"]
+    yield "treatment", trust["treatment"]
+    yield f"if {other['mode']}", other["treatment"]
+    if trust["flag"]:
+        yield "flagged", trust["flag"]

@@ -13,6 +13,7 @@ import typer
 from ingest.cli import output
 from ingest.cli.exit_codes import CommandError, ExitCode
 from ingest.cli.store_access import By, Json, database_to_read, existing_store, store_to_read, user_name
+from ingest.cli.trust_facts import trust_facts, trust_in_words
 from ingest.model.outcome import State
 from ingest.store import MessageRecord
 from ingest.store.messages import Store
@@ -74,8 +75,9 @@ def show(queue_id: QueueId, json: Json = False) -> None:
     if json:
         output.emit(facts)
         return
-    simple = [(name, value) for name, value in facts.items() if name not in _LISTS]
-    output.table(("fact", "value"), [(name.replace("_", " "), _text(value)) for name, value in simple])
+    simple = [(name, value) for name, value in facts.items() if name not in _LISTS and name != "trust"]
+    rows = [(name.replace("_", " "), _text(value)) for name, value in simple]
+    output.table(("fact", "value"), [*rows, *(trust_in_words(record.trust) if record.trust is not None else ())])
     for name, columns in _LISTS.items():
         if facts[name] or name != "attachments":
             output.say("")
@@ -133,15 +135,21 @@ def retry(
 def release(
     queue_ids: QueueIds,
     ticket: Annotated[str | None, typer.Option(help="Post to this ticket (id or code), whatever the evidence.")] = None,
+    author: Annotated[
+        str | None,
+        typer.Option(help="Post as this API user (id or address); without, as the fallback author."),
+    ] = None,
     by: By = "",
 ) -> None:
     """Let mails pass that a rule stopped.
 
-    With --ticket they go to that ticket and need no other evidence."""
+    With --ticket they go to that ticket and need no other evidence. They are posted as the fallback author
+    (INGEST_FALLBACK_AUTHOR_ID), with the sender named in the first line, unless --author names somebody else. Mail that
+    a machine sent stays a private note."""
     who, now = by or user_name(), time.time()
 
     async def act(store: Store, queue_id: str) -> None:
-        await store.release(queue_id, by=who, now=now, ticket=ticket)
+        await store.release(queue_id, by=who, now=now, ticket=ticket, author=author)
 
     asyncio.run(_each(queue_ids, "released", act))
 
@@ -208,7 +216,8 @@ def _unknown(queue_id: str) -> CommandError:
 
 
 def _row(record: MessageRecord) -> tuple[object, ...]:
-    reason = ": ".join(filter(None, (record.rule, record.reason)))
+    flag = f"flagged: {record.flag}" if record.flag else ""
+    reason = ": ".join(filter(None, (record.rule, record.reason, flag)))
     received = output.iso(record.received_at)
     return record.queue_id, received, record.state, record.ticket_id, record.sender, record.subject, reason
 
@@ -216,6 +225,7 @@ def _row(record: MessageRecord) -> tuple[object, ...]:
 def _facts(record: MessageRecord) -> dict[str, Any]:
     facts = asdict(record) | {name: output.iso(getattr(record, name)) for name in _TIMES}
     del facts["history"]
+    facts["trust"] = trust_facts(record.trust)
     doubt = record.state is State.QUEUED and record.post_in_doubt_since is not None
     facts["looked_for_at"] = facts["next_attempt_at"] if doubt else None
     return facts | {"evidence": jsons.loads(record.evidence)}

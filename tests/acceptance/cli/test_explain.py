@@ -54,6 +54,10 @@ def test_the_object_has_the_documented_keys_and_no_other(ingest: Shell, reply: P
         },
         "reply": {"content", "elided", "confidence", "how"},
         "resolution": {"ticket_id", "conflict", "evidence"},
+        "trust": {
+            *("who", "authentication", "domain", "reason", "evidence_level", "treatment"),
+            *("flag", "from_machine", "mode", "other_mode"),
+        },
         "outcome": {"state", "rule", "reason"},
     }
 
