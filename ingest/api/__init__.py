@@ -1,7 +1,7 @@
 """The ticket API: the only package that knows HTTP, and the only one that maps it to outcomes.
 
-``client.py`` has what can be asked, ``responses.py`` what a response means, ``circuit_breaker.py`` when nothing is
-sent.
+``client.py`` has what can be asked, ``reader.py`` pages, ``post_search.py`` the look for a POST in doubt,
+``responses.py`` what a response means, ``circuit_breaker.py`` when nothing is sent.
 """
 
 from ingest.api.attachments import AttachmentApi, AttachmentRefused, UploadTarget

@@ -2,37 +2,30 @@
 
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, TypeVar
 
 from ingest.api import records
 from ingest.api.attachments import AttachmentApi
 from ingest.api.cache import Cache
 from ingest.api.circuit_breaker import CircuitBreaker
 from ingest.api.http import Http, Request, RetryingTransport
-from ingest.api.recognition import SENT_SOURCE, Claims, Rival, Search, assign, is_rival, learn
+from ingest.api.post_search import FindClaims, PostSearch
+from ingest.api.reader import UNKNOWN_STATUSES, ApiReader, creation_time, parse
+from ingest.api.recognition import SENT_SOURCE, Search, learn
 from ingest.api.records import Draft, MalformedResponse, PostedMessage, PostFingerprint, Ticket, User
-from ingest.api.responses import ApiResponse, ResponseClass, Unavailable, deferred, post_outcome
+from ingest.api.responses import ApiResponse, ResponseClass, Unavailable, post_outcome
 from ingest.config.settings import Settings
 from ingest.log import get, redact_address
 from ingest.model.api_profile import ApiProfile
 from ingest.model.mail_address import comparable_address, with_unicode_domain
-from ingest.model.outcome import Deferred, Delivered, Failed, PostEffect, Quarantined, RuleName
+from ingest.model.outcome import Deferred, Delivered, Failed, PostEffect, Quarantined
 
 TICKET_CACHE_SECONDS = 15.0
 """How long a ticket is cached. Replies to one ticket come in bursts; a longer time would miss a merge."""
 MAX_CACHED_ENTRIES = 10_000
 """Users and tickets in each cache: a few megabytes at most."""
-PAGE_ITEMS = 100
-"""Items that we ask for in one page of a list."""
-SEARCH_PAGE_ITEMS = 500
-"""Items in a page when a POST in doubt is looked for: a ticket of 10,000 messages takes twenty requests."""
-MAX_SEARCH_PAGES = 1_000
-"""Pages of such a search. Half a million messages of one ticket are no ticket any more."""
-MAX_PAGES = 100
-"""Pages of one list. A server that never ends a list must not keep us reading for ever."""
 MAX_LISTED_MESSAGES = 1_000
 """Messages of a ticket that are listed for its conversation: ten requests, before a mail is read a second time."""
 MAX_CONVERSATION_MESSAGES = 200
@@ -46,14 +39,6 @@ MAX_CACHED_CONVERSATIONS = 128
 """Conversations in the cache: 32 MiB of text at most."""
 MAX_MERGE_HOPS = 8
 """Merges that are followed (a ticket merged into one that was merged itself), so that a circle of them ends."""
-GONE_STATUSES = (404, 410)
-UNKNOWN_STATUSES = (400, 404, 410, 422)
-"""Statuses that say "there is none" to a look-up by a value out of a mail: also "this is no address", "no id"."""
-
-T = TypeVar("T")
-FindClaims = Callable[[Sequence[str]], Awaitable[Claims]]
-"""Returns what other mails of ours may claim of the ticket messages with the given ids."""
-
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _ADDRESS = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")
 
@@ -93,12 +78,13 @@ class TicketApiClient:
             max_entries=MAX_CACHED_CONVERSATIONS,
             clock=clock,
         )
-        self._lookup_seconds = min(settings.api_timeout, settings.api_lookup_timeout)
+        lookup_seconds = min(settings.api_timeout, settings.api_lookup_timeout)
+        self._reader = ApiReader(self._transport, lookup_seconds=lookup_seconds)
+        self._post_search = PostSearch(self._reader, self._fresh_ticket)
         # Our clock may have been set since the earlier process that compared it with the API's.
         self._profile = replace(profile, clock_offset_seconds=None)
         self._save_profile = save_profile
         self._steady_clock = steady_clock
-        self._warned: set[str] = set()
 
     async def __aenter__(self) -> "TicketApiClient":
         await self._http.start()
@@ -144,10 +130,15 @@ class TicketApiClient:
         """Return the ticket with this id, short id or ``PREFIX-NUMBER``, or the one that it was merged into."""
         return await self._tickets.get(identifier) if _IDENTIFIER.fullmatch(identifier) else None
 
+    async def _fresh_ticket(self, ticket_id: str) -> Ticket | None:
+        """Return the ticket as it is now: what is cached of it may be older than a merge."""
+        self._tickets.forget(ticket_id)
+        return await self.find_ticket(ticket_id)
+
     async def list_messages(self, ticket_id: str) -> AsyncIterator[PostedMessage]:
         """Iterate over all messages of a ticket, in the API's order; none if there is no such ticket."""
-        async for item in self._items("ticket-messages", {"ticketId": ticket_id}):
-            yield _parse(records.parse_message, item)
+        async for item in self._reader.items("ticket-messages", {"ticketId": ticket_id}):
+            yield parse(records.parse_message, item)
 
     async def conversation(self, ticket_id: str) -> tuple[PostedMessage, ...]:
         """Return the latest public messages of a ticket, oldest first: at most ``MAX_CONVERSATION_MESSAGES`` with
@@ -170,14 +161,14 @@ class TicketApiClient:
 
     async def _fetch_conversation(self, ticket_id: str) -> tuple[PostedMessage, ...]:
         listed = await self._list(ticket_id, MAX_LISTED_MESSAGES)
-        public = sorted((message for message in listed if not message.private), key=_creation_time)
+        public = sorted((message for message in listed if not message.private), key=creation_time)
         return _within_bytes(public[-MAX_CONVERSATION_MESSAGES:], MAX_CONVERSATION_BYTES)
 
     async def _list(self, ticket_id: str, limit: int) -> list[PostedMessage]:
         listed: list[PostedMessage] = []
-        async with aclosing(self._items("ticket-messages", {"ticketId": ticket_id})) as items:
+        async with aclosing(self._reader.items("ticket-messages", {"ticketId": ticket_id})) as items:
             async for item in items:
-                listed.append(_parse(records.parse_message, item))
+                listed.append(parse(records.parse_message, item))
                 if len(listed) == limit:
                     break
         return listed
@@ -186,12 +177,12 @@ class TicketApiClient:
         """Return at most ``limit`` (1 to 10,000) tickets, closed ones too, the most recently updated first."""
         wanted = {"limit": str(limit), "openFilter": "false"}
         newest_first = wanted | {"sortBy": "updatedAt", "sortDirection": "desc"}
-        body = await self._look_up("tickets", params=newest_first, absent=UNKNOWN_STATUSES)
+        body = await self._reader.look_up("tickets", params=newest_first, absent=UNKNOWN_STATUSES)
         if body is None:
-            self._warn_once("the API does not sort tickets by updatedAt; its own order is taken")
-            body = await self._look_up("tickets", params=wanted)
-        items, _cursor = _parse(records.parse_page, body)
-        return tuple(_parse(records.parse_ticket, item) for item in items[:limit])
+            self._reader.warn_once("the API does not sort tickets by updatedAt; its own order is taken")
+            body = await self._reader.look_up("tickets", params=wanted)
+        items, _cursor = parse(records.parse_page, body)
+        return tuple(parse(records.parse_ticket, item) for item in items[:limit])
 
     # Posting
 
@@ -239,43 +230,11 @@ class TicketApiClient:
                 POST, or may have.
         """
         if not self._settings.api_can_list:
-            self._warn_once("INGEST_API_CAN_LIST is off: a POST in doubt is repeated, and may show twice")
+            self._reader.warn_once("INGEST_API_CAN_LIST is off: a POST in doubt is repeated, and may show twice")
             return None
         fingerprints = (draft.fingerprint, *post_fingerprints)
         search = Search(draft=draft, fingerprints=fingerprints, began_at=began_at, profile=self._profile)
-        candidates = await self._candidates(search)
-        if not candidates:
-            return None
-        claims = await find_claims(list(candidates))
-        free = [message for name, message in candidates.items() if name not in claims.taken]
-        certain = [message for message in free if search.is_ours(message) and not message.deleted]
-        rivals = [await self._follow_merges(rival) for rival in claims.rivals if is_rival(rival, certain, search)]
-        ours, theirs = assign(certain, search, replace(claims, rivals=rivals))
-        if ours is not None:
-            return _found(ours, draft)
-        changed = next((message for message in free if message.id not in theirs), None)
-        return _perhaps_posted(changed) if changed is not None else None
-
-    async def _candidates(self, search: Search) -> dict[str, PostedMessage]:
-        """Return by their ids the ticket messages that a POST in doubt may have created. A page that begins at a number
-        shows a message again when a newer one came in between; here it counts once."""
-        named = (fingerprint.ticket_id for fingerprint in search.fingerprints if fingerprint.ticket_id)
-        tickets = await self._with_merges((search.draft.ticket_id, *named))
-        listed = [message for ticket in tickets for message in await self._list_since(ticket, search.earliest)]
-        return {message.id: message for message in listed if search.is_ours(message) or search.may_be_changed(message)}
-
-    async def _follow_merges(self, rival: Rival) -> Rival:
-        return replace(rival, tickets=await self._with_merges(rival.tickets))
-
-    async def _with_merges(self, ticket_ids: Iterable[str]) -> tuple[str, ...]:
-        """Return these tickets and those that they were merged into by now: a merge may take the messages along. What
-        is cached of them is not believed, since it may be older than the merge."""
-        found: dict[str, None] = {}
-        for ticket_id in dict.fromkeys(ticket_ids):
-            self._tickets.forget(ticket_id)
-            today = await self.find_ticket(ticket_id)
-            found |= dict.fromkeys((ticket_id, today.id) if today is not None else (ticket_id,))
-        return tuple(found)
+        return await self._post_search.find(search, find_claims)
 
     async def count_posted(
         self, ticket_id: str, *, began_at: float, post_fingerprints: Collection[PostFingerprint]
@@ -287,26 +246,7 @@ class TicketApiClient:
         """
         draft = Draft(ticket_id=ticket_id, author_id="", content="")
         search = Search(draft=draft, fingerprints=post_fingerprints, began_at=began_at, profile=self._profile)
-        listed = await self._list_since(ticket_id, search.earliest)
-        # By their ids: a page that begins at a number shows a message again when a newer one came in between.
-        return len({message.id for message in listed if search.is_ours(message) and not message.deleted})
-
-    async def _list_since(self, ticket_id: str, earliest: float) -> list[PostedMessage]:
-        """Return the messages of a ticket that the API stored at ``earliest`` (by its clock) or later.
-
-        They are asked for newest first. Where the API really sorts so, reading stops at the first older one; else the
-        whole ticket is read."""
-        params = {"ticketId": ticket_id, "sortBy": "createdAt", "sortDirection": "desc"}
-        items = self._items(
-            "ticket-messages", params, absent=(), page_items=SEARCH_PAGE_ITEMS, max_pages=MAX_SEARCH_PAGES
-        )
-        listed: list[PostedMessage] = []
-        async with aclosing(items):
-            async for item in items:
-                listed.append(_parse(records.parse_message, item))
-                if _is_newest_first(listed) and _creation_time(listed[-1]) < earliest:
-                    break
-        return [message for message in listed if message.created_at is None or message.created_at >= earliest]
+        return await self._post_search.count(search)
 
     async def _learn_profile(self, response: ApiResponse, draft: Draft) -> None:
         """Note what the API did with a post that it accepted, and tell the operator once where that is unexpected."""
@@ -318,14 +258,14 @@ class TicketApiClient:
             return
         profile = learn(self._profile, posted, draft, now=self._steady_clock())
         if not profile.keeps_author:
-            self._warn_once(
+            self._reader.warn_once(
                 "the API posts under another author than we named; set INGEST_SEND_AUTHOR=false if it always does"
             )
         if profile.source not in ("", SENT_SOURCE):
-            self._warn_once(f"the API stores source {profile.source!r} where we sent {SENT_SOURCE}")
+            self._reader.warn_once(f"the API stores source {profile.source!r} where we sent {SENT_SOURCE}")
         sent = records.comparable_text(f"{draft.content} {draft.appendix}")
         if posted.content and records.comparable_text(posted.content) != sent:
-            self._warn_once(
+            self._reader.warn_once(
                 "the API changes the words of what is posted: a POST in doubt may have to wait for a person"
             )
         await self._keep_profile(profile)
@@ -339,9 +279,8 @@ class TicketApiClient:
     async def _may_have_moved(self, ticket_id: str) -> bool:
         """Whether a refusal may be due to our cache: the ticket was merged into another one a moment ago, or the API
         does not tell now, which proves no refusal for good."""
-        self._tickets.forget(ticket_id)
         try:
-            ticket = await self.find_ticket(ticket_id)
+            ticket = await self._fresh_ticket(ticket_id)
         except Unavailable:
             return True
         return ticket is not None and ticket.id != ticket_id
@@ -354,8 +293,8 @@ class TicketApiClient:
         A domain that is no ASCII is asked for in both of its spellings, since the API's user may have either."""
         found: dict[str, User] = {}
         for spelling in dict.fromkeys((email, with_unicode_domain(email))):
-            async with aclosing(self._items("users", {"email": spelling}, absent=UNKNOWN_STATUSES)) as items:
-                users = [_parse(records.parse_user, item) async for item in items]
+            async with aclosing(self._reader.items("users", {"email": spelling}, absent=UNKNOWN_STATUSES)) as items:
+                users = [parse(records.parse_user, item) async for item in items]
             found |= {user.id: user for user in users if comparable_address(user.email) == comparable_address(email)}
         same = list(found.values())
         if len(same) > 1:
@@ -380,69 +319,12 @@ class TicketApiClient:
         by its summary."""
         if not _IDENTIFIER.fullmatch(identifier):
             return None
-        body = await self._look_up("tickets", identifier, absent=UNKNOWN_STATUSES)
+        body = await self._reader.look_up("tickets", identifier, absent=UNKNOWN_STATUSES)
         if body is None and "-" in identifier:
-            summary = await self._look_up("tickets", "summary", identifier, absent=UNKNOWN_STATUSES)
-            ticket_id = _parse(records.parse_ticket, summary).id if summary is not None else ""
-            body = await self._look_up("tickets", ticket_id, absent=UNKNOWN_STATUSES) if ticket_id else None
-        return _parse(records.parse_ticket, body) if body is not None else None
-
-    async def _items(
-        self,
-        path: str,
-        params: Mapping[str, str],
-        absent: Collection[int] = GONE_STATUSES,
-        *,
-        page_items: int = PAGE_ITEMS,
-        max_pages: int = MAX_PAGES,
-    ) -> AsyncGenerator[object, None]:
-        """Iterate over the items of all pages. Raises ``Unavailable`` rather than leave some out."""
-        cursor: str | None = None
-        for _page in range(max_pages):
-            next_page = {"cursor": cursor} if cursor is not None else {}
-            body = await self._look_up(path, params={**params, "limit": str(page_items), **next_page}, absent=absent)
-            items, cursor = _parse(records.parse_page, body if body is not None else [])
-            for item in items:
-                yield item
-            if cursor is None:
-                return
-        raise Unavailable(Deferred(reason=f"GET /{path} has no end: more than {max_pages} pages"))
-
-    async def _look_up(
-        self, *path: str, params: Mapping[str, str] | None = None, absent: Collection[int] = GONE_STATUSES
-    ) -> Any:
-        """Return the JSON of the response; ``None`` if the API proves, by a status in ``absent``, that there is
-        nothing."""
-        request = Request(method="GET", path=path, params=params or {}, timeout_seconds=self._lookup_seconds)
-        response = await self._transport.send(request)
-        if response.response_class is ResponseClass.ACCEPTED and response.body is not None:
-            return response.body
-        if response.response_class is ResponseClass.REFUSED and response.status in absent:
-            return None
-        if response.response_class is ResponseClass.FORBIDDEN:
-            self._warn_once(f"the API forbids GET /{path[0]}; give the token that right, the mail that needs it waits")
-        raise Unavailable(deferred(response), refused=response.is_refusal)
-
-    def _warn_once(self, warning: str) -> None:
-        if warning not in self._warned:
-            self._warned.add(warning)
-            log.warning(warning)
-
-
-def _parse(parse: Callable[[object], T], item: object) -> T:
-    try:
-        return parse(item)
-    except MalformedResponse as problem:
-        raise Unavailable(Deferred(reason=f"the API's answer could not be read: {problem}")) from problem
-
-
-def _is_newest_first(listed: Sequence[PostedMessage]) -> bool:
-    """Whether the API has shown that it sorts: the last message is older than the first, and than the one before it."""
-    if len(listed) < 2 or listed[-1].created_at is None:
-        return False
-    return _creation_time(listed[-1]) <= _creation_time(listed[-2]) and _creation_time(listed[-1]) < _creation_time(
-        listed[0]
-    )
+            summary = await self._reader.look_up("tickets", "summary", identifier, absent=UNKNOWN_STATUSES)
+            ticket_id = parse(records.parse_ticket, summary).id if summary is not None else ""
+            body = await self._reader.look_up("tickets", ticket_id, absent=UNKNOWN_STATUSES) if ticket_id else None
+        return parse(records.parse_ticket, body) if body is not None else None
 
 
 def _within_bytes(messages: Sequence[PostedMessage], limit: int) -> tuple[PostedMessage, ...]:
@@ -458,28 +340,5 @@ def _within_bytes(messages: Sequence[PostedMessage], limit: int) -> tuple[Posted
     return tuple(reversed(kept))
 
 
-def _creation_time(message: PostedMessage) -> float:
-    return message.created_at or 0.0
-
-
 def _without_author(message: PostedMessage) -> PostedMessage:
     return replace(message, author_id="") if message.source == "EMAIL" else message
-
-
-def _perhaps_posted(message: PostedMessage) -> Quarantined:
-    found = f"ticket message {message.id} may be this mail, edited or deleted since a POST whose end is not known"
-    return Quarantined(
-        rule=RuleName.PERHAPS_POSTED,
-        perhaps_posted_as=message.id,
-        reason=f"{found}; look at the ticket, then discard this mail if it is there, or release it to post it",
-    )
-
-
-def _found(message: PostedMessage, draft: Draft) -> Delivered:
-    return Delivered(
-        ticket_id=message.ticket_id or draft.ticket_id,
-        ticket_message_id=message.id,
-        email_message_id=message.email_message_id,
-        email_in_reply_to=message.email_in_reply_to,
-        note="found by looking after an unconfirmed attempt",
-    )

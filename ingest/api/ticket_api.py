@@ -6,7 +6,7 @@ There are two: ``TicketApiClient`` over HTTP, and the one of ``ingest explain`` 
 from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Protocol
 
-from ingest.api.client import FindClaims
+from ingest.api.post_search import FindClaims
 from ingest.api.records import Draft, PostedMessage, PostFingerprint, Ticket, User
 from ingest.model.outcome import Delivered, Outcome, Quarantined
 
