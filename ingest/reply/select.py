@@ -11,7 +11,7 @@ from ingest.reply.classify import Classifier
 from ingest.reply.html.client_markup import SPLIT_BY_ANSWERS
 from ingest.reply.lines import BodyLine, ClassifiedBlock
 from ingest.reply.recognise import trailers
-from ingest.reply.recognise.quoted_headers import is_rule
+from ingest.reply.recognise.quoted_headers import is_rule, label_of
 
 _KEPT_KINDS = frozenset({SegmentKind.NEW, SegmentKind.ANSWERED_QUOTE, SegmentKind.FORWARDED})
 _MAX_ANSWERED_LINES = 12
@@ -35,7 +35,7 @@ def select_reply(
     classifier = Classifier(lines, subject)
     blocks = _strip_trailers(lines, list(classifier.blocks()), classifier.fenced)
     blocks = _decide_quotes(lines, _keep_typed_quotes(lines, blocks, beside_ticket=beside_ticket))
-    nothing_left = not any(block.kind in _KEPT_KINDS and _has_substance(lines, block) for block in blocks)
+    nothing_left = not any(block.kind in _KEPT_KINDS and _has_words(lines, block) for block in blocks)
     kept = blocks if nothing_left else [block for block in blocks if block.kind in _KEPT_KINDS]
     if any(line.text_only for block in kept for line in lines[block.start : block.stop]):
         return None
@@ -89,6 +89,13 @@ def _strip_trailers(
 def _has_substance(lines: Sequence[BodyLine], block: ClassifiedBlock) -> bool:
     """Return whether a block has more than blank lines and rules."""
     return any(not line.blank and not is_rule(line.text) for line in lines[block.start : block.stop])
+
+
+def _has_words(lines: Sequence[BodyLine], block: ClassifiedBlock) -> bool:
+    """Return whether a block has more than blank lines, rules, and header lines, which may be the rest of a header
+    block that was not recognised as a whole."""
+    inner = lines[block.start : block.stop]
+    return any(not line.blank and not is_rule(line.text) and label_of(line) is None for line in inner)
 
 
 def _keep_typed_quotes(

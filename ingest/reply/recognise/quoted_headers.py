@@ -18,6 +18,8 @@ _MAX_WRAPPED_LINES = 3
 """A list of addresses may be wrapped over this many lines without a label."""
 _MAX_WRAPPED_LINES_WITHOUT_ADDRESS = 2
 """A value without addresses, such as a subject, may be wrapped over this many lines; more lines are text."""
+_OWN_DATE_LINES = 6
+"""Below the sender, the date of the same block is in one of so many lines, with blank ones between the fields."""
 _BLOCK_SEARCH_LINES = 3
 """Below a separator or a rule, a header block begins within this many lines: blank ones stand between."""
 _MAX_RULE_CHARACTERS = 300
@@ -311,12 +313,28 @@ def _is_second_sender(block: _HeaderLines, label: tuple[str, str]) -> bool:
 
 
 def _begins_another(block: _HeaderLines, lines: Sequence[BodyLine], at: int, label: tuple[str, str] | None) -> bool:
-    """Return whether another block begins here: below dashes, in a quote, or below a blank line with its sender or
-    date."""
+    """Return whether another block begins here: below dashes, in a quote, or below a blank line with a second sender or
+    date. Some programs put the date first, and a blank line below each field."""
     if label is None:
         return is_rule(lines[at].text) or _DASHED_WORDS.match(lines[at].plain[:_MAX_SEPARATOR_CHARACTERS]) is not None
-    heads = {HeaderRole.FROM} if HeaderRole.FROM in block.roles() else {HeaderRole.FROM, HeaderRole.SENT}
-    return lines[at].depth > block.depth or (lines[at - 1].blank and not heads.isdisjoint(_roles_by_label()[label[0]]))
+    if not lines[at - 1].blank or lines[at].depth > block.depth:
+        return lines[at].depth > block.depth
+    roles = _roles_by_label()[label[0]]
+    if HeaderRole.FROM in roles and HeaderRole.FROM not in block.roles():
+        return not _is_dated(block) or _has_date_below(lines, at)
+    return not roles.isdisjoint(block.roles() & {HeaderRole.FROM, HeaderRole.SENT})
+
+
+def _is_dated(block: _HeaderLines) -> bool:
+    """Return whether a date was found so far, with a value that is one: ``Date: tomorrow?`` is a question."""
+    dates = (value for label, value in block.fields if HeaderRole.SENT in _roles_by_label()[label])
+    return any(map(_YEAR.search, dates))
+
+
+def _has_date_below(lines: Sequence[BodyLine], at: int) -> bool:
+    """Return whether the header lines below have a date of their own, so that the one above is none of them."""
+    labels = filter(None, map(label_of, lines[at + 1 : at + 1 + _OWN_DATE_LINES]))
+    return any(HeaderRole.SENT in _roles_by_label()[label] for label, _ in labels)
 
 
 def label_of(line: BodyLine) -> tuple[str, str] | None:

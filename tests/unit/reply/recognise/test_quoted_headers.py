@@ -1,11 +1,14 @@
 """Header lines above a quoted or forwarded mail, and labels that are none."""
 
+from html import escape
+
 import pytest
 
-from tests.support.replies import of_text
+from ingest.languages import Language, all_languages
+from tests.support.replies import of_html, of_text
 
 
-@pytest.mark.parametrize("stray", ["From: me", "To: be precise, the fan.", "Date: tomorrow?"])
+@pytest.mark.parametrize("stray", ["From: me", "To: be precise, the fan.", "Date: tomorrow?", "Date: 5/5/2026"])
 @pytest.mark.parametrize("between", ["", "-----Original Message-----\n", "________________\n", "> "])
 def test_a_line_with_a_label_is_no_part_of_the_header_below(stray: str, between: str) -> None:
     header = ["From: A <a@b.example>", "Sent: Mon, 5 Jan 2026 10:14", "To: B", "Subject: C", "", "old"]
@@ -61,3 +64,26 @@ def test_a_forward_is_told_from_a_reply_in_the_language_of_its_header() -> None:
 def test_the_header_of_a_mail_with_another_subject_was_pasted(subject: str, kept: bool) -> None:
     text = "new\n\nFrom: A <a@b.example>\nSent: Mon, 5 Jan 2026 10:14\nTo: B\nSubject: Invoice 4711\n\nold\n\nWhy?\n"
     assert of_text(text, subject=subject).content.endswith("Why?") is kept
+
+
+VALUES = {"from": "Sam <help@desk.example>", "sent": "05.01.2026 10:14", "to": "Alice", "subject": "Printer"}
+ORDERS = (("sent", "from", "to", "subject"), ("from", "sent", "to", "subject"), ("sent", "from", "subject"))
+WITH_HEADERS = [language for language in all_languages() if language.header_from and language.header_subject]
+
+
+@pytest.mark.parametrize("language", WITH_HEADERS, ids=lambda language: language.name)
+@pytest.mark.parametrize("order", ORDERS, ids=" ".join)
+@pytest.mark.parametrize("gap", ["\n", "\n\n"], ids=["", "blank lines between"])
+def test_a_header_block_is_one_in_each_order_and_with_blank_lines(
+    language: Language, order: tuple[str, ...], gap: str
+) -> None:
+    fields = [f"{getattr(language, f'header_{role}')[0].capitalize()}: {VALUES[role]}" for role in order]
+    text = f"Yes, it works.\n\n{gap.join(fields)}\n\nCan you sign in?\n"
+    html = escape(text).replace("\n\n", "<p>").replace("\n", "<br>")
+    assert of_text(text).content == of_html(html).content == "Yes, it works."
+
+
+@pytest.mark.parametrize("line", ["Date: Monday, 5 January 2026", "Von: Sam <help@desk.example>", "件名：プリンタ"])
+def test_a_header_line_that_is_left_is_not_what_somebody_wrote(line: str) -> None:
+    body = f"{line}\n\nOn Mon, 5 Jan 2026 at 10:14, Sam <help@desk.example> wrote:\n> Can you sign in?\n"
+    assert of_text(body).content == body.strip()
