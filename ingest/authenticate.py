@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from ingest import metrics
 from ingest.api import Unavailable
 from ingest.authentication.author import find_author
 from ingest.authentication.dkim_verification import MAX_SIGNATURES, read_key_name
@@ -258,4 +259,5 @@ async def _evaluate(client: str, who: SpfIdentity, questions: _Questions) -> Spf
 
 
 def _counted(authentication: Authentication) -> Authentication:
+    metrics.AUTHENTICATED.labels(authentication.result).inc()
     return authentication

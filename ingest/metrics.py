@@ -30,6 +30,9 @@ API_REQUESTS = Counter(
 API_SECONDS = Histogram("ingest_api_request_seconds", "Time that a request to the ticket API took.", ["method"])
 PARSE_SECONDS = Histogram("ingest_parse_seconds", "Time that a parsing process took for a mail.")
 PARSE_KILLED = Counter("ingest_parse_children_killed_total", "Parsing processes ended by a mail, by cause.", ["cause"])
+AUTHENTICATED = Counter("ingest_authenticated_total", "Mails whose sender was checked, by result.", ["result"])
+DNS_FAILURES = Counter("ingest_dns_failures_total", "Questions to the DNS that were not answered.")
+DNS_SILENT = Gauge("ingest_dns_silent", "1 while no question to the DNS is answered, and no mail is authenticated.")
 DELIVERY_SECONDS = Histogram(
     "ingest_delivery_seconds",
     "Time from acceptance to the API's answer.",

@@ -13,16 +13,16 @@ import dns.asyncresolver
 import dns.exception
 import dns.message
 import dns.name
-import dns.nameserver
 import dns.rdatatype
 import dns.rdtypes.ANY.MX
 import dns.rdtypes.ANY.PTR
 import dns.rdtypes.ANY.TXT
 import dns.resolver
 
-from ingest import log
-from ingest.config.types import SYSTEM, split_dns_server
+from ingest import log, metrics
+from ingest.config.types import DNS_PORT, SYSTEM, split_dns_server
 from ingest.dns import DnsFailure, NoResolver
+from ingest.dns.name_server import AnswerTooLarge, BoundedNameserver
 from ingest.model.dns_records import NO_SUCH_NAME, DnsAnswer, Question
 
 RESOLV_CONF = "/etc/resolv.conf"
@@ -143,9 +143,10 @@ class NetworkResolver:
                 self._note_answer()
                 return NO_SUCH_NAME, ABSENCE_SECONDS
             except (dns.exception.DNSException, OSError) as error:
-                if _is_loop(error):
+                if _is_useless(error):
                     self._note_answer()
                     return DnsAnswer(), ABSENCE_SECONDS
+                metrics.DNS_FAILURES.inc()
                 await self._blame(asked_at)
                 raise DnsFailure(f"the name servers for {question.name} fail ({type(error).__name__})") from error
         self._note_answer()
@@ -164,10 +165,12 @@ class NetworkResolver:
         client = dns.asyncresolver.Resolver(configure=False)
         if self._servers == (SYSTEM,):
             client.read_resolv_conf(self._resolv_conf)
+            addresses = [(str(server), DNS_PORT) for server in client.nameservers]
         else:
-            client.nameservers = [_name_server(server) for server in self._servers]
-        if not client.nameservers:
+            addresses = [split_dns_server(server) for server in self._servers]
+        if not addresses:
             raise OSError(f"{self._resolv_conf} names no server")
+        client.nameservers = [BoundedNameserver(*address) for address in addresses]
         client.timeout, client.lifetime = TRY_SECONDS, QUESTION_SECONDS
         client.use_edns(0, 0, _UDP_PAYLOAD_BYTES)
         return client
@@ -178,6 +181,7 @@ class NetworkResolver:
         self._last_answer_at = self._clock()
         if self._silent_since is not None:
             self._silent_since = None
+            metrics.DNS_SILENT.set(0)
             _log.warning("the DNS answers again; mail is authenticated")
 
     async def _blame(self, asked_at: float) -> None:
@@ -224,6 +228,7 @@ class NetworkResolver:
         if self._silent_since is not None:
             return
         self._silent_since = self._clock()
+        metrics.DNS_SILENT.set(1)
         _log.error(
             "the DNS answers nothing; mail goes on without being authenticated",
             because=type(error).__name__,
@@ -248,16 +253,13 @@ class AbsentResolver:
         """Do nothing."""
 
 
-def _name_server(server: str) -> dns.nameserver.Do53Nameserver:
-    return dns.nameserver.Do53Nameserver(*split_dns_server(server))
-
-
-def _is_loop(error: Exception) -> bool:
-    """Return whether the answer was there and is of no use: its aliases (CNAME) lead in a circle, or too far."""
+def _is_useless(error: Exception) -> bool:
+    """Return whether there was an answer and it is of no use: it is too large, or its aliases (CNAME) lead in a circle
+    or too far. To ask again would not help."""
     if not isinstance(error, dns.resolver.NoNameservers):
         return False
     causes = [cause for *_, cause, _response in error.kwargs.get("errors", ())]
-    return any(isinstance(cause, dns.message.ChainTooLong) for cause in causes)
+    return any(isinstance(cause, dns.message.ChainTooLong | AnswerTooLarge) for cause in causes)
 
 
 def _read(found: dns.resolver.Answer) -> tuple[DnsAnswer, float]:
