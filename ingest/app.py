@@ -14,11 +14,12 @@ from typing import Any
 from ingest import attachments, log, policy
 from ingest.api import TicketApiClient
 from ingest.attachments import AttachmentUploader
+from ingest.authenticate import open_authenticator
 from ingest.clock import SteadyClock
 from ingest.config.settings import ConfigError, Settings
 from ingest.config.types import subject_tag_pattern
 from ingest.database_watch import DatabaseWatch
-from ingest.decision import PipelineSettings
+from ingest.decision import Authenticator, PipelineSettings
 from ingest.doubt import SettleWindow
 from ingest.housekeeping import Housekeeping
 from ingest.model.local_addresses import LocalAddresses
@@ -94,7 +95,10 @@ async def start_engine(settings: Settings, *, clock: Callable[[], float] = STEAD
         ) as api:
             await parse_pool.start()
             try:
-                yield build_engine(settings, database, api, parse_pool, clock, on_post=posts.note)
+                async with open_authenticator(settings, parse_pool, clock=clock) as authenticator:
+                    yield build_engine(
+                        settings, database, api, parse_pool, clock, on_post=posts.note, authenticator=authenticator
+                    )
             finally:
                 await parse_pool.stop()
 
@@ -190,6 +194,7 @@ def build_engine(
     clock: Callable[[], float],
     *,
     on_post: Callable[[int], None],
+    authenticator: Authenticator | None = None,
 ) -> Engine:
     """Wire up the components on what is open already. The simulation of the tests begins here, too.
 
@@ -202,6 +207,7 @@ def build_engine(
         uploader=_uploader(settings, store, Uploads(database), api, parse_pool),
         settings=pipeline_settings(settings),
         settle_window=_settle_window(settings),
+        authenticator=authenticator,
         clock=clock,
     )
     worker = _worker(settings, store, pipeline, api, clock, on_waiting=lambda: sync.trigger() if sync else None)

@@ -4,7 +4,8 @@ What follows from the answers is decided in ``ingest/authentication/verdict.py``
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -17,7 +18,10 @@ from ingest.authentication.domain_names import is_registrable, to_ascii
 from ingest.authentication.results import ToldResults, read_told
 from ingest.authentication.spf_check import SpfCheck, SpfIdentity, SpfResult, evaluate, identity, known_client
 from ingest.authentication.verdict import Findings, conclude, domains_to_align
+from ingest.config.settings import ConfigError, Settings
 from ingest.dns import DnsFailure, NoResolver, Resolver
+from ingest.dns.network import AbsentResolver, NetworkResolver
+from ingest.dns.zone import ZoneFileError, load_zone
 from ingest.model.author import AuthorFault
 from ingest.model.dns_records import DnsAnswer, Question, RecordType
 from ingest.model.envelope import QueuedMessage
@@ -51,6 +55,38 @@ class AuthenticationSettings:
     """Servers that are believed in the mailboxes of each IMAP account, by its name."""
     patience_seconds: float = 3600.0
     """How long a mail is put off while the DNS fails for it."""
+
+
+@asynccontextmanager
+async def open_authenticator(
+    settings: Settings, parse_pool: ParsePool, *, clock: Callable[[], float]
+) -> AsyncIterator["DnsAuthenticator"]:
+    """Yield what authenticates mail by the settings. Nothing is asked before the first mail.
+
+    Raises:
+        ConfigError: ``INGEST_DNS_ZONE`` cannot be read.
+    """
+    wanted = AuthenticationSettings(
+        behind_relays=bool(settings.smtp_relays),
+        with_loopback=settings.dns_zone is not None,
+        authserv_ids=settings.authserv_ids,
+        account_authserv_ids={account.name: account.trusted_servers for account in settings.imap},
+        patience_seconds=settings.dns_patience,
+    )
+    resolver = _resolver(settings, clock)
+    try:
+        yield DnsAuthenticator(resolver, parse_pool, wanted, clock=clock)
+    finally:
+        await resolver.close()
+
+
+def _resolver(settings: Settings, clock: Callable[[], float]) -> Resolver:
+    if settings.dns_zone is not None:
+        try:
+            return load_zone(settings.dns_zone)
+        except ZoneFileError as error:
+            raise ConfigError(f"INGEST_DNS_ZONE: {error}") from error
+    return NetworkResolver(settings.dns_servers, clock=clock) if settings.dns_servers else AbsentResolver()
 
 
 class DnsAuthenticator:
@@ -110,7 +146,8 @@ class DnsAuthenticator:
         """Go on without proof where there is no resolver; wait for one that has only just gone."""
         if not error.is_lasting:
             self._wait(queued, str(error))
-        return replace(NOTHING_KNOWN, domain=domain, reason=f"nothing could be asked: {error}")
+        reason = f"nothing could be asked: {error}"
+        return replace(NOTHING_KNOWN, domain=domain, reason=reason, is_lasting=False)
 
     def _wait(self, queued: QueuedMessage, reason: str) -> None:
         """Return once the patience has run out.

@@ -331,6 +331,7 @@ class Pipeline:
             ticket_names=decision.ticket_names,
             begins_post=self._posts_at_once(queued, decision),
             trust=decision.trust,
+            authentication=decision.authentication if decision.authentication.reason else None,
             flag=decision.flag,
         )
         return await self._store.identify(queued.queue_id, queued.lease_token, findings, now=self._clock())

@@ -150,5 +150,7 @@ def _spf_words(spf: SpfCheck) -> str:
 
 
 def _conclusion(findings: Findings, result: AuthenticationResult, reason: str, waits_for: str = "") -> Conclusion:
-    authentication = Authentication(result=result, domain=findings.author_domain, reason=reason)
+    authentication = Authentication(
+        result=result, domain=findings.author_domain, reason=reason, is_lasting=not waits_for
+    )
     return Conclusion(authentication, waits_for)

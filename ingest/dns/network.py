@@ -82,6 +82,7 @@ class NetworkResolver:
         self._last_answer_at: float | None = None
         self._silent_since: float | None = None
         """Since when no question has had an answer; ``None``: the resolver is there."""
+        metrics.DNS_SILENT.set(0)
 
     async def query(self, question: Question) -> DnsAnswer:
         """Return the answer, from memory where it is fresh.

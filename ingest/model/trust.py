@@ -27,6 +27,8 @@ class Authentication:
     """The domain of From that was checked, as an A-label in lower case; empty where there is none."""
     reason: str = ""
     """How the result came about, in words for an operator; it names no address."""
+    is_lasting: bool = True
+    """False: the DNS did not answer, so that another attempt asks again. Else later attempts use the result again."""
 
 
 NOTHING_KNOWN = Authentication(result=AuthenticationResult.NOTHING_KNOWN)

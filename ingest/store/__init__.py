@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from ingest.model.outcome import Evidence, State
-from ingest.model.trust import Trust
+from ingest.model.trust import Authentication, Trust
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -125,6 +125,8 @@ class Findings:
     """The POST follows at once, so that it begins is written in the same commit: one less than ``begin_post`` takes."""
     trust: Trust | None = None
     """The cell of the decision table that applied; ``None`` leaves what is stored."""
+    authentication: Authentication | None = None
+    """What was found out about the claim of From; a lasting result is used again by later attempts."""
     flag: str = ""
     """Why a person may want to look although it is posted."""
 

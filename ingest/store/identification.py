@@ -13,8 +13,11 @@ UPDATE messages SET message_id = :message_id, content_digest = :content_digest,
     ticket_id = coalesce(:ticket_id, ticket_id), subject = :subject, sender = :sender, evidence = :evidence,
     post_digest = coalesce(:post_digest, post_digest),
     cell = CASE WHEN :cell = '' THEN cell ELSE :cell END,
-    authentication_domain = CASE WHEN :cell = '' THEN authentication_domain ELSE :authentication_domain END,
-    authentication_reason = CASE WHEN :cell = '' THEN authentication_reason ELSE :authentication_reason END,
+    authentication = CASE WHEN :authentication = '' THEN authentication ELSE :authentication END,
+    authentication_domain = CASE WHEN :cell || :authentication = '' THEN authentication_domain
+        ELSE :authentication_domain END,
+    authentication_reason = CASE WHEN :cell || :authentication = '' THEN authentication_reason
+        ELSE :authentication_reason END,
     flag = :flag,
     post_fingerprints = replace(post_fingerprints, :post_fingerprint, '') || :post_fingerprint
 WHERE queue_id = :queue_id AND lease_token = :lease_token
@@ -73,6 +76,7 @@ def identify(
 
 def _columns(findings: Findings) -> dict[str, str | None]:
     trust = findings.trust
+    authentication = findings.authentication or (trust.authentication if trust else None)
     return {
         "message_id": findings.message_id,
         "content_digest": findings.content_digest,
@@ -83,8 +87,9 @@ def _columns(findings: Findings) -> dict[str, str | None]:
         "post_digest": findings.post_digest,
         "post_fingerprint": f"{findings.post_fingerprint}\n" if findings.post_fingerprint else "",
         "cell": trust.cell if trust else "",
-        "authentication_domain": trust.authentication.domain if trust else "",
-        "authentication_reason": trust.authentication.reason if trust else "",
+        "authentication": authentication.result if authentication and authentication.is_lasting else "",
+        "authentication_domain": authentication.domain if authentication else "",
+        "authentication_reason": authentication.reason if authentication else "",
         "flag": findings.flag,
     }
 

@@ -22,6 +22,7 @@ from ingest.model.outcome import (
     State,
     Waiting,
 )
+from ingest.model.trust import Authentication, AuthenticationResult
 from ingest.store import (
     PostedAfterDoubt,
     Row,
@@ -79,7 +80,7 @@ _CLAIMED_COLUMNS = """
 RETURNING seq, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, position, size, received_at, attempts,
     failures, lone_crashes, first_attempt_at, post_began_at, post_was_answered, absent_at, released_by,
     released_ticket, released_author, retry_window_start, optional_failing_since, ticket_id, ticket_message_id,
-    email_message_id
+    email_message_id, authentication, authentication_domain, authentication_reason
 """
 _CLAIM = f"{_CLAIM_ROW} WHERE seq IN ({_DUE_UNSUSPECTED} %s) {_CLAIMED_COLUMNS}"
 _CLAIM_SUSPECT = f"""{_CLAIM_ROW} WHERE seq = (
@@ -248,7 +249,7 @@ def _queued(row: Row, token: str) -> QueuedMessage:
     _, queue_id, mail_from, rcpt_tos, helo, client, smtputf8, source, position, size, received_at, *rest = row
     attempts, failures, lone_crashes, first_attempt_at, post_began_at, was_answered, absent_at, *more = rest
     released_by, released_ticket, released_author, retry_window_start, optional_failing_since, *last = more
-    ticket_id, ticket_message_id, email_message_id = last
+    ticket_id, ticket_message_id, email_message_id, *authentication = last
     return QueuedMessage(
         queue_id=queue_id,
         envelope=Envelope(
@@ -277,7 +278,15 @@ def _queued(row: Row, token: str) -> QueuedMessage:
         released_by=released_by,
         released_ticket=released_ticket,
         released_author=released_author,
+        authentication=_authentication(*authentication),
     )
+
+
+def _authentication(result: str, domain: str, reason: str) -> Authentication | None:
+    """Return what an earlier attempt found out; ``None``: nothing, or in a word that this version does not know."""
+    if result not in set(AuthenticationResult):
+        return None
+    return Authentication(result=AuthenticationResult.named(result), domain=domain, reason=reason)
 
 
 def next_due(tx: Transaction) -> float | None:

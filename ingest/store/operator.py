@@ -33,7 +33,7 @@ FROM messages WHERE queue_id = :queue_id
 """
 _RESET_RETRIES = """
 UPDATE messages SET lone_crashes = 0, suspected = 0, failures = 0, failing_since = NULL, lease_token = NULL,
-    retry_window_start = :now, optional_failing_since = NULL
+    retry_window_start = :now, optional_failing_since = NULL, authentication = ''
 WHERE seq = :seq
 """
 _MAKE_DUE = "UPDATE messages SET due_at = :now, blocked_by = NULL WHERE seq = :seq"

@@ -29,6 +29,7 @@ def environment(sandbox: Sandbox, database: Path) -> dict[str, str]:
         "INGEST_SIGNING_KEY": SIGNING_KEY,
         "INGEST_FALLBACK_AUTHOR_ID": FALLBACK_AUTHOR,
         "INGEST_PARSE_CHILDREN": "1",
+        "INGEST_DNS_SERVERS": "none",
         "INGEST_AUTHENTICATION": "advisory",
     }
 

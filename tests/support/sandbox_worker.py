@@ -80,6 +80,7 @@ class World:
             "INGEST_SETTLE": "0.5",
             "INGEST_SECOND_LOOK": "0.5",
             "INGEST_PARSE_CHILDREN": "1",
+            "INGEST_DNS_SERVERS": "none",
             "INGEST_AUTHENTICATION": "advisory",
             "INGEST_MAX_UNFINISHED": "50",
             "INGEST_LOG_LEVEL": "error",

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from ingest.model.envelope import Envelope, QueuedMessage, ReceivedMessage, SourceRef
 from ingest.model.outcome import Deferred, Delivered, Discarded, Failed, Outcome, Quarantined, RuleName, Waiting
+from ingest.model.trust import Authentication
 from ingest.store import Findings, Identified
 from ingest.store.messages import Store
 
@@ -69,6 +70,7 @@ async def identify(
     begins_post: bool = False,
     now: float = START + 1000,
     ticket_names: Mapping[str, str] = MappingProxyType({}),
+    authentication: Authentication | None = None,
 ) -> Identified:
     return await store.identify(
         queued.queue_id,
@@ -84,6 +86,7 @@ async def identify(
             post_digest=post_digest,
             begins_post=begins_post,
             ticket_names=ticket_names,
+            authentication=authentication,
         ),
         now=now,
     )

@@ -17,6 +17,7 @@ from ingest.model.outcome import (
     State,
     Strength,
 )
+from ingest.model.trust import Authentication, AuthenticationResult
 from ingest.store import Database, Findings, MessageRecord
 from ingest.store.messages import Store
 from tests.support.store import (
@@ -539,3 +540,45 @@ async def test_each_attempt_leaves_a_line(store: Store) -> None:
     await attempt(store, DELIVERED, now=NOW + 2 * LEASE_SECONDS)
     lines = [(line.number, line.finished_at, line.outcome) for line in (await record(store, "Q1")).history]
     assert lines == [(1, NOW, "Deferred"), (2, None, ""), (3, NOW + 2 * LEASE_SECONDS, "Delivered")]
+
+
+# Authentication
+
+PROVEN = Authentication(result=AuthenticationResult.PROVEN, domain="customer.example", reason="DKIM is good")
+
+
+async def try_again(store: Store, authentication: Authentication | None) -> Authentication | None:
+    """What the next attempt is told, after one that found ``authentication`` out."""
+    queued = await claim_one(store, now=NOW)
+    await identify(store, queued, authentication=authentication)
+    await settle(store, queued.queue_id, queued.lease_token, Deferred(reason="the API is down"), now=NOW)
+    return (await claim_one(store, now=NOW + 1)).authentication
+
+
+async def test_what_was_found_out_about_the_author_is_told_to_the_next_attempt(store: Store) -> None:
+    await receive(store)
+    assert await try_again(store, PROVEN) == PROVEN
+
+
+@pytest.mark.parametrize("found", [None, replace(PROVEN, is_lasting=False)])
+async def test_what_another_attempt_may_find_otherwise_is_not(store: Store, found: Authentication | None) -> None:
+    await receive(store)
+    assert await try_again(store, found) is None
+
+
+async def test_an_attempt_that_finds_nothing_out_leaves_what_is_known(store: Store) -> None:
+    await receive(store)
+    await try_again(store, PROVEN)
+    queued = (await claim(store, now=NOW + LEASE_SECONDS + 2))[0]
+    await identify(store, queued)
+    await settle(store, queued.queue_id, queued.lease_token, Deferred(reason="the API is down"), now=NOW)
+    assert (await claim_one(store, now=NOW + LEASE_SECONDS + 3)).authentication == PROVEN
+
+
+async def test_what_an_operator_starts_again_is_authenticated_anew(store: Store) -> None:
+    await receive(store)
+    queued = await claim_one(store, now=NOW)
+    await identify(store, queued, authentication=PROVEN)
+    await settle(store, queued.queue_id, queued.lease_token, Failed(reason="refused"), now=NOW)
+    await store.retry("Q1", by="olga", now=NOW)
+    assert (await claim_one(store, now=NOW + 1)).authentication is None
