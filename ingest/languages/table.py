@@ -48,6 +48,8 @@ class Language:
     bounce_delays: Words = ()
     bounce_copies: Words = ()
     bounce_phrases: Words = ()
+    automatic_phrases: Words = ()
+    received_notices: Words = ()
     banners: Words = ()
     missing: Words = ()
     """The kinds of entry that nobody has filled yet for this language; a test compares them with what is there."""
