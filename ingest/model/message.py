@@ -37,13 +37,36 @@ class Attachment:
     """The body shows the attachment in place: HTML refers to it, or it is a picture with disposition ``inline``."""
 
 
+class ReportKind(StrEnum):
+    """What a report tells about the mail that it speaks of."""
+
+    DELIVERY = "delivery"
+    """Whether the mail was delivered (RFC 3464, or written for people alone)."""
+    COMPLAINT = "complaint"
+    """Its recipient called it spam (RFC 5965)."""
+    RECEIPT = "receipt"
+    """Its recipient's mail program showed or deleted it (RFC 8098)."""
+
+
+class ReportProof(StrEnum):
+    """How sure it is that a machine wrote the report, and not a person who passes one on."""
+
+    PROVEN = "proven"
+    """The mail itself is a report (``multipart/report`` at its root), or its reverse-path is null."""
+    LIKELY = "likely"
+    """A mail system's address and a mail system's words; the mail begins no answer and no forward."""
+    QUOTED = "quoted"
+    """The mail holds a report or its words, as a mail does whose author forwards a report and asks about it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedRecipient:
     """One recipient block of a delivery report (RFC 3464 section 2.3)."""
 
     recipient: str
     action: str
-    """``failed``, ``delayed``, ``delivered``, ``relayed`` or ``expanded``; ``""`` where none is given."""
+    """``failed``, ``delayed``, ``delivered``, ``relayed`` or ``expanded``; ``""`` where none is given. In a read
+    receipt it is the disposition, such as ``displayed`` or ``deleted``; in a complaint its type, such as ``abuse``."""
     status: str
     """The enhanced status code (RFC 3463), such as ``5.1.1``; ``""`` where none is given."""
     diagnostic: str = ""
@@ -51,18 +74,22 @@ class ReportedRecipient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryReport:
-    """What a delivery report (RFC 3464, or one written for people) says, and about which mail."""
+    """What a delivery report, complaint or read receipt says, and about which mail."""
 
     recipients: tuple[ReportedRecipient, ...]
     original_message_id: str | None
     """Message-ID of the mail reported on, from the mail or header that was returned."""
     original_references: tuple[str, ...] = ()
     """In-Reply-To and References of the mail reported on."""
+    kind: ReportKind = ReportKind.DELIVERY
+    proof: ReportProof = ReportProof.PROVEN
+    """How sure the report is by the mail alone; ``screening.settle_report`` adds what the envelope says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calendar:
-    """A calendar invitation (RFC 5545); each value is one line for people, ``""`` if it is missing."""
+    """A calendar invitation (RFC 5545), or an answer to one (RFC 5546); each value is one line for people, ``""`` if it
+    is missing."""
 
     method: str
     summary: str
@@ -70,6 +97,10 @@ class Calendar:
     end: str
     location: str
     organizer: str
+    answer: str = ""
+    """What the attendee answers (PARTSTAT) in lower case: ``accepted``, ``declined``, ``tentative``."""
+    comment: str = ""
+    """What the attendee wrote beside the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +137,9 @@ class ParsedMessage:
     authentication_results: tuple[str, ...] = ()
     """The topmost run of Authentication-Results fields (RFC 8601), the topmost first, with encoded words left as they
     are. Nothing says that a server wrote them: anybody can."""
+    auto_submitted: tuple[str, ...] = ()
+    """The keywords of the Auto-Submitted fields (RFC 3834 section 5) in lower case, without comments, quotes and
+    parameters: ``no``, ``auto-replied``."""
     received_count: int = 0
     text: str | None = None
     """The body as plain text, when the message has one: all text parts that belong to the body, in order."""

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ingest.model.defects import DefectKind
-from ingest.model.message import Address, Attachment, Calendar, DeliveryReport, ParsedMessage
+from ingest.model.keywords import keyword
+from ingest.model.message import Address, Attachment, Calendar, ParsedMessage
 from ingest.parse import body, calendar
 from ingest.parse.attached_files import describe_attachments
 from ingest.parse.body import MessageBody
@@ -18,7 +19,7 @@ from ingest.parse.mime import addresses, encoded_words, message_ids
 from ingest.parse.mime.from_field import UNREADABLE, parse_from
 from ingest.parse.mime.header import TRACE, WRITTEN, HeaderBlock
 from ingest.parse.mime.part import MimePart
-from ingest.parse.reports import bounce, dsn
+from ingest.parse.reports import report_of
 from ingest.parse.text_forms import visible_text
 
 DecodedFields = tuple[tuple[str, str], ...]
@@ -48,7 +49,7 @@ def assemble(header: HeaderBlock, parts: list[MimePart], defects: DefectLog) -> 
         text=content.text,
         html=content.html,
         attachments=files,
-        delivery_report=defects.guard(lambda: _find_report(values, content, parts), None),
+        delivery_report=defects.guard(lambda: report_of(values, _shown(content), parts), None),
         calendar=defects.guard(lambda: _parse_calendars(parts), no_events),
         content_digest=_digest(message, content, files),
         defects=defects.found(),
@@ -82,6 +83,7 @@ def _parse_header(header: HeaderBlock, hints: tuple[str, ...], defects: DefectLo
         subject=values.get("subject", [""])[0],
         headers=texts,
         authentication_results=tuple(_topmost_results(raw)),
+        auto_submitted=tuple(keyword(value) for value in values.get("auto-submitted", ())),
         received_count=len(values.get("received", ())),
     )
 
@@ -135,11 +137,8 @@ def _return_path(values: Mapping[str, list[str]]) -> str | None:
     return next((address.addr_spec for address in addresses.find_addresses(values["return-path"][0])), "")
 
 
-def _find_report(values: ValuesByName, content: MessageBody, parts: list[MimePart]) -> DeliveryReport | None:
-    found = dsn.parse_dsn(parts)
-    if found is not None or not bounce.is_from_system(values):
-        return found
-    return bounce.parse_bounce(values, content.text or visible_text(content.html or ""), parts)
+def _shown(content: MessageBody) -> str:
+    return content.text or visible_text(content.html or "")
 
 
 def _parse_calendars(parts: list[MimePart]) -> tuple[Calendar, ...]:

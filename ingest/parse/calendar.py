@@ -62,6 +62,8 @@ def _shown(name: str, raw_parameters: str, value: str) -> str:
     )
     if name in ("dtstart", "dtend", "due"):
         return _moment(value.strip(), named.get("tzid", ""))
+    if name == "attendee":
+        return named.get("partstat", "").lower()[:_MAX_METHOD_CHARACTERS]
     if name == "organizer":
         address = value.strip().partition(":")[2] or value.strip()
         common_name = named.get("cn", "")
@@ -93,4 +95,6 @@ def _calendar(method: str, fields: dict[str, str]) -> Calendar:
         end=fields.get("dtend", "") or fields.get("due", ""),
         location=fields.get("location", ""),
         organizer=fields.get("organizer", ""),
+        answer=fields.get("attendee", "") if method == "REPLY" else "",
+        comment=fields.get("comment", "") if method in ("REPLY", "COUNTER") else "",
     )

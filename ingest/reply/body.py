@@ -127,8 +127,10 @@ def bare_text(html: str) -> str:
 
 
 def _invitation_line(calendar: Calendar) -> str:
-    """Return a calendar invitation as one readable line."""
+    """Return a calendar invitation as one readable line, and below it what was written with an answer to one."""
     facts = (calendar.summary, " to ".join(filter(None, (calendar.start, calendar.end))), calendar.location)
     said = ", ".join(filter(None, facts))
     by = f", organised by {calendar.organizer}" if calendar.organizer else ""
-    return f"Calendar {calendar.method.lower() or 'entry'}: {said}{by}"
+    answer = f" ({calendar.answer})" if calendar.answer else ""
+    comment = f"\n\n{calendar.comment}\n" if calendar.comment else ""
+    return f"Calendar {calendar.method.lower() or 'entry'}{answer}: {said}{by}{comment}"

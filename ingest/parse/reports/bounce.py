@@ -58,6 +58,14 @@ def _stock_subject() -> re.Pattern[str]:
 
 
 @cache
+def _passed_on() -> re.Pattern[str]:
+    """Return a pattern of a subject that begins as an answer or a forward does: a prefix of up to three letters, as
+    mail programs write it in every language (``Re:``, ``AW:``, ``Ynt:``), or a longer one of the table."""
+    prefixes = any_of(all_words(lambda language: language.forward_prefixes))
+    return re.compile(rf"\s*(?:[^\W\d_]{{1,3}}|{prefixes})(?:\[\d+\])?\s*[:：]", re.IGNORECASE)
+
+
+@cache
 def _stock_phrase() -> re.Pattern[str]:
     """Return a pattern of phrases that no person writes who has the address postmaster."""
     return re.compile(any_of(all_words(lambda language: language.bounce_phrases)), re.IGNORECASE)
@@ -72,7 +80,7 @@ def _copy_below() -> re.Pattern[str]:
 
 def is_from_system(fields: Mapping[str, Sequence[str]]) -> bool:
     """Whether the header says that a mail system wrote the message."""
-    return _has_null_path(fields) or _SYSTEM.search(fields.get("from", [""])[0]) is not None
+    return has_null_path(fields) or _SYSTEM.search(fields.get("from", [""])[0]) is not None
 
 
 def parse_bounce(fields: Mapping[str, Sequence[str]], text: str, parts: Sequence[MimePart]) -> DeliveryReport | None:
@@ -101,12 +109,24 @@ def _is_stock(fields: Mapping[str, Sequence[str]], subject: str, notice: str) ->
     if "in-reply-to" in fields or "references" in fields or not _stock_subject().match(subject):
         return False
     sender = " ".join((*fields.get("from", ()), *fields.get("return-path", ())))
-    is_program = "mailer-daemon" in sender.lower() or _has_null_path(fields)
+    is_program = "mailer-daemon" in sender.lower() or has_null_path(fields)
     return is_program or _stock_phrase().search(notice) is not None
 
 
-def _has_null_path(fields: Mapping[str, Sequence[str]]) -> bool:
+def has_null_path(fields: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a mail server noted a null reverse-path (RFC 5321 section 4.5.5) in Return-Path."""
     return "".join(fields.get("return-path", ["?"])) in ("<>", "")
+
+
+def is_written_by_system(fields: Mapping[str, Sequence[str]]) -> bool:
+    """Whether sender and subject are those of a mail system, and the subject begins no answer and no forward. A person
+    may have the address postmaster, so that address needs a subject that no person begins with as well."""
+    subject = fields.get("subject", [""])[0]
+    if _passed_on().match(subject):
+        return False
+    sender = fields.get("from", [""])[0].lower()
+    is_program = "mailer-daemon@" in sender or not sender.strip(" <>")
+    return is_program or ("in-reply-to" not in fields and _stock_subject().match(subject) is not None)
 
 
 def _reported(text: str) -> list[ReportedRecipient]:

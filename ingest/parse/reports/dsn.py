@@ -1,10 +1,10 @@
 """Parses delivery status notifications (RFC 3464): who did not get which mail, and why."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
-from ingest.model.message import DeliveryReport, ReportedRecipient
+from ingest.model.message import DeliveryReport, ReportedRecipient, ReportKind
 from ingest.parse.defect_log import DefectLog
 from ingest.parse.limits import MAX_REPORTED_RECIPIENTS
 from ingest.parse.mime import encoded_words, header, message_ids
@@ -12,7 +12,14 @@ from ingest.parse.mime.part import MimePart
 
 STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
 RETURNED_TYPES = frozenset(
-    {"message/rfc822", "message/global", "text/rfc822-headers", "message/rfc822-headers", "message/global-headers"}
+    {
+        "message/rfc822",
+        "message/global",
+        "text/rfc822-headers",
+        "message/rfc822-headers",
+        "message/global-headers",
+        "message/partial",
+    }
 )
 _BLANK_LINES = re.compile(rb"(?:\r?\n){2,}")
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
@@ -25,27 +32,39 @@ def parse_dsn(parts: list[MimePart]) -> DeliveryReport | None:
     status = next((part for part in parts if part.content_type in STATUS_TYPES), None)
     if status is None:
         return None
-    returned = next(
-        (part for part in parts if part.content_type in RETURNED_TYPES and part.number > status.number), None
-    )
-    original = parse_fields(returned.decoded().octets) if returned is not None else {}
+    original = returned_fields(parts[status.number + 1 :])
     reported = islice(parse_recipients(status.decoded().octets[:_MAX_STATUS_BYTES]), MAX_REPORTED_RECIPIENTS)
     return build_report(tuple(reported), original)
 
 
-def build_report(recipients: tuple[ReportedRecipient, ...], original: Mapping[str, str]) -> DeliveryReport:
+def build_report(
+    recipients: tuple[ReportedRecipient, ...], original: Mapping[str, str], kind: ReportKind = ReportKind.DELIVERY
+) -> DeliveryReport:
     """Return the report on ``recipients``.
 
     Args:
         recipients: the recipients reported on.
         original: the header of the mail reported on, by name in lower case; empty where it was not returned.
+        kind: what the report tells.
     """
     references = original.get("in-reply-to", "") + " " + original.get("references", "")
     return DeliveryReport(
         recipients=recipients,
-        original_message_id=next(iter(message_ids.parse_message_ids(original.get("message-id", ""))), None),
+        original_message_id=first_id(original.get("message-id", "")),
         original_references=message_ids.parse_message_ids(references),
+        kind=kind,
     )
+
+
+def first_id(text: str) -> str | None:
+    """Return the first Message-ID in a text; ``None`` if there is none."""
+    return next(iter(message_ids.parse_message_ids(text)), None)
+
+
+def returned_fields(parts: Sequence[MimePart]) -> dict[str, str]:
+    """Return the header of the mail that came back in one of ``parts``, by name in lower case; empty if none did."""
+    returned = next((part for part in parts if part.content_type in RETURNED_TYPES), None)
+    return parse_fields(returned.decoded().octets) if returned is not None else {}
 
 
 def parse_fields(octets: bytes) -> dict[str, str]:
@@ -77,11 +96,16 @@ def parse_recipients(octets: bytes) -> Iterator[ReportedRecipient]:
 def _recipient(recipient: str, fields: dict[str, str]) -> ReportedRecipient:
     status = _STATUS.search(fields.get("status", "")) or _STATUS.search(fields.get("diagnostic-code", ""))
     return ReportedRecipient(
-        recipient=_without_type(recipient).strip("<>"),
+        recipient=bare_address(recipient),
         action=(fields.get("action", "").lower().split() or [""])[0],
         status=status[0] if status else "",
         diagnostic=_without_type(fields.get("diagnostic-code", "")),
     )
+
+
+def bare_address(value: str) -> str:
+    """Remove the type and the brackets of an address: ``alice@example`` from ``rfc822; <alice@example>``."""
+    return _without_type(value).strip(" <>")
 
 
 def _without_type(value: str) -> str:

@@ -189,9 +189,7 @@ def test_a_fault_of_the_library_costs_its_fields_alone(monkeypatch: pytest.Monke
     assert "secret" not in "".join(map(str, message.defects))
 
 
-@pytest.mark.parametrize(
-    "step", ["body.parse_body", "describe_attachments", "dsn.parse_dsn", "bounce.parse_bounce", "_parse_calendars"]
-)
+@pytest.mark.parametrize("step", ["body.parse_body", "describe_attachments", "report_of", "_parse_calendars"])
 def test_a_fault_of_ours_in_one_step_leaves_what_the_others_read(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(f"ingest.parse.assembly.{step}")
     message = parse(
