@@ -138,6 +138,8 @@ def pipeline_settings(settings: Settings) -> PipelineSettings:
             recipients=frozenset(settings.recipients),
             max_received=settings.max_received,
             lists=frozenset(settings.list_domains),
+            own=frozenset(settings.own_addresses),
+            wanted_machines=frozenset(settings.wanted_machines),
         ),
         signals=signal_settings(settings),
         fallback_author_id=settings.fallback_author_id,

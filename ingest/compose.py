@@ -5,11 +5,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest.model.defects import DefectKind
-from ingest.model.message import Address, Attachment, DeliveryReport, ParsedMessage, Reply
+from ingest.model.message import (
+    Address,
+    Attachment,
+    DeliveryReport,
+    ParsedMessage,
+    Reply,
+    ReportedRecipient,
+    ReportKind,
+    ReportProof,
+)
 
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~-])")
 MAX_REPORTED_FAILURES = 10
 """Failed recipients that a note on a delivery report lists: a mail of a ticket has few, and a note stays readable."""
+MAX_DIAGNOSTIC_CHARACTERS = 300
+"""How much of a mail server's answer such a note repeats: a few lines, as servers give."""
+MAX_RECIPIENT_CHARACTERS = 320
+"""Longest address that a note repeats (RFC 5321 section 4.5.3.1)."""
+MAX_NOTICE_CHARACTERS = 2_000
+"""How much of a mail is posted that only looks like a report: the words of a mail system, not the mail it returns."""
 MAX_NAMED_ATTACHMENTS = 100
 """Attachments that are named as not added; of more, only the number is told, so that the post stays small."""
 
@@ -30,9 +45,11 @@ def compose_content(message: ParsedMessage, reply: Reply, *, names_sender: bool,
     ``warning`` stands above all, for notes whose sender is not proven. ``plain`` makes the lines that we add plain text
     instead of Markdown.
     """
-    if message.delivery_report is not None:
-        return _report(message.delivery_report, plain)
+    report = message.delivery_report
+    if report is not None and report.proof is ReportProof.PROVEN:
+        return _report(report, plain)
     body = reply.content or _nothing_written(message)
+    body = body if report is None else body[:MAX_NOTICE_CHARACTERS]
     lines = [warning if plain else f"**{_escape(warning)}**"] if warning else []
     lines += [_from_line(message.from_[0], plain)] if names_sender and message.from_ else []
     return "\n\n".join([*lines, body])
@@ -87,11 +104,22 @@ def _nothing_written(message: ParsedMessage) -> str:
     return message.subject or "(an empty mail)"
 
 
+_REPORT_HEADINGS = {
+    ReportKind.DELIVERY: "A mail of this ticket could not be delivered:",
+    ReportKind.COMPLAINT: "A recipient called a mail of this ticket spam, as a mail system says:",
+    ReportKind.RECEIPT: "A mail program says what became of a mail of this ticket:",
+}
+
+
 def _report(report: DeliveryReport, plain: bool) -> str:
-    failed = [recipient for recipient in report.recipients if recipient.action in ("failed", "")]
+    is_delivery = report.kind is ReportKind.DELIVERY
+    told = [recipient for recipient in report.recipients if not is_delivery or recipient.action in ("failed", "")]
     show = str if plain else _escape
-    lines = [
-        f"- {show(f'{item.recipient}: {item.status} {item.diagnostic}'.strip())}"
-        for item in failed[:MAX_REPORTED_FAILURES]
-    ]
-    return "\n".join(["A mail of this ticket could not be delivered:", "", *lines])
+    lines = [f"- {show(_recipient_line(item, is_delivery))}" for item in told[:MAX_REPORTED_FAILURES]]
+    rest = [f"- and {len(told) - MAX_REPORTED_FAILURES} more"] if len(told) > MAX_REPORTED_FAILURES else []
+    return "\n".join([_REPORT_HEADINGS[report.kind], "", *(lines or ["- (the report names no recipient)"]), *rest])
+
+
+def _recipient_line(item: ReportedRecipient, is_delivery: bool) -> str:
+    said = f"{item.status} {item.diagnostic[:MAX_DIAGNOSTIC_CHARACTERS]}" if is_delivery else item.action
+    return f"{item.recipient[:MAX_RECIPIENT_CHARACTERS]}: {said}".strip()

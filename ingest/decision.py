@@ -10,6 +10,7 @@ from ingest.model.local_addresses import LocalAddresses
 from ingest.model.message import ParsedMessage, Reply
 from ingest.model.outcome import Outcome, Resolution
 from ingest.model.trust import NOTHING_KNOWN, Authentication, AuthenticationMode, Trust
+from ingest.model.verdict import Verdict
 from ingest.policy import DECISION_TABLE, DecisionTable
 from ingest.tickets import SignalSettings
 
@@ -42,8 +43,10 @@ class Decision:
     """``None`` where the message killed its parser."""
     reply: Reply = NOTHING_READ
     """What the sender newly wrote."""
+    machine: Verdict | None = None
+    """The rule by which a machine's mail is a private note at most; ``None`` for a person's mail."""
     is_report: bool = False
-    """A report of a failed delivery: posted as a private note of the fallback author, whoever sent it."""
+    """A report about a mail of ours: posted as a private note of the fallback author, whoever sent it."""
     is_from_machine: bool = False
     """A machine sent it, or its reverse-path is null: it is never posted as a public message, because the help desk may
     answer each of those."""

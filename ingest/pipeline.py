@@ -40,7 +40,7 @@ from ingest.model.outcome import (
     Waiting,
 )
 from ingest.model.trust import Trust
-from ingest.model.verdict import Action
+from ingest.model.verdict import Verdict
 from ingest.parse_pool import ParsePool, PoisonMessage
 from ingest.sender_lookup import SenderLookup
 from ingest.store import Findings, Identified, PostInDoubt
@@ -131,6 +131,7 @@ class Pipeline:
             message, reply = await self._parse_pool.parse_and_extract(content)
         except PoisonMessage as error:
             return Decision(outcome=Quarantined(rule=RuleName.POISON, reason=str(error)))
+        message = screening.settle_report(message, queued.envelope)
         decision = Decision(message=message, reply=reply)
         try:
             for step in (
@@ -177,7 +178,13 @@ class Pipeline:
 
     async def _screen(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
         """Stop mail that nobody wrote to us, unless an operator released it."""
-        verdict = screening.screen(message, queued.envelope, self._settings.local_addresses)
+        verdict = screening.screen(
+            message,
+            queued.envelope,
+            self._settings.local_addresses,
+            keys=self._settings.signals.keys,
+            new_words=decision.reply.content,
+        )
         decision = replace(decision, is_from_machine=queued.envelope.mail_from == "")
         if verdict is None:
             return decision
@@ -185,8 +192,9 @@ class Pipeline:
             return replace(decision, outcome=verdict.outcome)
         return replace(
             decision,
-            is_report=verdict.action is Action.NOTE and verdict.rule is RuleName.DELIVERY_REPORT,
-            is_from_machine=decision.is_from_machine or verdict.action is not Action.QUARANTINE,
+            machine=verdict if verdict.is_machine else None,
+            is_report=verdict.is_report,
+            is_from_machine=decision.is_from_machine or verdict.is_machine,
         )
 
     async def _authenticate(
@@ -202,6 +210,8 @@ class Pipeline:
         decision = replace(decision, resolution=resolution, ticket_names=ticket_names)
         if resolution.missing and not decision.is_report and queued.released_by is None:
             return replace(decision, outcome=Waiting(missing=resolution.missing))
+        if decision.machine is not None and decision.machine.is_person_if_known and resolution.names_known_mail:
+            return replace(decision, machine=None, is_from_machine=queued.envelope.mail_from == "")
         return decision
 
     async def _find_user(self, _queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
@@ -212,10 +222,20 @@ class Pipeline:
 
     async def _admit(self, queued: QueuedMessage, _message: ParsedMessage, decision: Decision) -> Decision:
         """Stop mail of which nobody could say which ticket it goes to."""
-        verdict = policy.admit(
-            decision.resolution, is_report=decision.is_report, is_released=queued.released_by is not None
-        )
-        return decision if verdict is None else replace(decision, outcome=verdict.outcome)
+        is_released = queued.released_by is not None
+        verdict = policy.admit(decision.resolution, is_released=is_released)
+        if verdict is not None:
+            return replace(decision, outcome=verdict.outcome)
+        if decision.is_report and decision.machine is not None and not is_released:
+            return self._with_mail_of_ours(decision, decision.machine)
+        return decision
+
+    def _with_mail_of_ours(self, decision: Decision, report: Verdict) -> Decision:
+        """Stop a report that names no mail of ours. Who sent a report says nothing, since anybody can send one."""
+        if decision.resolution.names_known_mail:
+            return decision
+        names_ticket = decision.resolution.ticket_id is not None
+        return replace(decision, outcome=report.without_mail_of_ours(names_ticket=names_ticket))
 
     async def _judge(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
         """Look the mail up in the decision table. What an operator released needs no other permission."""
@@ -236,7 +256,7 @@ class Pipeline:
         decision = replace(decision, trust=trust, flag=policy.flag(trust, decision.resolution))
         if treatment.is_posted:
             return decision
-        return replace(decision, outcome=policy.hold(trust, decision.resolution).outcome)
+        return replace(decision, outcome=policy.hold(trust, decision.resolution, decision.machine).outcome)
 
     async def _choose_author(self, queued: QueuedMessage, _message: ParsedMessage, decision: Decision) -> Decision:
         """Choose the sender where the table says so, else the fallback author, or whom an operator named."""

@@ -2,7 +2,7 @@
 
 Three things decide (``model/trust.py``): who the sender is to the ticket, whether the mail was shown to come from the
 sender's domain, and how well it proves its ticket. From alone makes nobody an author, because anybody can write it.
-Whether a person wrote the mail at all is decided before, by ``screening.py``.
+Whether a person wrote the mail at all is decided before, by ``screening``.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -61,11 +61,9 @@ def effective(authentication: AuthenticationResult, mode: AuthenticationMode) ->
     return PROVEN if is_advised else authentication
 
 
-def admit(resolution: Resolution, *, is_report: bool, is_released: bool) -> Verdict | None:
+def admit(resolution: Resolution, *, is_released: bool) -> Verdict | None:
     """Return the verdict about a mail that has no cell in the table, because it names several tickets, or none although
-    a report or a released mail needs one. ``None`` for all others.
-
-    ``is_report`` says that the mail is a report of a failed delivery; ``is_released``, that an operator released it."""
+    an operator released it. ``None`` for all others."""
     if resolution.conflict:
         tickets = sorted({e.ticket_id for e in resolution.evidence if e.ticket_id})
         return Verdict(
@@ -73,24 +71,24 @@ def admit(resolution: Resolution, *, is_report: bool, is_released: bool) -> Verd
             action=Action.QUARANTINE,
             reason=f"its evidence names several tickets: {', '.join(tickets)}; release it to one of them",
         )
-    if resolution.ticket_id is not None or not (is_report or is_released):
+    if resolution.ticket_id is not None or not is_released:
         return None
-    if is_report:
-        return Verdict(
-            rule=RuleName.DELIVERY_REPORT,
-            action=Action.DISCARD,
-            reason="it is a delivery report about no ticket of ours",
-        )
     return Verdict(rule=RuleName.UNMATCHED, action=Action.QUARANTINE, reason=_REASONS[RuleName.UNMATCHED])
 
 
 # What is told of a decision
 
 
-def hold(trust: Trust, resolution: Resolution) -> Verdict:
-    """Return the verdict about a mail that the table does not let pass. The reason names no address."""
+def hold(trust: Trust, resolution: Resolution, machine: Verdict | None = None) -> Verdict:
+    """Return the verdict about a mail that the table does not let pass. The reason names no address.
+
+    ``machine`` is the rule by which a machine wrote it: that tells an operator more than the cell does, unless the mail
+    is perhaps forged."""
     rule = _rule(trust, resolution.strength)
-    return Verdict(rule=rule, action=Action.QUARANTINE, reason=_REASONS[rule].format(**_facts(trust, resolution)))
+    reason = _REASONS[rule].format(**_facts(trust, resolution))
+    if machine is not None and rule is not RuleName.FORGED_AUTHOR:
+        rule, reason = machine.rule, f"{machine.reason}, and {reason}"
+    return Verdict(rule=rule, action=Action.QUARANTINE, reason=reason)
 
 
 def _rule(trust: Trust, strength: Strength) -> RuleName:

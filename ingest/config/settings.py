@@ -217,6 +217,12 @@ class Settings(BaseModel):
     they name, if the list's domain is proven."""
     max_received: Annotated[int, Field(ge=5)] = 50
     """Received fields above which a mail is a loop."""
+    own_addresses: LowerWords = ()
+    """Addresses that the help desk sends from: mail from them is our own that came back; without, those that
+    INGEST_RECIPIENTS names."""
+    wanted_machines: LowerWords = ()
+    """Addresses or domains of machines whose mail is wanted, such as alerts@monitor.example: it is taken like a
+    person's."""
     sync_interval: SecondsOrZero = 0.0
     """Time between looks for new Message-IDs in recently updated tickets; 0 for never."""
     waiting_limit: Seconds = 86_400.0

@@ -37,13 +37,19 @@ FINAL_STATES = frozenset({State.DELIVERED, State.DISCARDED, State.QUARANTINED, S
 class RuleName(DescribedStrEnum):
     """Why a message was discarded, quarantined or made a private note. The value stands in the database and in JSON."""
 
-    LOOP = "loop", "The mail has passed too many mail systems (Received fields), or comes from our own address."
+    LOOP = "loop", "The mail has passed too many mail systems (Received fields), or is our own and came back."
     MALFORMED = "malformed", "The mail is empty, is no mail, cannot be read, or does not have exactly one author."
     DELIVERY_REPORT = (
         "delivery-report",
-        "A mail system wrote it: a failure becomes a private note on its ticket, anything else is discarded.",
+        "A mail system reports on a mail: a failure becomes a private note on its ticket, anything else is discarded.",
     )
-    AUTOMATIC_REPLY = "automatic-reply", "A machine wrote it: an out-of-office answer or another automatic response."
+    AUTOMATIC_REPLY = (
+        "automatic-reply",
+        "A machine wrote it: an absence notice, an acknowledgement, a read receipt or another automatic mail.",
+    )
+    BULK = "bulk", "It came by a mailing list or in bulk, and answers no mail that is known."
+    COMPLAINT = "complaint", "A mail system says that a recipient called a mail spam: a private note on its ticket."
+    PAUSED = "paused", "Its ticket or its sender wrote so often, or the same so often, that a loop is likely."
     RECIPIENT = "recipient", "None of its recipients is an address of the help desk."
     CONFLICT = "conflict", "Evidence of the same strength names different tickets."
     UNMATCHED = "unmatched", "Nothing in the mail names a ticket."
@@ -318,6 +324,11 @@ class Resolution:
     def level(self) -> EvidenceLevel:
         """How well the mail proves that it belongs to the ticket, as the table of decisions counts it."""
         return _LEVELS[self.strength]
+
+    @property
+    def names_known_mail(self) -> bool:
+        """A signature of ours, or a Message-ID that is known, names the ticket: nobody can guess either."""
+        return self.level in (EvidenceLevel.SIGNED_FOR_SENDER, EvidenceLevel.SIGNED_OR_KNOWN)
 
     @property
     def disagreeing(self) -> tuple[Evidence, ...]:

@@ -1,5 +1,6 @@
 """Policy: what becomes of a mail, by who its sender is, what is known of the sender, and how it names its ticket."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -188,19 +189,20 @@ def test_what_is_held_names_the_rule_that_an_operator_can_act_on(
 
 
 def test_a_conflict_is_quarantined_whoever_wrote() -> None:
-    verdict = policy.admit(resolution(Strength.STRONG, conflict=True), is_report=False, is_released=False)
+    verdict = policy.admit(resolution(Strength.STRONG, conflict=True), is_released=False)
     assert verdict is not None
     assert (verdict.rule, verdict.action) == (RuleName.CONFLICT, Action.QUARANTINE)
 
 
-def test_a_report_about_no_ticket_of_ours_is_discarded() -> None:
-    verdict = policy.admit(resolution(Strength.NONE, ticket=None), is_report=True, is_released=False)
-    assert verdict is not None
-    assert verdict.action is Action.DISCARD
+def test_what_a_machine_wrote_is_held_under_its_own_rule() -> None:
+    machine = Verdict(rule=RuleName.BULK, action=Action.NOTE, reason="it came by a list", is_machine=True)
+    nothing = trust(Who.UNKNOWN, AuthenticationResult.NOTHING_KNOWN, Treatment.UNMATCHED)
+    verdict = policy.hold(replace(nothing, level=EvidenceLevel.NONE), resolution(Strength.NONE, ticket=None), machine)
+    assert (verdict.rule, verdict.reason) == (RuleName.BULK, "it came by a list, and nothing in it names a ticket")
 
 
 def test_what_is_released_without_any_ticket_is_held_again() -> None:
-    verdict = policy.admit(resolution(Strength.NONE, ticket=None), is_report=False, is_released=True)
+    verdict = policy.admit(resolution(Strength.NONE, ticket=None), is_released=True)
     assert verdict is not None
     assert (verdict.rule, verdict.action) == (RuleName.UNMATCHED, Action.QUARANTINE)
 
