@@ -34,11 +34,11 @@ class Bench:
         """What was posted, in order."""
         return self.sandbox.state.posts
 
-    async def receive(self, content: bytes, to: str = f"help+TAI-42@{DOMAIN}") -> str:
+    async def receive(self, content: bytes, to: str = f"help+TAI-42@{DOMAIN}", *, mail_from: str = ALICE) -> str:
         """Store a mail; return its queue id."""
         self.now += 1
         message = ReceivedMessage(
-            envelope=Envelope(mail_from=ALICE, rcpt_tos=(to,)),
+            envelope=Envelope(mail_from=mail_from, rcpt_tos=(to,)),
             content=content,
             source_ref=SourceRef(source="smtp:25"),
             received_at=self.now,
@@ -57,17 +57,17 @@ class Bench:
     async def settle(self, queued: QueuedMessage, outcome: Outcome) -> None:
         assert await self.engine.store.settle(queued.queue_id, queued.lease_token, outcome, now=self.now)
 
-    async def outcome_of(self, content: bytes, to: str = f"help+TAI-42@{DOMAIN}") -> Outcome:
+    async def outcome_of(self, content: bytes, to: str = f"help+TAI-42@{DOMAIN}", *, mail_from: str = ALICE) -> Outcome:
         """Receive a mail, process it and settle what became of it."""
-        await self.receive(content, to)
+        await self.receive(content, to, mail_from=mail_from)
         queued = await self.claim()
         outcome = await self.process(queued)
         await self.settle(queued, outcome)
         return outcome
 
-    async def released(self, queue_id: str, ticket: str | None = None) -> Outcome:
+    async def released(self, queue_id: str, ticket: str | None = None, author: str | None = None) -> Outcome:
         """Release a message as an operator does, and process it."""
-        await self.engine.store.release(queue_id, by="olga", now=self.now, ticket=ticket)
+        await self.engine.store.release(queue_id, by="olga", now=self.now, ticket=ticket, author=author)
         return await self.process(await self.claim())
 
     async def order(self, fault: Fault) -> None:
@@ -75,10 +75,28 @@ class Bench:
         async with httpx.AsyncClient() as client:
             await client.post(f"{self.sandbox.page}sandbox/faults", content=f"[{fault.model_dump_json()}]")
 
-    async def say(self, author: str, content: str, ticket_id: str) -> None:
+    def user_id(self, email: str) -> str:
+        """The id of the user with this address."""
+        return next(str(user["id"]) for user in self.sandbox.state.users.values() if user["email"] == email)
+
+    async def requests(self, *kinds: str) -> int:
+        """How many requests of these kinds, such as ``GET /api/ticket-messages``, the API has answered."""
+        async with httpx.AsyncClient() as client:
+            counted = (await client.get(f"{self.sandbox.page}sandbox/state")).json()["requests"]
+        return sum(counted.get(kind, 0) for kind in kinds)
+
+    async def say(
+        self, author: str, content: str, ticket_id: str, *, source: str = "WEB", private: bool = False
+    ) -> None:
         """Have the user with the address ``author`` write on a ticket."""
-        author_id = next(user["id"] for user in self.sandbox.state.users.values() if user["email"] == author)
-        body = {"ticketId": ticket_id, "authorId": author_id, "content": content, "private": False, "source": "WEB"}
+        author_id = self.user_id(author)
+        body = {
+            "ticketId": ticket_id,
+            "authorId": author_id,
+            "content": content,
+            "private": private,
+            "source": source,
+        }
         async with httpx.AsyncClient(headers={"x-ravenna-api-token": self.sandbox.token}) as client:
             (await client.post(f"{self.sandbox.url}/ticket-messages", json=body)).raise_for_status()
 
