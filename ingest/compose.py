@@ -3,7 +3,10 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 
+from ingest.languages import all_words
 from ingest.model.defects import DefectKind
 from ingest.model.message import (
     Address,
@@ -15,8 +18,17 @@ from ingest.model.message import (
     ReportKind,
     ReportProof,
 )
+from ingest.model.reasons import CutReason
 
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~-])")
+_SUBJECT_TAG = re.compile(r"\[[^\[\]]{0,60}\]")
+"""A tag of a gateway or a ticket in a subject: ``[TAI-42]``, ``[EXTERNAL]``."""
+_PREFIX_COUNT = re.compile(r"[\[(^*]?\d{1,3}[\])]?$")
+"""How often a mail was answered, as some programs count: ``Re[2]:``, ``Re^3:``."""
+_MAX_SUBJECT_CHARACTERS = 1_000
+"""Of a subject this many characters are read; it bounds the cost."""
+_MAX_PREFIXES = 20
+"""So many prefixes are taken off a subject; programs that add one each time seldom come to five."""
 MAX_REPORTED_FAILURES = 10
 """Failed recipients that a note on a delivery report lists: a mail of a ticket has few, and a note stays readable."""
 MAX_DIAGNOSTIC_CHARACTERS = 300
@@ -38,8 +50,13 @@ class MissingAttachment:
     """Why not, in words for the reader of the ticket."""
 
 
-def compose_content(message: ParsedMessage, reply: Reply, *, names_sender: bool, plain: bool, warning: str = "") -> str:
+def compose_content(
+    message: ParsedMessage, reply: Reply, *, names_sender: bool, plain: bool, warning: str = "", ticket_title: str = ""
+) -> str:
     """Return the text to post. It is never empty.
+
+    If the body holds nothing new, what the writer changed in the subject stands above it; ``ticket_title`` says what
+    the subject was before.
 
     ``names_sender`` puts the sender above the text, for messages that are posted under the fallback author.
     ``warning`` stands above all, for notes whose sender is not proven. ``plain`` makes the lines that we add plain text
@@ -48,7 +65,7 @@ def compose_content(message: ParsedMessage, reply: Reply, *, names_sender: bool,
     report = message.delivery_report
     if report is not None and report.proof is ReportProof.PROVEN:
         return _report(report, plain)
-    body = reply.content or _nothing_written(message)
+    body = _body(message, reply, ticket_title, plain=plain)
     body = body if report is None else body[:MAX_NOTICE_CHARACTERS]
     lines = [warning if plain else f"**{_escape(warning)}**"] if warning else []
     lines += [_from_line(message.from_[0], plain)] if names_sender and message.from_ else []
@@ -94,14 +111,66 @@ def _escape(text: str) -> str:
     return _MARKDOWN_SPECIAL.sub(r"\\\1", text)
 
 
+def has_nothing_new(reply: Reply) -> bool:
+    """Return whether a body is empty, or nothing but a quote, so that what was written may stand in the subject."""
+    reasons = (segment.reason.reason for segment in reply.segments if segment.reason is not None)
+    return not reply.content or CutReason.NOTHING_LEFT in reasons
+
+
+def _body(message: ParsedMessage, reply: Reply, ticket_title: str, *, plain: bool) -> str:
+    changed = _changed_subject(message, ticket_title) if has_nothing_new(reply) else ""
+    if not changed:
+        return reply.content or _nothing_written(message)
+    below = reply.content or _without_text(message)
+    return "\n\n".join(filter(None, (changed if plain or not reply.markdown else _escape(changed), below)))
+
+
+def _changed_subject(message: ParsedMessage, ticket_title: str) -> str:
+    """Return what the writer put into the subject; ``""`` if it is the ticket's title or that of the mail answered.
+
+    ``Re: [TAI-42] please cancel`` has all of it, ``Approve: Printer`` above a mail about ``Printer`` only the vote."""
+    subject = _untagged(message.subject)
+    topics = [value for name, value in message.headers if name == "thread-topic"]
+    is_reply, rest = _without_reply_prefixes(subject)
+    for known in map(_untagged, (*topics, ticket_title)):
+        before = len(rest) - len(known)
+        if known and rest.casefold().endswith(known.casefold()):
+            return "" if is_reply else rest[:before].rstrip(" :：")
+    return rest
+
+
+def _untagged(subject: str) -> str:
+    return " ".join(_SUBJECT_TAG.sub(" ", subject[:_MAX_SUBJECT_CHARACTERS]).split())
+
+
+def _without_reply_prefixes(subject: str) -> tuple[bool, str]:
+    """Return whether a subject begins with ``Re:`` or the like in any language, and the subject without that."""
+    is_reply = False
+    for _ in range(_MAX_PREFIXES):
+        head, colon, rest = subject.replace("：", ":", 1).partition(":")
+        if not colon or _PREFIX_COUNT.sub("", head).strip().lower() not in _reply_prefixes():
+            break
+        is_reply, subject = True, rest.strip()
+    return is_reply, subject
+
+
+@cache
+def _reply_prefixes() -> frozenset[str]:
+    words = (lambda language: language.reply_prefixes, lambda language: language.forward_prefixes)
+    return frozenset(chain.from_iterable(map(all_words, words)))
+
+
 def _nothing_written(message: ParsedMessage) -> str:
     """Return what is posted for a mail without text, since the API takes no empty message."""
+    return _without_text(message) or message.subject or "(an empty mail)"
+
+
+def _without_text(message: ParsedMessage) -> str:
+    """Return what a mail without text has instead; ``""`` if it has nothing."""
     if any(defect.kind is DefectKind.ENCRYPTED for defect in message.defects):
         return "(an encrypted mail; only its recipient's key opens it)"
     count = len(message.attachments)
-    if count:
-        return f"({count} attachment{'s' if count > 1 else ''}, no text)"
-    return message.subject or "(an empty mail)"
+    return f"({count} attachment{'s' if count > 1 else ''}, no text)" if count else ""
 
 
 _REPORT_HEADINGS = {

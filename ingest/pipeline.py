@@ -321,12 +321,19 @@ class Pipeline:
                 names_sender=decision.user is None or decision.user.id != decision.author_id,
                 plain=self._settings.plain_content,
                 warning=self._warning(decision),
+                ticket_title=await self._title(decision) if compose.has_nothing_new(decision.reply) else "",
             ),
             private=_is_private(decision),
             email_message_id=message.message_id,
             email_in_reply_to=message.in_reply_to[0] if message.in_reply_to else None,
         )
         return replace(decision, draft=draft)
+
+    async def _title(self, decision: Decision) -> str:
+        """Return the title of the ticket, from which the writer may have changed the subject."""
+        assert decision.resolution.ticket_id is not None
+        ticket = await self._ticket_api.find_ticket(decision.resolution.ticket_id)
+        return ticket.title if ticket is not None else ""
 
     def _warning(self, decision: Decision) -> str:
         if decision.trust is not None and decision.trust.treatment.is_private:

@@ -29,6 +29,7 @@ class Language:
     original_message: Words = ()
     forwarded_message: Words = ()
     forward_prefixes: Words = ()
+    reply_prefixes: Words = ()
     reply_above: Words = ()
     answer_announcements: Words = ()
     device_lines: Words = ()
