@@ -201,7 +201,13 @@ def build_engine(
     """Wire up the components on what is open already. The simulation of the tests begins here, too.
 
     ``on_post`` is told how many POSTs have begun since the database was made."""
-    store = Store(database, order_hold=settings.order_hold, duplicate_window=settings.duplicate_window, on_post=on_post)
+    store = Store(
+        database,
+        order_hold=settings.order_hold,
+        duplicate_window=settings.duplicate_window,
+        sending_domains=settings.all_sending_domains,
+        on_post=on_post,
+    )
     pipeline = Pipeline(
         store=store,
         ticket_api=api,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ingest import log
 from ingest.api import Ticket, TicketApiClient, Unavailable
+from ingest.model.teachers import Teacher
 from ingest.store import StoreUnavailable
 from ingest.store.messages import Store
 
@@ -83,7 +84,7 @@ class ThreadSync:
     async def _learn_messages(self, ticket: Ticket) -> int:
         now = self._clock()
         ids = [m.email_message_id async for m in self._api.list_messages(ticket.id) if m.email_message_id]
-        return sum([await self._store.learn(i, ticket.id, learned_from="sync", now=now) for i in ids])
+        return sum([await self._store.learn(i, ticket.id, learned_from=Teacher.SYNC, now=now) for i in ids])
 
     def _remember(self, ticket: Ticket) -> None:
         self._updated_at.pop(ticket.id, None)

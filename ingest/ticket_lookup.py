@@ -11,6 +11,7 @@ from ingest.api import TicketApi, Unavailable
 from ingest.model.envelope import QueuedMessage
 from ingest.model.message import ParsedMessage
 from ingest.model.outcome import Evidence, Finding, Resolution, Signal, Strength
+from ingest.model.teachers import Teacher
 from ingest.store.messages import Store
 
 OPTIONAL_LOOKUP_SECONDS = 5.0
@@ -57,7 +58,7 @@ class TicketLookup:
         """Store which ancestors the API listed, so that the next reply to one of them need not ask again."""
         for evidence in resolution.evidence:
             if evidence.signal is Signal.VERIFIED_CANDIDATE and evidence.ticket_id is not None:
-                await self._store.learn(evidence.value, evidence.ticket_id, learned_from="verified", now=now)
+                await self._store.learn(evidence.value, evidence.ticket_id, learned_from=Teacher.VERIFIED, now=now)
 
     async def _look_up(self, identifiers: Iterable[str]) -> dict[str, str | None]:
         """Map each identifier to the id of the ticket that it names today (``None``: the API has none), and so the

@@ -15,6 +15,7 @@ import typer
 from ingest.cli import output
 from ingest.cli.exit_codes import CommandError, ExitCode
 from ingest.cli.store_access import Json, existing_store, store_to_read
+from ingest.model.teachers import Teacher
 from ingest.store import ThreadRecord
 from ingest.store.messages import Store
 
@@ -46,7 +47,8 @@ def list_(
 ) -> None:
     """List what is known.
 
-    An id without a ticket is one that mails refer to and nobody has seen."""
+    An id without a ticket is one that mails refer to and nobody has seen. Disputed is what somebody said of it who was
+    not believed: --force decides."""
     wanted = message_id and normalised(message_id)
     found = asyncio.run(_list(wanted, ticket, limit))
     rows = [asdict(thread) | {"learned_at": output.iso(thread.learned_at)} for thread in found]
@@ -54,7 +56,7 @@ def list_(
         for row in rows:
             output.emit(row)
     else:
-        columns = ("message_id", "ticket_id", "learned_from", "learned_at", "alias_of")
+        columns = ("message_id", "ticket_id", "learned_from", "learned_at", "alias_of", "disputed")
         output.table(columns, (tuple(row[name] for name in columns) for row in rows))
 
 
@@ -115,7 +117,7 @@ async def _learn(pairs: list[Pair], alias_of: str | None, force: bool) -> int:
 async def _learn_one(store: Store, pair: Pair, alias_of: str | None, force: bool) -> bool:
     message_id, ticket_id = pair
     return await store.learn(
-        message_id, ticket_id, learned_from="operator", now=time.time(), alias_of=alias_of, force=force
+        message_id, ticket_id, learned_from=Teacher.OPERATOR, now=time.time(), alias_of=alias_of, force=force
     )
 
 

@@ -199,6 +199,9 @@ class Settings(BaseModel):
     """Mail domains of your own people, such as example.com: who writes from there is an agent, and has to prove it."""
     decision: dict[str, Any] = {}
     """What becomes of a mail, by who, authentication and evidence: table [decision] of the TOML file."""
+    sending_domains: LowerWords = ("mail.ravennahq.com",)
+    """Domains other than INGEST_DOMAINS that send mail for the help desk: no mail that comes in tells whose answer a
+    Message-ID of theirs, or of INGEST_DOMAINS, awaits."""
     signing_key: SigningKey = None
     """Secret of at least 32 bytes for signed reply addresses and Message-IDs."""
     signing_keys_old: Secrets = ()
@@ -268,6 +271,11 @@ class Settings(BaseModel):
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("INGEST_TLS_CERTIFICATE and INGEST_TLS_KEY: set both or neither")
         return self
+
+    @property
+    def all_sending_domains(self) -> frozenset[str]:
+        """The domains whose Message-IDs only the help desk makes, in lower case."""
+        return frozenset((*self.domains, *self.sending_domains))
 
     @property
     def signing_keys(self) -> SigningKeys | None:

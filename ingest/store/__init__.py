@@ -238,9 +238,11 @@ class ThreadRecord:
     message_id: str
     ticket_id: str | None
     learned_from: str
-    """``mail``, ``api``, ``sync``, ``verified``, ``operator`` or ``stub``."""
+    """The value of a ``Teacher``."""
     learned_at: float
     alias_of: str | None = None
+    disputed: str = ""
+    """Another ticket that a teacher named for it who was not believed, and that teacher: ``T2 (mail)``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

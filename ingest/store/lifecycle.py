@@ -22,6 +22,7 @@ from ingest.model.outcome import (
     State,
     Waiting,
 )
+from ingest.model.teachers import Teacher
 from ingest.model.trust import Authentication, AuthenticationResult
 from ingest.store import (
     PostedAfterDoubt,
@@ -305,6 +306,7 @@ def settle(
     next_attempt_at: float | None,
     pair_check_at: float | None,
     hold: float,
+    sending_domains: frozenset[str],
 ) -> bool:
     """Write the outcome of an attempt and all that follows from it: its audit entry, the messages it unblocks, the
     Message-IDs it waits for or that are known now. False: the lease was lost, and nothing is written."""
@@ -327,7 +329,7 @@ def settle(
     if isinstance(outcome, Waiting):
         threads.wait_for(tx, seq, outcome.missing, now)
     if isinstance(outcome, Delivered):
-        _learn_delivered(tx, message_id, outcome, now)
+        _learn_delivered(tx, message_id, outcome, now, sending_domains)
     return True
 
 
@@ -387,10 +389,17 @@ def _block(tx: Transaction, seq: int, outcome: Deferred, now: float, hold: float
         tx.execute(_BLOCK, {"seq": seq, "blocked_by": blocked_by, "later": now + BLOCKED_RECHECK_SECONDS})
 
 
-def _learn_delivered(tx: Transaction, message_id: str | None, outcome: Delivered, now: float) -> None:
-    for name, origin in ((message_id, "mail"), (outcome.email_message_id, "api")):
-        if name:
-            threads.learn(tx, name, outcome.ticket_id, learned_from=origin, now=now)
+def _learn_delivered(
+    tx: Transaction, message_id: str | None, outcome: Delivered, now: float, sending_domains: frozenset[str]
+) -> None:
+    """Learn the Message-IDs of a delivered mail and of its ticket message.
+
+    The sender has chosen the first: one of a domain that sends for us would have the answers to that mail of ours go to
+    another ticket. An API that only repeats it knows no more of it."""
+    if message_id and not threads.is_of_domains(message_id, sending_domains):
+        threads.learn(tx, message_id, outcome.ticket_id, learned_from=Teacher.MAIL, now=now)
+    if outcome.email_message_id and outcome.email_message_id != message_id:
+        threads.learn(tx, outcome.email_message_id, outcome.ticket_id, learned_from=Teacher.API, now=now)
 
 
 def release_leases(tx: Transaction, now: float) -> int:

@@ -13,6 +13,7 @@ from secrets import token_hex
 
 from ingest.model.envelope import QueuedMessage, ReceivedMessage
 from ingest.model.outcome import Outcome, State
+from ingest.model.teachers import Teacher
 from ingest.store import (
     Database,
     Findings,
@@ -52,14 +53,17 @@ class Store:
         *,
         order_hold: float = ORDER_HOLD_SECONDS,
         duplicate_window: float = DUPLICATE_WINDOW_SECONDS,
+        sending_domains: frozenset[str] = frozenset(),
         on_post: Callable[[int], None] = lambda _count: None,
     ) -> None:
         """``order_hold``: a message that has been failing for this many seconds blocks its followers no more.
-        ``duplicate_window``: two equal mails without Message-ID are one within this many seconds. ``on_post`` is called
-        before each POST with the number of POSTs so far."""
+        ``duplicate_window``: two equal mails without Message-ID are one within this many seconds. ``sending_domains``:
+        those whose Message-IDs no mail that comes in can teach, in lower case. ``on_post`` is called before each POST
+        with the number of POSTs so far."""
         self._database = database
         self._on_post = on_post
         self._order_hold = order_hold
+        self._sending_domains = sending_domains
         self._duplicate_window = duplicate_window
         self._write, self._read = database.write, database.read
 
@@ -155,6 +159,7 @@ class Store:
                 next_attempt_at=next_attempt_at,
                 pair_check_at=pair_check_at,
                 hold=hold,
+                sending_domains=self._sending_domains,
             )
         )
 
@@ -195,13 +200,13 @@ class Store:
         message_id: str,
         ticket_id: str,
         *,
-        learned_from: str,
+        learned_from: Teacher,
         now: float,
         alias_of: str | None = None,
         force: bool = False,
     ) -> bool:
-        """Store the ticket of a Message-ID and requeue the messages that wait for it. The ticket that was learned first
-        stays unless ``force``. False: a ticket was known already."""
+        """Store the ticket of a Message-ID and requeue the messages that wait for it. What a teacher of the same or a
+        higher rank told before stays unless ``force``. False: it stays."""
         return await self._write(
             lambda tx: threads.learn(
                 tx, message_id, ticket_id, learned_from=learned_from, now=now, alias_of=alias_of, force=force

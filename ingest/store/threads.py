@@ -5,19 +5,33 @@ Functions here run inside a transaction of the caller.
 
 from collections.abc import Sequence
 
+from ingest.model.teachers import Teacher
 from ingest.store import ThreadRecord, Transaction, order_keys, transitions
 
 MAX_ALIASES = 8
 """Aliases followed from one Message-ID. Real chains have one or two; the limit ends a ring of them."""
 
 _SELECT = "SELECT ticket_id, alias_of FROM threads WHERE message_id = :message_id"
-_LEARN = """
+_RANK = "CASE threads.learned_from {} ELSE 0 END".format(
+    " ".join(f"WHEN '{teacher.value}' THEN {teacher.rank}" for teacher in Teacher)
+)
+_LEARN = f"""
 INSERT INTO threads (message_id, ticket_id, learned_from, learned_at, alias_of)
 VALUES (:message_id, :ticket_id, :learned_from, :now, :alias_of)
 ON CONFLICT (message_id) DO UPDATE SET ticket_id = excluded.ticket_id, learned_from = excluded.learned_from,
-    learned_at = excluded.learned_at, alias_of = coalesce(excluded.alias_of, threads.alias_of)
-WHERE threads.ticket_id IS NULL OR :force = 1
+    learned_at = excluded.learned_at, alias_of = coalesce(excluded.alias_of, threads.alias_of),
+    disputed_ticket_id = NULL, disputed_from = NULL, disputed_at = NULL
+WHERE threads.ticket_id IS NULL OR :force = 1 OR {_RANK} < :rank
 RETURNING message_id
+"""  # noqa: S608 - joins fixed texts; values are always parameters
+_DISPUTE = """
+UPDATE threads SET disputed_ticket_id = :ticket_id, disputed_from = :learned_from, disputed_at = :now
+WHERE message_id = :message_id AND ticket_id <> :ticket_id
+    AND NOT (disputed_ticket_id IS :ticket_id AND disputed_from IS :learned_from)
+    AND NOT EXISTS (SELECT 1 FROM ticket_aliases
+        WHERE name = 'ticket:' || lower(threads.ticket_id) AND ticket_aliases.ticket_id = :ticket_id)
+    AND NOT EXISTS (SELECT 1 FROM ticket_aliases
+        WHERE name = 'ticket:' || lower(:ticket_id) AND ticket_aliases.ticket_id = threads.ticket_id)
 """
 _ADD_STUB = """
 INSERT INTO threads (message_id, ticket_id, learned_from, learned_at) VALUES (:message_id, NULL, 'stub', :now)
@@ -33,7 +47,9 @@ _SELECT_WAITING_FOR = """
 SELECT waiting_for.message_id FROM waiting_for JOIN messages ON messages.seq = waiting_for.seq
 WHERE messages.queue_id = :queue_id ORDER BY waiting_for.message_id
 """
-_LIST = "SELECT message_id, ticket_id, learned_from, learned_at, alias_of FROM threads"
+_LIST = """
+SELECT message_id, ticket_id, learned_from, learned_at, alias_of, disputed_ticket_id, disputed_from FROM threads
+"""
 _LATEST = "ORDER BY learned_at DESC, message_id LIMIT :limit"
 _FILTERS = {
     (False, False): "",
@@ -71,27 +87,24 @@ def learn(
     message_id: str,
     ticket_id: str,
     *,
-    learned_from: str,
+    learned_from: Teacher,
     now: float,
     alias_of: str | None = None,
     force: bool = False,
 ) -> bool:
     """Store the ticket of a Message-ID, and of the id that it is an alias of, and requeue the messages that wait for
-    either. False: a ticket was known for the id, and ``force`` was not set."""
+    either.
+
+    A teacher of a higher rank corrects one of a lower rank; ``force`` corrects anybody. False: nothing was changed,
+    because a ticket is known for the id already. If it is another one, and not merged with this one, the dispute is
+    noted with the id."""
     if alias_of is not None:
         learn(tx, alias_of, ticket_id, learned_from=learned_from, now=now)
-    learned = tx.execute(
-        _LEARN,
-        {
-            "message_id": message_id,
-            "ticket_id": ticket_id,
-            "learned_from": learned_from,
-            "now": now,
-            "alias_of": alias_of,
-            "force": int(force),
-        },
-    )
-    if learned:
+    taught = {"message_id": message_id, "ticket_id": ticket_id, "learned_from": learned_from.value, "now": now}
+    learned = tx.execute(_LEARN, {**taught, "alias_of": alias_of, "force": int(force), "rank": learned_from.rank})
+    if not learned:
+        tx.execute(_DISPUTE, taught)
+    else:
         order_keys.learn_thread(tx, message_id, ticket_id)
         for (seq,) in tx.execute(_SELECT_WAITERS, {"message_id": message_id}):
             transitions.requeue(tx, seq, now, f"{message_id} is known now")
@@ -120,6 +133,19 @@ def list_threads(
     where = _FILTERS[message_id is not None, ticket_id is not None]
     found = tx.execute(f"{_LIST} {where} {_LATEST}", {"message_id": message_id, "ticket_id": ticket_id, "limit": limit})
     return tuple(
-        ThreadRecord(message_id=name, ticket_id=ticket, learned_from=origin, learned_at=learned_at, alias_of=alias)
-        for name, ticket, origin, learned_at, alias in found
+        ThreadRecord(
+            message_id=name,
+            ticket_id=ticket,
+            learned_from=origin,
+            learned_at=learned_at,
+            alias_of=alias,
+            disputed=f"{disputed_ticket} ({disputed_from})" if disputed_ticket else "",
+        )
+        for name, ticket, origin, learned_at, alias, disputed_ticket, disputed_from in found
     )
+
+
+def is_of_domains(message_id: str, domains: frozenset[str]) -> bool:
+    """Return whether a Message-ID was made in one of these domains (in lower case), or below one of them."""
+    labels = message_id.rpartition("@")[2].lower().strip(".").split(".")
+    return any(".".join(labels[start:]) in domains for start in range(len(labels)))

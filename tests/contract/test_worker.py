@@ -8,6 +8,7 @@ import pytest
 
 from ingest.model.envelope import QueuedMessage, ReceivedMessage, SourceRef
 from ingest.model.outcome import DeferCause, Deferred, Delivered, Discarded, Failed, Outcome, RuleName, State, Waiting
+from ingest.model.teachers import Teacher
 from ingest.pipeline import Pipeline
 from ingest.receive import Receiver
 from ingest.retry import DAY_SECONDS, Schedule
@@ -246,7 +247,7 @@ async def test_a_waiting_message_resumes_when_its_parent_is_learned(store: Store
     at_work = worker(store, Script(wait_once), clock)
     await work_until_idle(at_work)
     assert await state_of(store, queue_id) is State.WAITING
-    await store.learn("parent@x.example", "T1", learned_from="api", now=clock())
+    await store.learn("parent@x.example", "T1", learned_from=Teacher.API, now=clock())
     await work_until_idle(at_work)
     assert await state_of(store, queue_id) is State.DELIVERED
 

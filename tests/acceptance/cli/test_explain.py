@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ingest.cli.exit_codes import ExitCode
+from ingest.model.teachers import Teacher
 from ingest.sandbox import Sandbox
 from ingest.store.opening import open_store
 from tests.support.commands import Shell, Told, run_beside
@@ -98,7 +99,7 @@ async def test_the_configured_database_and_api_are_asked_and_nothing_is_posted(t
     url = f"sqlite:///{tmp_path}/ingest.db"
     async with Sandbox(data=SANDBOX) as sandbox:
         async with open_store(url) as store:
-            await store.learn("x@y.example", TICKET, learned_from="operator", now=1.0)
+            await store.learn("x@y.example", TICKET, learned_from=Teacher.OPERATOR, now=1.0)
         told = await run_beside(
             "explain",
             "--json",

@@ -17,6 +17,7 @@ from ingest.model.outcome import (
     State,
     Strength,
 )
+from ingest.model.teachers import Teacher
 from ingest.model.trust import Authentication, AuthenticationResult
 from ingest.store import Database, Findings, MessageRecord
 from ingest.store.messages import Store
@@ -281,13 +282,13 @@ async def test_a_message_whose_look_up_failed_keeps_its_ticket_and_its_order(sto
 
 async def test_a_message_id_that_is_learned_puts_later_messages_of_its_ticket_behind(store: Store) -> None:
     await receive(store, 1, order_names=["id:n1@desk"])
-    await store.learn("n1@desk", "T1", learned_from="api", now=NOW)
+    await store.learn("n1@desk", "T1", learned_from=Teacher.API, now=NOW)
     await receive(store, 2, order_names=["ticket:t1"])
     assert [queued.queue_id for queued in await claim(store)] == ["Q1"]
 
 
 async def test_a_known_message_id_gives_a_message_its_ticket_when_it_is_received(store: Store) -> None:
-    await store.learn("n1@desk", "T1", learned_from="api", now=NOW)
+    await store.learn("n1@desk", "T1", learned_from=Teacher.API, now=NOW)
     await receive(store, 1, order_names=["ticket:t1"])
     await receive(store, 2, order_names=["id:n1@desk"])
     assert [queued.queue_id for queued in await claim(store)] == ["Q1"]

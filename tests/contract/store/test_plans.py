@@ -6,6 +6,7 @@ from typing import TypeVar
 import pytest
 
 from ingest.model.outcome import Deferred, Delivered, Waiting
+from ingest.model.teachers import Teacher
 from ingest.store import Database, Row, Transaction
 from ingest.store.messages import Store
 from tests.support.store import START, claim, claim_one, identify, receive, receive_all
@@ -82,7 +83,7 @@ async def test_no_step_in_the_life_of_a_message_looks_through_all_messages(expla
     await store.settle(second.queue_id, second.lease_token, Waiting(missing=("p@x",)), now=NOW)
     delivered = Delivered(ticket_id="T1", ticket_message_id="M1", email_message_id="api@x")
     await store.settle(first.queue_id, first.lease_token, delivered, now=NOW)
-    await store.learn("p@x", "T1", learned_from="api", now=NOW)
+    await store.learn("p@x", "T1", learned_from=Teacher.API, now=NOW)
     await claim_one(store)
     assert await store.content("Q1")
     assert explaining.full_scans() == []

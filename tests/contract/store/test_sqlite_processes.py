@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.model.teachers import Teacher
 from ingest.store.messages import Store
 from ingest.store.sqlite import SqliteDatabase
 from tests.support.store import START, receive
@@ -73,7 +74,7 @@ async def test_two_processes_that_write_at_the_same_time_both_get_through(tmp_pa
     process = start("receive", path)
     assert len(lines_of(process, at_most=1)) == 1
     for number in range(50):
-        await store.learn(f"{number}@x", "T1", learned_from="operator", now=START)
+        await store.learn(f"{number}@x", "T1", learned_from=Teacher.OPERATOR, now=START)
     process.kill()
     process.wait()
     assert len(await store.list_threads(limit=1000)) == 50
