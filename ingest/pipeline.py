@@ -547,7 +547,8 @@ def _outcome_before_post(identified: Identified, queued: QueuedMessage, decision
         return LEASE_LOST
     if isinstance(outcome, Discarded) or decision.message is None:
         return outcome
-    if identified.duplicate_of is not None and queued.released_by is None:
+    may_be_of_another_ticket = isinstance(outcome, Deferred) and decision.resolution.ticket_id is None
+    if identified.duplicate_of is not None and queued.released_by is None and not may_be_of_another_ticket:
         return Discarded(
             rule=RuleName.DUPLICATE, reason=f"the same mail has come already, as {identified.duplicate_of}"
         )

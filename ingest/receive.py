@@ -1,7 +1,8 @@
 """The commit point: after ``Receiver.receive`` returns, the message is ours and the sender may forget it.
 
-    1. dedupe_key             the same delivery always has the same key
-    2. Store.receive          one transaction: the row, the content, the position of the source; synced to disk
+    1. split_by_ticket        mail that came to the addresses of several tickets is one message for each
+       dedupe_key             the same delivery always has the same key
+    2. Store.receive          one transaction: the rows, the content, the position of the source; synced to disk
        C1  crash before COMMIT: the source was told nothing and the position has not moved, so the message comes
            again. Nothing is lost.
     3. return the queue id    the source acknowledges: SMTP answers ``250``, IMAP goes on to the next message
@@ -15,12 +16,14 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 
 from ingest import metrics
 from ingest.model.envelope import ReceivedMessage
 from ingest.order_hints import order_hints
+from ingest.store import Arrival
 from ingest.store.messages import Store
-from ingest.tickets import SignalSettings
+from ingest.tickets import SignalSettings, split_by_ticket
 
 HASH_ON_THREAD_ABOVE_BYTES = 256 * 1024
 """Content above this size is hashed on a thread, so that the event loop serves others meanwhile. Smaller content is
@@ -29,6 +32,8 @@ REFUSAL_MAX_AGE_SECONDS = 1.0
 """How long an answer of ``refusal`` is reused. Counting the backlog for each SMTP command would slow all of them; the
 limits may be overrun by the mail of one second."""
 MiB = 1024 * 1024
+_SPLIT_SOURCES = frozenset({"smtp", "lmtp"})
+"""Kinds of sources whose envelope was told by the client. That of a file or a mailbox is a guess by its fields."""
 
 Clock = Callable[[], float]
 
@@ -65,21 +70,32 @@ class Receiver:
     async def receive(self, message: ReceivedMessage) -> str:
         """Store ``message`` durably and return its queue id: a new one, or that of the row which has it already.
 
+        A message that came by SMTP or LMTP to the addresses of several tickets is stored once for each, all in one
+        transaction; the queue id is that of the first.
+
         Raises:
             StoreUnavailable: nothing was stored; the sender must keep the message and try again.
         """
+        kind = message.source_ref.source.partition(":")[0]
+        envelopes = (
+            split_by_ticket(message.envelope, self._signals.domains) if kind in _SPLIT_SOURCES else (message.envelope,)
+        )
+        arrivals = [await self._arrival(replace(message, envelope=envelope)) for envelope in envelopes]
+        queue_ids = await self._store.receive_all(arrivals)
+        metrics.RECEIVED.labels(kind).inc(len(arrivals))
+        self._on_stored()
+        return queue_ids[0]
+
+    async def _arrival(self, message: ReceivedMessage) -> Arrival:
         key = await asyncio.to_thread(dedupe_key, message) if _hash_on_thread(message) else dedupe_key(message)
         facts = order_hints(message, self._signals)
-        queue_id = await self._store.receive(
-            message,
+        return Arrival(
+            message=message,
             queue_id=new_queue_id(message.received_at),
             dedupe_key=key,
             order_names=facts.order_names,
             is_unnamed=facts.is_unnamed and message.source_ref.position is None,
         )
-        metrics.RECEIVED.labels(message.source_ref.source.partition(":")[0]).inc()
-        self._on_stored()
-        return queue_id
 
     async def refusal(self) -> str | None:
         """Return why no mail can be accepted now, for the log; ``None`` if it can. The store is asked at most once in

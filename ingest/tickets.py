@@ -33,6 +33,8 @@ MAX_OLDEST_ANCESTORS = 20
 """Ancestors that are looked at beyond those, at the far end: the mail that began the thread is often ours."""
 MAX_CANDIDATES = 6
 """Candidates that are looked up at the API. A sender writes them, and each costs a request."""
+MAX_COPIES = 10
+"""Tickets for which a mail to several of them is stored, each time with its content: more would fill the disk."""
 MAX_BARE_CODES = 2
 """Codes without the form of a tag that are looked up: most are no tickets (``ISO-9001``), and each costs a request."""
 
@@ -93,6 +95,40 @@ def names_ticket(local_part: str) -> bool:
     """Return whether a recipient's local part has the form of a ticket's address, signed or not."""
     is_signed = signing.ADDRESS.fullmatch(local_part) is not None
     return is_signed or _ADDRESS_DETAIL.fullmatch(_detail(local_part)) is not None
+
+
+def split_by_ticket(envelope: Envelope, domains: frozenset[str]) -> tuple[Envelope, ...]:
+    """Return an envelope for each ticket that its recipients name, since one message is for one ticket.
+
+    Signed addresses come first, so that of two addresses of one ticket the better one decides; recipients that name no
+    ticket go with the first. Above ``MAX_COPIES`` tickets the last envelope keeps the rest: evidence that disagrees,
+    for a person to look at."""
+    recipients_of: dict[str, list[str]] = {}
+    for recipient in sorted(envelope.rcpt_tos, key=lambda address: not _is_signed(address, domains)):
+        recipients_of.setdefault(_named_ticket(recipient, domains), []).append(recipient)
+    plain = recipients_of.pop("", [])
+    groups = list(recipients_of.values())
+    if len(groups) < 2:
+        return (envelope,)
+    groups[MAX_COPIES - 1 :] = [[recipient for group in groups[MAX_COPIES - 1 :] for recipient in group]]
+    groups[0] += plain
+    return tuple(replace(envelope, rcpt_tos=tuple(group)) for group in groups if group)
+
+
+def _is_signed(address: str, domains: frozenset[str]) -> bool:
+    local, _at, domain = address.rpartition("@")
+    return domain.lower() in domains and signing.ADDRESS.fullmatch(local) is not None
+
+
+def _named_ticket(address: str, domains: frozenset[str]) -> str:
+    """Return what an address names its ticket by, in small letters; ``""`` where it names none, or is not ours."""
+    local, _at, domain = address.rpartition("@")
+    if domain.lower() not in domains:
+        return ""
+    if (signed := signing.ADDRESS.fullmatch(local)) is not None:
+        return f"{'sent ' if signed[1].lower() == 'sent' else ''}{signed[2].lower()}"
+    candidate = next(iter(_address_details([local])), None)
+    return candidate.identifier.lower() if candidate is not None else ""
 
 
 def _local_parts_with_detail(message: ParsedMessage, envelope: Envelope, domains: frozenset[str]) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from ingest.model.envelope import ReceivedMessage
 from ingest.model.outcome import Evidence, State
 from ingest.model.trust import Authentication, Trust
 
@@ -129,6 +130,22 @@ class Findings:
     """What was found out about the claim of From; a lasting result is used again by later attempts."""
     flag: str = ""
     """Why a person may want to look although it is posted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A message that is to be stored, with what was found out about it before."""
+
+    message: ReceivedMessage
+    queue_id: str
+    """Its queue id, unless it is stored already."""
+    dedupe_key: str
+    order_names: tuple[str, ...] = ()
+    """The names of its ticket and thread (``ingest.order_hints``): it is not worked on before older messages with a
+    common name are finished."""
+    is_unnamed: bool = False
+    """Nothing in the message tells it from a later one with the same words, so it is the same only within the duplicate
+    window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

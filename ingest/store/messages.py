@@ -15,6 +15,7 @@ from ingest.model.envelope import QueuedMessage, ReceivedMessage
 from ingest.model.outcome import Outcome, State
 from ingest.model.teachers import Teacher
 from ingest.store import (
+    Arrival,
     Database,
     Findings,
     Identified,
@@ -76,15 +77,33 @@ class Store:
         order_names: Sequence[str] = (),
         is_unnamed: bool = False,
     ) -> str:
-        """Store a message durably, and the position of its source in the same transaction.
+        """Store one message as ``receive_all`` does."""
+        arrival = Arrival(
+            message=message,
+            queue_id=queue_id,
+            dedupe_key=dedupe_key,
+            order_names=tuple(order_names),
+            is_unnamed=is_unnamed,
+        )
+        return (await self.receive_all([arrival]))[0]
 
-        ``order_names`` (``ingest.order_hints``) are names of its ticket and thread: it is not worked on before older
-        messages with a common name are finished. Returns ``queue_id``, or the queue id of the row which has this
-        ``dedupe_key`` already. Where ``is_unnamed``, nothing in the message tells it from a later one with the same
-        words, so it is the same only within the duplicate window."""
-        window = self._duplicate_window if is_unnamed else None
+    async def receive_all(self, arrivals: Sequence[Arrival]) -> tuple[str, ...]:
+        """Store messages durably, and the positions of their sources, all in one transaction.
+
+        Returns for each its queue id, or the queue id of the row which has its ``dedupe_key`` already."""
+        window = self._duplicate_window
         return await self._write(
-            lambda tx: lifecycle.receive(tx, message, queue_id, dedupe_key, order_names, repeat_window=window)
+            lambda tx: tuple(
+                lifecycle.receive(
+                    tx,
+                    arrival.message,
+                    arrival.queue_id,
+                    arrival.dedupe_key,
+                    arrival.order_names,
+                    repeat_window=window if arrival.is_unnamed else None,
+                )
+                for arrival in arrivals
+            )
         )
 
     async def claim(self, *, limit: int, now: float, lease: float) -> tuple[QueuedMessage, ...]:

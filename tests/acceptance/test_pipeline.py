@@ -10,6 +10,7 @@ import pytest
 
 from ingest import pipeline, signing
 from ingest.attachments import PATIENCE_SECONDS
+from ingest.model.envelope import Envelope, ReceivedMessage, SourceRef
 from ingest.model.message import ParsedMessage, Reply
 from ingest.model.outcome import (
     DeferCause,
@@ -294,6 +295,43 @@ async def test_words_that_look_like_a_code_are_not_looked_up_beside_better_evide
 async def test_a_bare_code_of_another_ticket_disagrees(bench: Bench) -> None:
     resolution = await resolution_of(bench, mail(subject="Re: tai-43"), SIGNED)
     assert [e.ticket_id for e in resolution.disagreeing] == [BOBS_TICKET]
+
+
+async def test_one_mail_to_two_tickets_is_a_post_on_each(bench: Bench) -> None:
+    await receive_for(bench, mail(), "help+TAI-42", "help+TAI-43")
+    for _ in range(2):
+        queued = await bench.claim()
+        await bench.settle(queued, await bench.process(queued))
+    assert [post["ticketId"] for post in bench.posts] == [TICKET, BOBS_TICKET]
+
+
+async def test_one_mail_to_two_addresses_of_one_ticket_is_one_post(bench: Bench) -> None:
+    await receive_for(bench, mail(), "help+TAI-42", SIGNED.partition("@")[0])
+    for _ in range(2):
+        queued = await bench.claim()
+        await bench.settle(queued, await bench.process(queued))
+    assert [post["ticketId"] for post in bench.posts] == [TICKET]
+
+
+async def test_while_nobody_knows_their_tickets_two_copies_are_not_yet_the_same(bench: Bench) -> None:
+    """The first one has failed for so long that it holds the second one up no more, and the API is down."""
+    await receive_for(bench, mail(), "help+TAI-42", "help+TAI-43")
+    await bench.settle(await bench.claim(), Deferred(reason="it fails"))
+    bench.now += bench.engine.settings.order_hold + 1
+    await bench.order(Fault(method="GET", path="/api/tickets", status=503, times=99))
+    for queued in [await bench.claim(), await bench.claim()]:
+        assert isinstance(await bench.process(queued), Deferred)
+
+
+async def receive_for(bench: Bench, content: bytes, *local_parts: str) -> None:
+    bench.now += 1
+    message = ReceivedMessage(
+        envelope=Envelope(mail_from=ALICE, rcpt_tos=tuple(f"{local}@{DOMAIN}" for local in local_parts)),
+        content=content,
+        source_ref=SourceRef(source="smtp:25"),
+        received_at=bench.now,
+    )
+    await bench.engine.receiver.receive(message)
 
 
 async def resolution_of(bench: Bench, content: bytes, to: str) -> Resolution:

@@ -7,7 +7,10 @@ import pytest
 
 from ingest.model.envelope import ReceivedMessage, SourceRef
 from ingest.receive import HASH_ON_THREAD_ABOVE_BYTES, Receiver, dedupe_key, new_queue_id
+from ingest.signing import SigningKeys, sign_address
+from ingest.store import StoreUnavailable, Transaction, contents
 from ingest.store.messages import Store
+from ingest.tickets import MAX_COPIES, SignalSettings
 from tests.support.factories import envelope
 from tests.support.store import claim, receive
 
@@ -137,3 +140,91 @@ async def test_a_mail_that_has_a_name_is_the_same_for_ever(store: Store, field: 
     named = replace(MAIL, content=MAIL.content[:26] + field + MAIL.content[26:])
     first = await receiver(store).receive(named)
     assert await receiver(store).receive(replace(named, received_at=named.received_at + 1000 * 24 * HOUR)) == first
+
+
+# Several tickets in one transaction
+
+DOMAIN = "mail.ravenna.example"
+KEY = b"0123456789abcdef0123456789abcdef"
+SIGNALS = SignalSettings(domains=frozenset({DOMAIN}), keys=SigningKeys(keys=(KEY,)))
+
+
+def to(*local_parts: str, source: str = "smtp:25") -> ReceivedMessage:
+    recipients = envelope(*(f"{local}@{DOMAIN}" for local in local_parts))
+    return replace(MAIL, envelope=recipients, source_ref=SourceRef(source=source))
+
+
+def signed(ticket_id: str) -> str:
+    return sign_address(ticket_id, DOMAIN, KEY).partition("@")[0]
+
+
+async def recipients_of(store: Store, message: ReceivedMessage) -> list[list[str]]:
+    """Receive a message; return the local parts for which each stored copy of it is."""
+    reception = Receiver(store, signals=SIGNALS, clock=lambda: 0.0, max_backlog=9, min_free_bytes=0)
+    first = await reception.receive(message)
+    stored = sorted(await store.list_messages(limit=99), key=lambda record: record.queue_id != first)
+    return [[address.partition("@")[0] for address in record.rcpt_tos] for record in stored]
+
+
+async def test_mail_to_the_addresses_of_several_tickets_is_a_message_for_each(store: Store) -> None:
+    told = await recipients_of(store, to("help+TAI-42", "help", "help+TAI-43"))
+    assert told == [["help+TAI-42", "help"], ["help+TAI-43"]]
+
+
+async def test_a_repeated_mail_to_several_tickets_is_stored_once_for_each(store: Store) -> None:
+    await recipients_of(store, to("help+TAI-42", "help+TAI-43"))
+    assert len(await recipients_of(store, to("help+TAI-43", "HELP+tai-42"))) == 2
+
+
+@pytest.mark.parametrize(
+    "local_parts",
+    [
+        ("help+TAI-42", "support+tai-42"),
+        ("help", "support"),
+        ("help+TAI-42", "help"),
+        ("help+TAI-cm7y0q4kt", signed("cm7y0q4kt")),
+        ("help+news", "help+sales"),
+    ],
+)
+async def test_mail_to_several_addresses_of_one_ticket_is_one_message(
+    store: Store, local_parts: tuple[str, ...]
+) -> None:
+    [told] = await recipients_of(store, to(*local_parts))
+    assert sorted(told) == sorted(local_parts)
+
+
+async def test_the_signed_address_comes_first(store: Store) -> None:
+    told = await recipients_of(store, to("help+TAI-42", signed("cm7y0q4kt")))
+    assert told == [[signed("cm7y0q4kt")], ["help+TAI-42"]]
+
+
+async def test_a_recipient_elsewhere_names_no_ticket_of_ours(store: Store) -> None:
+    message = replace(MAIL, envelope=envelope(f"help+TAI-42@{DOMAIN}", "help+TAI-43@elsewhere.example"))
+    assert len(await recipients_of(store, message)) == 1
+
+
+@pytest.mark.parametrize("source", ["replay", "imap:support/INBOX"])
+async def test_an_envelope_that_was_guessed_from_fields_is_not_divided(store: Store, source: str) -> None:
+    assert len(await recipients_of(store, to("help+TAI-42", "help+TAI-43", source=source))) == 1
+
+
+async def test_a_mail_to_very_many_tickets_is_stored_a_bounded_number_of_times(store: Store) -> None:
+    names = [f"help+TAI-{number}" for number in range(100)]
+    told = await recipients_of(store, to(*names))
+    assert len(told) == MAX_COPIES
+    assert sorted(name for copy in told for name in copy) == sorted(names)
+
+
+async def test_where_one_copy_cannot_be_stored_none_is(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client sends the whole mail again, and would else be told that nothing of it was taken."""
+    stored = contents.add
+
+    def fail_at_the_second(tx: Transaction, seq: int, content: bytes) -> None:
+        if seq > 1:
+            raise StoreUnavailable("the disk is full")
+        stored(tx, seq, content)
+
+    monkeypatch.setattr(contents, "add", fail_at_the_second)
+    with pytest.raises(StoreUnavailable):
+        await recipients_of(store, to("help+TAI-42", "help+TAI-43"))
+    assert await store.list_messages() == ()
