@@ -167,6 +167,13 @@ def _is_stray(line: bytes, lines: list[bytes], index: int, defects: DefectLog) -
     return not line.strip()
 
 
+def _both_ends(references: bytes) -> bytes:
+    """Return the beginning and the end of a References field, whole identifiers only: the mail that began the thread is
+    at one end, and the parent at the other (RFC 5322 section 3.6.4)."""
+    half = MAX_FIELD_BYTES // 2
+    return references[:half].rpartition(b"<")[0] + b" <" + references[-half:].partition(b"<")[2]
+
+
 def _add_field(fields: list[HeaderField], name: str, folded: list[bytes], defects: DefectLog) -> list[HeaderField]:
     """Add the field that has been collected, cut to the limits."""
     if not name:
@@ -177,6 +184,6 @@ def _add_field(fields: list[HeaderField], name: str, folded: list[bytes], defect
     value = folded[0] if len(folded) == 1 else b"\n".join(folded)
     if len(value) > MAX_FIELD_BYTES:
         defects.note(DefectKind.CUT, f"the field {name[:40]} has {len(value)} octets; {MAX_FIELD_BYTES} were read")
-        value = value[-MAX_FIELD_BYTES:] if name == "references" else value[:MAX_FIELD_BYTES]
+        value = _both_ends(value) if name == "references" else value[:MAX_FIELD_BYTES]
     fields.append(HeaderField(name, value.strip()))
     return fields

@@ -62,11 +62,12 @@ def test_any_line_end_will_do(end: bytes, trace: bytes) -> None:
     assert (message.subject, message.from_, message.text) == ("Toner", (ALICE,), "Hello\n")
 
 
-def test_a_field_over_the_limit_is_cut_and_references_keep_their_end() -> None:
+def test_a_field_over_the_limit_is_cut_and_references_keep_both_ends() -> None:
     newest = b"<newest@e.example>"
     filler = b" <%d@e.example>"
-    references = b"".join(filler % number for number in range(2000)) + b"\r\n " + newest
+    references = b" <root@e.example>" + b"".join(filler % number for number in range(2000)) + b"\r\n " + newest
     message = parse(mail("hi", b"References:" + references, b"Subject: " + b"x" * 20_000))
-    assert message.references[-1] == "newest@e.example"
+    assert (message.references[0], message.references[-1]) == ("root@e.example", "newest@e.example")
+    assert all(reference.endswith("@e.example") for reference in message.references)
     assert len(message.subject) < MAX_FIELD_BYTES
     assert DefectKind.CUT in defect_kinds(message)
