@@ -6,10 +6,12 @@ The order is: lock, store, API client, parser processes, HTTP listener, sources,
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from starlette.routing import Route
 
 from ingest import attachments, log, policy
 from ingest.api import TicketApiClient
@@ -45,6 +47,7 @@ from ingest.store.uploads import Uploads
 from ingest.sync import ThreadSync
 from ingest.tickets import SignalSettings
 from ingest.web import Web, create_app
+from ingest.webhook import TicketMessageWebhook
 from ingest.worker import Worker
 
 UPLOADS_SHARE = 0.5
@@ -156,6 +159,7 @@ def signal_settings(settings: Settings) -> SignalSettings:
         domains=frozenset(settings.domains),
         keys=settings.signing_keys,
         subject_tag=subject_tag_pattern(settings.subject_tag),
+        sent_address=settings.sent_address.get_secret_value().lower() if settings.sent_address else "",
     )
 
 
@@ -300,7 +304,7 @@ class App:
         )
         self.watch = DatabaseWatch(engine.store, clock=clock, on_resume=self.resume)
         self.reloader = self._reloader()
-        asgi = create_app(self.reasons, self.housekeeping.refresh_metrics)
+        asgi = create_app(self.reasons, self.housekeeping.refresh_metrics, _webhook_routes(engine, clock))
         self.web = Web(asgi, settings.http_listen) if settings.http_listen else None
         self._started: list[Source] = []
         self._draining = False
@@ -478,6 +482,21 @@ def _stop_on_signals() -> asyncio.Event:
         asyncio.get_running_loop().add_signal_handler(number, received, number)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _log.info, "starting; the settings are new anyway")
     return stop
+
+
+def _webhook_routes(engine: Engine, clock: Callable[[], float]) -> Sequence[Route]:
+    """Return the endpoint for the API's webhook, if the settings ask for it."""
+    secret = engine.settings.webhook_secret
+    if secret is None:
+        return ()
+    webhook = TicketMessageWebhook(
+        engine.api,
+        engine.store,
+        secret=secret.get_secret_value(),
+        clock=clock,
+        on_learned=engine.worker.wake,
+    )
+    return webhook.routes()
 
 
 def _sources(engine: Engine, clock: Callable[[], float]) -> Iterator[Source]:

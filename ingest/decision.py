@@ -12,6 +12,7 @@ from ingest.model.outcome import Outcome, Resolution
 from ingest.model.trust import NOTHING_KNOWN, Authentication, AuthenticationMode, Trust
 from ingest.model.verdict import Verdict
 from ingest.policy import DECISION_TABLE, DecisionTable
+from ingest.sent_copies import CopyMark
 from ingest.tickets import SignalSettings
 
 
@@ -52,6 +53,8 @@ class Decision:
     answer each of those."""
     authentication: Authentication = NOTHING_KNOWN
     """What is known about the claim of From."""
+    copy_mark: CopyMark | None = None
+    """What shows that it is a copy of outbound mail; ``None`` for all other mail."""
     resolution: Resolution = UNRESOLVED
     ticket_names: Mapping[str, str] = field(default_factory=dict)
     """The codes and ids of tickets that were looked up, and the tickets that they mean today."""

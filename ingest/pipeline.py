@@ -36,6 +36,7 @@ from ingest.model.outcome import (
     Discarded,
     Outcome,
     Quarantined,
+    Resolution,
     RuleName,
     Waiting,
 )
@@ -111,6 +112,9 @@ class Pipeline:
         decision = await self._decide_with_bounded_memory(queued)
         identified = await self._identify(queued, decision)
         outcome = _outcome_before_post(identified, queued, decision)
+        if decision.copy_mark is not None and decision.message is not None:
+            ticket_id = decision.resolution.ticket_id
+            await self._ticket_lookup.learn_copy(decision.message, ticket_id, decision.copy_mark, now=self._clock())
         if outcome is None:
             await self._ticket_lookup.learn_verified(decision.resolution, now=self._clock())
             outcome = await self._deliver(queued, decision, identified)
@@ -135,6 +139,7 @@ class Pipeline:
         decision = Decision(message=message, reply=reply)
         try:
             for step in (
+                self._take_copy,
                 self._screen,
                 partial(self._authenticate, content),
                 self._resolve_ticket,
@@ -175,6 +180,20 @@ class Pipeline:
     async def _decide_with_bounded_memory(self, queued: QueuedMessage) -> Decision:
         async with self._large_mails if queued.size > LARGE_MAIL_BYTES else nullcontext():
             return await self.decide(queued, await self._store.content(queued.queue_id))
+
+    async def _take_copy(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
+        """Stop a copy of outbound mail, which only teaches its Message-ID, unless an operator released it."""
+        mark = self._ticket_lookup.find_copy_mark(queued, message) if queued.released_by is None else None
+        if mark is None:
+            return decision
+        resolution, ticket_names = await self._ticket_lookup.resolve_copy(queued, message, mark)
+        return replace(
+            decision,
+            copy_mark=mark,
+            resolution=resolution,
+            ticket_names=ticket_names,
+            outcome=Discarded(rule=RuleName.SENT_COPY, reason=_copy_reason(resolution, message)),
+        )
 
     async def _screen(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
         """Stop mail that nobody wrote to us, unless an operator released it."""
@@ -538,6 +557,14 @@ def _count_treatment(decision: Decision, outcome: Outcome) -> None:
         metrics.TREATED.labels(trust.who, trust.authentication.result, trust.level, trust.treatment).inc()
     if decision.flag and isinstance(outcome, Delivered):
         metrics.FLAGGED.inc()
+
+
+def _copy_reason(resolution: Resolution, message: ParsedMessage) -> str:
+    if resolution.ticket_id is None:
+        return "it is a copy of outbound mail, and nothing in it names one ticket: it teaches nothing"
+    if message.message_id is None:
+        return "it is a copy of outbound mail without a Message-ID: it teaches nothing"
+    return f"it is a copy of outbound mail: answers to it go to ticket {resolution.ticket_id}"
 
 
 def _outcome_before_post(identified: Identified, queued: QueuedMessage, decision: Decision) -> Outcome | None:

@@ -15,17 +15,13 @@ import base64
 import hashlib
 import hmac
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-import idna
+from ingest.model.mail_address import comparable_address
+from ingest.signing_keys import SigningKeys, weakness_of
 
-MIN_KEY_BYTES = 32
-"""Length of a key: as long as the digest. Whoever has a signed address can try keys at home, and finds a short one."""
-MIN_KEY_VALUES = 8
-"""Different bytes that a key must have at least. Random ones have far more; a repeated letter has one."""
 MAC_CHARACTERS = 13
 """Length of a MAC: 65 bits. Each guess costs a mail, so more would only make the address longer."""
 PERSON_CHARACTERS = 5
@@ -60,16 +56,6 @@ _DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SigningKeys:
-    """The keys of a help desk, and how old a signature may be."""
-
-    keys: tuple[bytes, ...]
-    """All are valid for checking, at least one; the first is for signing."""
-    max_age_days: float = 0.0
-    """Age in days above which a signature with a date proves nothing any more; 0 for no limit."""
-
-
 class Proof(Enum):
     """What a signature turned out to be."""
 
@@ -88,17 +74,6 @@ class CheckedSignature:
     ticket_id: str
     """The ticket that it names, as it stands in the mail. Capitals only are put into small letters."""
     proof: Proof
-
-
-def weakness_of(key: bytes) -> str | None:
-    """Return why a key is too weak to sign with, and how to make a better one; ``None`` for a good one."""
-    if len(key) < MIN_KEY_BYTES:
-        problem = f"it has {len(key)} bytes, and needs {MIN_KEY_BYTES}"
-    elif len(set(key)) < MIN_KEY_VALUES:
-        problem = f"it has fewer than {MIN_KEY_VALUES} different characters"
-    else:
-        return None
-    return f"{problem}, else it can be guessed from one signed address; make one with: openssl rand -hex 32"
 
 
 # Signing
@@ -188,30 +163,14 @@ def _checked_domain(domain: str) -> str:
 
 
 def _checked_person(person: str) -> str:
-    known = comparable_address(person)
-    if known is None:
+    if not _PERSON.fullmatch(person):
         raise ValueError(f"{person!r} is no single mail address: write it as alice@customer.example")
-    return known
+    return comparable_address(person)
 
 
-def comparable_address(address: str) -> str | None:
-    """Return the form in which two spellings of one address are equal: small letters, the domain as A-labels.
-    ``None`` for what is no address."""
-    text = unicodedata.normalize("NFC", address.strip())
-    if not _PERSON.fullmatch(text):
-        return None
-    local, _at, domain = text.rpartition("@")
-    return f"{local.casefold()}@{_a_labels(domain)}"
-
-
-def _a_labels(domain: str) -> str:
-    lowered = domain.lower().rstrip(".")
-    if lowered.isascii():
-        return lowered
-    try:
-        return idna.encode(lowered, uts46=True).decode()
-    except (idna.IDNAError, UnicodeError):
-        return lowered
+def equal_secrets(given: str, secret: str) -> bool:
+    """Compare in a time that does not tell how much of the secret was guessed."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), secret.encode("utf-8", "surrogatepass"))
 
 
 # Checking
@@ -287,8 +246,7 @@ def _proof(key: bytes | None, mac: str, mark: str, day: str, keys: SigningKeys, 
         return Proof.WEAK_KEY
     if not mark:
         return Proof.VALID
-    known = comparable_address(sender)
-    is_for_sender = known is not None and _equal(_person_mark(key, mac, known), mark)
+    is_for_sender = bool(sender) and _equal(_person_mark(key, mac, comparable_address(sender)), mark)
     return Proof.FOR_SENDER if is_for_sender else Proof.FOR_ANOTHER
 
 

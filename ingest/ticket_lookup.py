@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 
 from ingest import tickets
 from ingest.api import TicketApi, Unavailable
-from ingest.model.envelope import QueuedMessage
+from ingest.model.envelope import Envelope, QueuedMessage
 from ingest.model.message import ParsedMessage
 from ingest.model.outcome import Evidence, Finding, Resolution, Signal, Strength
 from ingest.model.teachers import Teacher
+from ingest.sent_copies import CopyMark, find_copy_mark
 from ingest.store.messages import Store
 
 OPTIONAL_LOOKUP_SECONDS = 5.0
@@ -41,7 +42,42 @@ class TicketLookup:
         if queued.released_ticket is not None:
             named = await self._look_up([queued.released_ticket])
             return _operators_choice(queued, named), _known_names(named)
-        found = tickets.find_signals(message, queued.envelope, self._signals, now=queued.received_at)
+        return await self._resolve(
+            tickets.find_signals(message, queued.envelope, self._signals, now=queued.received_at)
+        )
+
+    def find_copy_mark(self, queued: QueuedMessage, message: ParsedMessage) -> CopyMark | None:
+        """Return what shows that a message is a copy of outbound mail; ``None`` for any other mail."""
+        return find_copy_mark(
+            message,
+            queued.envelope,
+            domains=self._signals.domains,
+            keys=self._signals.keys,
+            secret_address=self._signals.sent_address,
+            now=queued.received_at,
+        )
+
+    async def resolve_copy(
+        self, queued: QueuedMessage, message: ParsedMessage, mark: CopyMark
+    ) -> tuple[Resolution, dict[str, str]]:
+        """Return the ticket of a copy of outbound mail, as ``resolve`` does: the one that its mark names, or else the
+        one that answers to it would name, by its Reply-To or From, its subject and its ancestors."""
+        if mark.ticket_id is not None:
+            evidence = Evidence(
+                signal=Signal.SENT_COPY, value=mark.found_in, ticket_id=mark.ticket_id, strength=Strength.PROOF
+            )
+            return Resolution(ticket_id=mark.ticket_id, evidence=(evidence,)), {}
+        answers_to = Envelope(
+            mail_from="", rcpt_tos=tuple(address.addr_spec for address in (*message.reply_to, *message.from_))
+        )
+        return await self._resolve(tickets.find_signals(message, answers_to, self._signals, now=queued.received_at))
+
+    async def learn_copy(self, message: ParsedMessage, ticket_id: str | None, mark: CopyMark, *, now: float) -> None:
+        """Store the ticket of a copy's Message-ID, if it has both. Messages that wait for it go on."""
+        if ticket_id is not None and message.message_id is not None:
+            await self._store.learn(message.message_id, ticket_id, learned_from=mark.teacher, now=now)
+
+    async def _resolve(self, found: tickets.FoundSignals) -> tuple[Resolution, dict[str, str]]:
         known = await self._store.tickets_of(found.related_ids) if found.related else {}
         named = await self._look_up(
             [*(e.ticket_id for e in found.proofs if e.ticket_id), *filter(None, known.values())]

@@ -18,14 +18,16 @@ sender's own header fields count, never ids in quoted text.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from ingest import signing
+from ingest.authentication.author import author_address
 from ingest.model.envelope import Envelope
 from ingest.model.message import ParsedMessage
 from ingest.model.outcome import Evidence, Finding, Resolution, Signal, Strength
-from ingest.signing import CheckedSignature, Proof, SigningKeys
+from ingest.signing import CheckedSignature, Proof
+from ingest.signing_keys import SigningKeys
 
 MAX_NEAREST_ANCESTORS = 40
 """Ancestors that are looked at next to the message: its parent, and more than honest threads have mails of others."""
@@ -53,6 +55,8 @@ class SignalSettings:
     """The keys of signed addresses and Message-IDs; without any, no signature is believed."""
     subject_tag: re.Pattern[str] = DEFAULT_SUBJECT_TAG
     """The form of a tag in the subject; its first group is the ticket's code."""
+    sent_address: str = field(default="", repr=False)
+    """The secret address for copies of outbound mail, in lower case; empty: there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,18 +177,13 @@ def _proofs(
     keys: SigningKeys,
     now: float,
 ) -> Iterable[Evidence]:
-    sender = _one_author(message)
+    sender = author_address(message)
     for local in local_parts:
         if (address := signing.check_address(local, keys, sender=sender, now=now)) is not None:
             yield _proof(Signal.SIGNED_ADDRESS, local, address)
     for _signal, message_id in related:
         if (checked := signing.check_message_id(message_id, keys, sender=sender, now=now)) is not None:
             yield _proof(Signal.SIGNED_MESSAGE_ID, message_id, checked)
-
-
-def _one_author(message: ParsedMessage) -> str:
-    """Return the address of the mail's author; ``""`` where there is not exactly one."""
-    return message.from_[0].addr_spec if len(message.from_) == 1 else ""
 
 
 _PROOFS = {

@@ -7,7 +7,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import uvicorn
@@ -27,8 +27,11 @@ ReadinessCheck = Callable[[], Awaitable[dict[str, str]]]
 """Returns why no mail can be received now: component -> reason. Empty while mail can be received."""
 
 
-def create_app(reasons: ReadinessCheck, refresh: Callable[[], Awaitable[None]]) -> Starlette:
-    """Return the ASGI application. ``refresh`` brings the gauges up to date before a scrape, and must not raise."""
+def create_app(
+    reasons: ReadinessCheck, refresh: Callable[[], Awaitable[None]], routes: Sequence[Route] = ()
+) -> Starlette:
+    """Return the ASGI application. ``refresh`` brings the gauges up to date before a scrape, and must not raise.
+    ``routes`` are further endpoints."""
 
     async def healthz(_request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -45,7 +48,7 @@ def create_app(reasons: ReadinessCheck, refresh: Callable[[], Awaitable[None]]) 
         await refresh()
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
-    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])
+    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics), *routes])
 
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, that nobody looks at

@@ -140,6 +140,13 @@ class TicketApiClient:
         async for item in self._reader.items("ticket-messages", {"ticketId": ticket_id}):
             yield parse(records.parse_message, item)
 
+    async def find_message(self, message_id: str) -> PostedMessage | None:
+        """Return the ticket message with this id, or ``None`` if there is none."""
+        if not _IDENTIFIER.fullmatch(message_id):
+            return None
+        body = await self._reader.look_up("ticket-messages", message_id, absent=UNKNOWN_STATUSES)
+        return parse(records.parse_message, body) if body is not None else None
+
     async def conversation(self, ticket_id: str) -> tuple[PostedMessage, ...]:
         """Return the latest public messages of a ticket, oldest first: at most ``MAX_CONVERSATION_MESSAGES`` with
         ``MAX_CONVERSATION_BYTES`` of text, out of the first ``MAX_LISTED_MESSAGES`` that the API lists; cached for

@@ -39,18 +39,26 @@ from ingest.config.types import (
     DnsServers,
     Listener,
     Listeners,
+    LongSecret,
     LowerWords,
     Networks,
     Seconds,
     SecondsOrZero,
+    SecretAddress,
     Secrets,
     SigningKey,
     SubjectTag,
 )
-from ingest.signing import SigningKeys
+from ingest.signing_keys import SigningKeys
 
 MiB = 1024 * 1024
-SECRETS = ("RAVENNA_API_TOKEN", "INGEST_SIGNING_KEY", "INGEST_SIGNING_KEYS_OLD")
+SECRETS = (
+    "RAVENNA_API_TOKEN",
+    "INGEST_SIGNING_KEY",
+    "INGEST_SIGNING_KEYS_OLD",
+    "INGEST_SENT_ADDRESS",
+    "INGEST_WEBHOOK_SECRET",
+)
 SANDBOX_TOKEN = "sandbox-token"  # noqa: S105 - it opens nothing but the sandbox
 
 REQUIRED_TO_SERVE = MappingProxyType(
@@ -208,6 +216,8 @@ class Settings(BaseModel):
     """Earlier values of INGEST_SIGNING_KEY, with commas: what they signed stays valid; of a weak one it is no proof."""
     signature_days: DaysOrZero = 0.0
     """Age above which a signature with a date in it proves nothing any more; 0 for no limit."""
+    sent_address: SecretAddress = None
+    """Secret address for copies of outbound mail, which teach their Message-ID and are never posted."""
     subject_tag: SubjectTag = "[TAI-42]"
     """Form of the tag that the help desk puts into subjects, with any ticket's code in it."""
     fallback_author_id: str | None = None
@@ -257,6 +267,8 @@ class Settings(BaseModel):
     # Operation
     http_listen: Listener = "127.0.0.1:8080"
     """host:port for /healthz, /readyz and /metrics; none for no HTTP."""
+    webhook_secret: LongSecret = None
+    """Secret of POST /webhooks/ticket-messages, by which the API tells of new messages; without it there is none."""
     sandbox_listen: Listener = "127.0.0.1:8026"
     """host:port of the stand-in for the ticket API, where --sandbox asks for it."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -16,11 +16,13 @@ from pydantic import (
     SecretStr,
 )
 
-from ingest.signing import weakness_of
+from ingest.signing_keys import weakness_of
 
 DNS_PORT = 53
 SYSTEM = "system"
 """Written for the name servers that the machine itself uses."""
+MIN_SECRET_CHARACTERS = 16
+"""Length of a secret that is only compared, so that each guess costs a request or a mail."""
 NONE = "none"
 """Written for an empty list in the environment, because an empty variable counts as not set."""
 
@@ -125,6 +127,21 @@ def _is_strong_key(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
+def _is_long_secret(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and len(value.get_secret_value()) < MIN_SECRET_CHARACTERS:
+        raise ValueError(f"use at least {MIN_SECRET_CHARACTERS} characters, such as openssl rand -hex 16 prints")
+    return value
+
+
+def _is_long_secret_address(value: SecretStr | None) -> SecretStr | None:
+    local, at, domain = value.get_secret_value().partition("@") if value is not None else ("", "", "")
+    if value is not None and (len(local) < MIN_SECRET_CHARACTERS or not at or not domain):
+        raise ValueError(
+            f"write an address that nobody guesses, with {MIN_SECRET_CHARACTERS} characters or more before the @"
+        )
+    return value
+
+
 def _are_listeners(words: tuple[str, ...]) -> tuple[str, ...]:
     for word in words:
         split_host_port(word)
@@ -176,6 +193,8 @@ Listener = Annotated[str, AfterValidator(_is_listener)]
 Listeners = Annotated[Words, AfterValidator(_are_listeners)]
 Networks = Annotated[Words, AfterValidator(_are_networks)]
 SubjectTag = Annotated[str, AfterValidator(_is_subject_tag)]
+LongSecret = Annotated[SecretStr | None, AfterValidator(_is_long_secret)]
+SecretAddress = Annotated[SecretStr | None, AfterValidator(_is_long_secret_address)]
 SigningKey = Annotated[SecretStr | None, AfterValidator(_is_strong_key)]
 Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_words)]
 DnsServers = Annotated[Words, AfterValidator(_lower), AfterValidator(_are_dns_servers)]

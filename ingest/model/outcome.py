@@ -73,6 +73,7 @@ class RuleName(DescribedStrEnum):
     )
     UNKNOWN_AUTHOR = "unknown-author", "The API has no user with the sender's address, and no fallback author is set."
     UNKNOWN_PARENT = "unknown-parent", "The mail waited too long for the mail that it answers."
+    SENT_COPY = "sent-copy", "A copy of mail that the help desk sent: it teaches its Message-ID, and is never posted."
     DUPLICATE = "duplicate", "The same mail was received before."
     POISON = "poison", "The mail killed the process that parsed it, or took too long to parse."
     PERHAPS_POSTED = "perhaps-posted", "An attempt may have posted it, and its ticket message may have been changed."
@@ -228,6 +229,7 @@ class Signal(DescribedStrEnum):
     ADDRESS_DETAIL = "address-detail", "A recipient `help+TAI-<id>@ours` (RFC 5233) names the ticket."
     SUBJECT_TAG = "subject-tag", "The subject holds a ticket's tag, by default its code in brackets: `[TAI-42]`."
     SUBJECT_CODE = "subject-code", "The subject has no tag, but holds a ticket's code: `TAI-42`, `tai-42`."
+    SENT_COPY = "sent-copy", "A mark of ours shows a copy of outbound mail (X-Ingest-Sent, or its recipient)."
     OPERATOR = "operator", "An operator named the ticket when releasing the mail."
 
 

@@ -24,7 +24,7 @@ from ingest.model.verdict import Action, Verdict
 from ingest.screening import fields, own, reports, words
 from ingest.screening.reports import settle_report
 from ingest.screening.rule import RuleTest, ScreenedMail, ScreeningRule
-from ingest.signing import SigningKeys
+from ingest.signing_keys import SigningKeys
 
 __all__ = ["SCREENING_RULES", "screen", "settle_report"]
 

@@ -9,7 +9,7 @@ from ingest.model.local_addresses import LocalAddresses
 from ingest.model.message import ParsedMessage
 from ingest.model.outcome import RuleName
 from ingest.model.verdict import Action, Verdict
-from ingest.signing import SigningKeys
+from ingest.signing_keys import SigningKeys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

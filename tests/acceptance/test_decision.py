@@ -9,6 +9,7 @@ import pytest
 
 from ingest import signing
 from ingest.model.outcome import Deferred, Delivered, Discarded, Outcome, Quarantined, RuleName
+from ingest.model.teachers import Teacher
 from ingest.model.trust import AuthenticationResult, Treatment, Trust, Who
 from tests.support.factories import ALICE, DOMAIN
 from tests.support.fixture_mails import FALLBACK_AUTHOR, SIGNING_KEY
@@ -32,7 +33,7 @@ WINDOW_SECONDS = 45.0
 @pytest.fixture
 async def trust(tmp_path: Path) -> AsyncIterator[TrustBench]:
     async with new_trust_bench(tmp_path) as made:
-        await made.bench.engine.store.learn(KNOWN_ID, TICKET, learned_from="api", now=1.0)
+        await made.bench.engine.store.learn(KNOWN_ID, TICKET, learned_from=Teacher.API, now=1.0)
         yield made
 
 

@@ -298,11 +298,12 @@ async def test_a_bare_code_of_another_ticket_disagrees(bench: Bench) -> None:
 
 
 async def test_one_mail_to_two_tickets_is_a_post_on_each(bench: Bench) -> None:
-    await receive_for(bench, mail(), "help+TAI-42", "help+TAI-43")
+    bobs = signing.sign_address(BOBS_TICKET, DOMAIN, SIGNING_KEY.encode()).partition("@")[0]
+    await receive_for(bench, mail(), "help+TAI-42", bobs)
     for _ in range(2):
         queued = await bench.claim()
         await bench.settle(queued, await bench.process(queued))
-    assert [post["ticketId"] for post in bench.posts] == [TICKET, BOBS_TICKET]
+    assert sorted(post["ticketId"] for post in bench.posts) == sorted([TICKET, BOBS_TICKET])
 
 
 async def test_one_mail_to_two_addresses_of_one_ticket_is_one_post(bench: Bench) -> None:
@@ -321,6 +322,60 @@ async def test_while_nobody_knows_their_tickets_two_copies_are_not_yet_the_same(
     await bench.order(Fault(method="GET", path="/api/tickets", status=503, times=99))
     for queued in [await bench.claim(), await bench.claim()]:
         assert isinstance(await bench.process(queued), Deferred)
+
+
+# Copies of outbound mail
+
+
+def outbound(fields: str, subject: str = "Your printer", message_id: str = "out.1@provider.example") -> bytes:
+    head = f"From: Help <help@{DOMAIN}>\r\nTo: <{ALICE}>\r\nSubject: {subject}\r\nMessage-ID: <{message_id}>\r\n"
+    return f"{head}{fields}\r\nHow is it?\r\n".encode()
+
+
+async def test_a_copy_of_outbound_mail_teaches_its_message_id_and_is_not_posted(bench: Bench) -> None:
+    field = signing.sign_sent(TICKET, "out.1@provider.example", SIGNING_KEY.encode())
+    outcome = await bench.outcome_of(outbound(f"X-Ingest-Sent: {field}\r\n"), HELP)
+    assert isinstance(outcome, Discarded)
+    assert outcome.rule is RuleName.SENT_COPY
+    assert await bench.engine.store.tickets_of(["out.1@provider.example"]) == {"out.1@provider.example": TICKET}
+    assert not bench.posts
+
+
+async def test_an_answer_that_waited_for_outbound_mail_goes_on_when_its_copy_comes(bench: Bench) -> None:
+    answer = mail(fields=["In-Reply-To: <out.1@provider.example>"])
+    assert isinstance(await bench.outcome_of(answer, HELP), Waiting)
+    await bench.outcome_of(outbound(""), signing.sign_sent_address(TICKET, DOMAIN, SIGNING_KEY.encode()))
+    queued = await bench.claim()
+    await bench.settle(queued, await bench.process(queued))
+    assert [post["ticketId"] for post in bench.posts] == [TICKET]
+
+
+@pytest.mark.parametrize(
+    ("fields", "subject", "ticket"),
+    [
+        (f"Reply-To: help+TAI-42@{DOMAIN}\r\n", "Your printer", TICKET),
+        ("", "[TAI-42] Your printer", TICKET),
+        ("", "Your printer", None),
+        ("", "[TAI-42] and [TAI-43]", None),
+    ],
+)
+async def test_a_copy_at_the_secret_address_is_of_the_ticket_that_answers_to_it_would_name(
+    tmp_path: Path, fields: str, subject: str, ticket: str | None
+) -> None:
+    secret = f"copies-5d41402abc4b2a76@{DOMAIN}"
+    async with new_bench(tmp_path, INGEST_SENT_ADDRESS=secret) as bench:
+        outcome = await bench.outcome_of(outbound(fields, subject), secret)
+        assert isinstance(outcome, Discarded)
+        assert outcome.rule is RuleName.SENT_COPY
+        assert (await bench.engine.store.tickets_of(["out.1@provider.example"])).get("out.1@provider.example") == ticket
+        assert not bench.posts
+
+
+async def test_a_copy_that_an_operator_releases_is_treated_like_other_mail(bench: Bench) -> None:
+    queue_id = await bench.receive(outbound(""), signing.sign_sent_address(TICKET, DOMAIN, SIGNING_KEY.encode()))
+    queued = await bench.claim()
+    await bench.settle(queued, await bench.process(queued))
+    assert isinstance(await bench.released(queue_id, ticket="TAI-42"), Delivered)
 
 
 async def receive_for(bench: Bench, content: bytes, *local_parts: str) -> None:

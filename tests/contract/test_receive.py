@@ -7,7 +7,8 @@ import pytest
 
 from ingest.model.envelope import ReceivedMessage, SourceRef
 from ingest.receive import HASH_ON_THREAD_ABOVE_BYTES, Receiver, dedupe_key, new_queue_id
-from ingest.signing import SigningKeys, sign_address
+from ingest.signing import sign_address
+from ingest.signing_keys import SigningKeys
 from ingest.store import StoreUnavailable, Transaction, contents
 from ingest.store.messages import Store
 from ingest.tickets import MAX_COPIES, SignalSettings

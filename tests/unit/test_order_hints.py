@@ -3,7 +3,8 @@
 from ingest.model.envelope import Envelope, ReceivedMessage, SourceRef
 from ingest.order_hints import MAX_BODY_BYTES, MAX_NEAREST_IDS, MAX_OLDEST_IDS, ArrivalFacts, order_hints
 from ingest.parse.thread_header import MAX_HEAD_BYTES
-from ingest.signing import SigningKeys, sign_address
+from ingest.signing import sign_address
+from ingest.signing_keys import SigningKeys
 from ingest.tickets import SignalSettings
 
 KEY = b"0123456789abcdef" * 2

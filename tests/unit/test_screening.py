@@ -17,7 +17,8 @@ from ingest.model.message import (
 )
 from ingest.model.outcome import Discarded, Quarantined, RuleName
 from ingest.model.verdict import Action, Verdict
-from ingest.signing import SigningKeys, sign_message_id
+from ingest.signing import sign_message_id
+from ingest.signing_keys import SigningKeys
 from tests.support.factories import ALICE, DOMAIN, address, envelope, parsed
 
 LOCAL = LocalAddresses(domains=frozenset({DOMAIN}), recipients=frozenset({"*"}), max_received=50)

@@ -5,7 +5,8 @@ import hmac
 import pytest
 
 from ingest import signing
-from ingest.signing import CheckedSignature, Proof, SigningKeys
+from ingest.signing import CheckedSignature, Proof
+from ingest.signing_keys import SigningKeys
 
 KEY = b"0123456789abcdef0123456789abcdef"
 NEW_KEY = b"fedcba9876543210fedcba9876543210"
@@ -95,7 +96,6 @@ def test_letters_that_only_look_like_base32_are_no_signature() -> None:
     [
         ("alice@customer.example", "Alice@Customer.EXAMPLE"),
         ("alice@b\u00fccher.example", "alice@xn--bcher-kva.example"),
-        ("J\u00f6rg@x.example", "jo\u0308rg@x.example"),
     ],
 )
 def test_two_spellings_of_an_address_are_one_person(person: str, sender: str) -> None:
@@ -109,13 +109,15 @@ def test_a_leaked_address_is_only_proof_of_the_ticket(sender: str) -> None:
     assert checked(made, sender=sender).proof is Proof.FOR_ANOTHER
 
 
-@pytest.mark.parametrize("person", ["a b@c>", "alice", "@x", "a@b@c", "<a@b>", "a@b, c@d", "a@b\n", "a@b\0"])
+@pytest.mark.parametrize("person", ["a b@c>", "alice", "@x", "a@b@c", "<a@b>", "a@b, c@d", "a@b\n", "a@b\0", " a@b"])
 def test_what_is_no_address_cannot_be_signed_for(person: str) -> None:
-    if person.strip() != person:
-        assert signing.comparable_address(person) == person.strip()
-        return
     with pytest.raises(ValueError, match="is no single mail address"):
         signing.sign_address(TICKET, DOMAIN, KEY, person=person)
+
+
+def test_letters_that_only_look_alike_are_another_person() -> None:
+    made = signing.sign_address(TICKET, DOMAIN, KEY, person="mark@x.example")
+    assert checked(made, sender="mar\u212a@x.example").proof is Proof.FOR_ANOTHER
 
 
 # Age

@@ -9,7 +9,7 @@ from ingest import signing, tickets
 from ingest.model.message import DeliveryReport, ParsedMessage
 from ingest.model.outcome import Finding, Resolution, Signal
 from ingest.model.trust import EvidenceLevel
-from ingest.signing import SigningKeys
+from ingest.signing_keys import SigningKeys
 from tests.support.factories import DOMAIN, address, envelope, parsed
 
 KEY = b"0123456789abcdef0123456789abcdef"

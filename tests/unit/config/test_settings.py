@@ -249,3 +249,20 @@ def test_an_account_knows_whose_results_to_believe(
 def test_an_authserv_id_that_would_believe_anybody_or_nobody_is_refused(value: str) -> None:
     (problem,) = problems({"INGEST_AUTHSERV_IDS": value})
     assert "is no authserv-id" in problem
+
+
+# Secrets that are compared
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("INGEST_WEBHOOK_SECRET", "short"),
+        ("INGEST_SENT_ADDRESS", "copies@desk.example"),
+        ("INGEST_SENT_ADDRESS", "0123456789abcdef"),
+    ],
+)
+def test_a_secret_that_can_be_guessed_is_refused_and_not_printed(name: str, value: str) -> None:
+    [problem] = problems({name: value})
+    assert problem.startswith(f"{name}: ")
+    assert value not in problem
