@@ -19,6 +19,10 @@ from ingest.sandbox import START_DATA, Sandbox
 from ingest.store.opening import file_of
 
 SANDBOX_DEFAULTS = {"INGEST_DOMAINS": "mail.ravenna.example", "INGEST_SYNC_INTERVAL": 5.0}
+AUTHOR = ("Alice Archer", "alice@customer.example")
+"""The requester of ticket TAI-42, whose domain permits mail from this machine."""
+FORGED_AUTHOR = ("Sam Okafor", "sam.okafor@support.example")
+"""The agent of that ticket, whose domain permits no server at all."""
 UNKNOWN_SENDER = "unknown-sender@"
 """The address of the sandbox's user for mail of strangers begins so."""
 
@@ -83,18 +87,20 @@ async def _with_sandbox(settings: Settings, data: Path) -> None:
                 f"cannot listen on {where}: {error.strerror}; change INGEST_SANDBOX_LISTEN", ExitCode.UNAVAILABLE
             ) from None
         await run_worker(
-            _point_at(stand_in, settings),
+            _point_at(stand_in, settings, data),
             lambda app: _tell_what_to_try(app, stand_in),
-            lambda: _point_at(stand_in, _sandbox_settings()),
+            lambda: _point_at(stand_in, _sandbox_settings(), data),
         )
 
 
-def _point_at(stand_in: Sandbox, settings: Settings) -> Settings:
-    """Return the settings with the address on which the sandbox listens, and its user for mail of unknown senders."""
+def _point_at(stand_in: Sandbox, settings: Settings, data: Path) -> Settings:
+    """Return the settings with the address on which the sandbox listens, its user for mail of unknown senders, and the
+    zone in its data, so that no real DNS is asked."""
     users = stand_in.state.users.values()
     stranger = next((user["id"] for user in users if user["email"].startswith(UNKNOWN_SENDER)), None)
     author = settings.fallback_author_id or stranger
-    return settings.model_copy(update={"api_url": stand_in.url, "fallback_author_id": author})
+    zone = settings.dns_zone or data
+    return settings.model_copy(update={"api_url": stand_in.url, "fallback_author_id": author, "dns_zone": zone})
 
 
 def _tell_where(app: App) -> None:
@@ -107,21 +113,27 @@ def _tell_what_to_try(app: App, stand_in: Sandbox) -> None:
         print(f"{name:6} {place}")
     smtp = next((place for name, place in app.endpoints() if name == "smtp"), None)
     if smtp is not None:
-        print("\nTo try it, send a reply to ticket TAI-42:\n")
-        line = line_to_try(smtp, app.engine.settings.domains[0], with_curl=shutil.which("curl") is not None)
-        print(f"  {line}\n")
+        _print_lines_to_try(smtp, app.engine.settings.domains[0])
     print(f"and look at {stand_in.page}", flush=True)
 
 
-def line_to_try(smtp: str, domain: str, *, with_curl: bool) -> str:
+def _print_lines_to_try(smtp: str, domain: str) -> None:
+    with_curl = shutil.which("curl") is not None
+    print("\nTo try it, send a reply to ticket TAI-42, from a domain that permits this machine:\n")
+    print(f"  {line_to_try(smtp, domain, with_curl=with_curl)}\n")
+    print("and one in the name of its agent, whose domain does not; it is held (`ingest messages list`):\n")
+    print(f"  {line_to_try(smtp, domain, with_curl=with_curl, author=FORGED_AUTHOR)}\n")
+
+
+def line_to_try(smtp: str, domain: str, *, with_curl: bool, author: tuple[str, str] = AUTHOR) -> str:
     """Return a shell command that sends a reply to ticket TAI-42. Each run sends another message."""
-    sender, recipient = "alice@customer.example", f"help@{domain}"
+    (name, sender), recipient = author, f"help@{domain}"
     unique = "$(date +%s%N)" if with_curl else "{time.time_ns()}"
     header = (
-        f"From: Alice Archer <{sender}>",
+        f"From: {name} <{sender}>",
         f"To: Help Desk <{recipient}>",
         "Subject: Re: [TAI-42] Your ticket",
-        f"Message-ID: <try-{unique}@customer.example>",
+        f"Message-ID: <try-{unique}@{sender.partition('@')[2]}>",
         "In-Reply-To: <tai-42-1@mail.ravenna.example>",
     )
     mail = "\\r\\n".join((*header, "", "Thank you, it works now.", ""))

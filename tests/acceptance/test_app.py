@@ -17,7 +17,7 @@ import pytest
 
 from ingest.app import App, ComponentStopped
 from ingest.cli.exit_codes import ExitCode
-from ingest.cli.serve import line_to_try
+from ingest.cli.serve import FORGED_AUTHOR, line_to_try
 from ingest.sandbox import Fault
 from ingest.store import Ledger
 from ingest.store.opening import WorkerLock, open_store
@@ -88,18 +88,28 @@ async def test_the_line_that_it_prints_sends_a_reply_that_is_seen_at_the_sandbox
         return await posts(environment) == ["Thank you, it works now."] * times
 
     with sandbox_worker(environment) as (worker, printed):
-        (line,) = (line for line in printed.splitlines() if "TAI-42]" in line)
+        line, forged = (line for line in printed.splitlines() if "TAI-42]" in line)
         for _ in range(2):
             sent = await asyncio.to_thread(subprocess.run, ["/bin/sh", "-c", line], capture_output=True, check=False)
             assert sent.returncode == 0, sent.stderr
+        await asyncio.to_thread(subprocess.run, ["/bin/sh", "-c", forged], capture_output=True, check=True)
         await eventually(lambda: is_posted(2), "both replies are posted")
+        await eventually(lambda: are_treated(environment), "the forged one is held")
         worker.kill()
         worker.wait()
     with sandbox_worker(environment):
         assert await is_posted(2)
         ledger = await ledger_of(environment)
     assert ledger.holds
-    assert ledger.accepted == 2
+    assert ledger.accepted == 3
+
+
+async def are_treated(environment: dict[str, str]) -> bool:
+    """Whether two mails were posted as proven, and one was held as forged."""
+    async with open_store(environment["INGEST_DATABASE_URL"]) as store:
+        found = await store.list_messages()
+    trusted = sorted((str(one.state), str(one.trust.authentication.result)) for one in found if one.trust is not None)
+    return trusted == [("delivered", "proven"), ("delivered", "proven"), ("quarantined", "failed")]
 
 
 def test_it_says_what_listens_where_and_what_to_look_at(tmp_path: Path) -> None:
@@ -132,6 +142,12 @@ async def test_each_form_of_the_line_sends_a_reply_to_the_ticket(tmp_path: Path,
         sent = await asyncio.to_thread(subprocess.run, ["/bin/sh", "-c", line], capture_output=True, check=False)
     assert sent.returncode == 0, sent.stderr
     assert b"\r\nIn-Reply-To: <tai-42-1@mail.ravenna.example>\r\n\r\nThank you" in inbox.body()
+
+
+async def test_the_line_with_a_forged_author_has_the_agent_in_from_and_envelope() -> None:
+    line = line_to_try("127.0.0.1:25", "ours.example", with_curl=True, author=FORGED_AUTHOR)
+    assert "From: Sam Okafor <sam.okafor@support.example>" in line
+    assert "--mail-from sam.okafor@support.example" in line
 
 
 @pytest.mark.parametrize("setting", ["INGEST_SMTP_LISTEN", "INGEST_HTTP_LISTEN", "INGEST_SANDBOX_LISTEN"])

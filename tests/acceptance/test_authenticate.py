@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from ingest.api import Unavailable
 from ingest.authenticate import RETRY_SECONDS, AuthenticationSettings, DnsAuthenticator
 from ingest.dns import network as dns_network
 from ingest.dns.network import AbsentResolver, NetworkResolver
+from ingest.dns.zone import load_zone
 from ingest.model.envelope import Envelope, SourceRef
 from ingest.model.outcome import DeferCause
 from ingest.model.trust import Authentication, AuthenticationResult
@@ -21,6 +23,7 @@ from tests.support.dns_server import DnsServer, Trouble, Zone, started, txt
 from tests.support.factories import ALICE, queued
 from tests.support.signing import CUSTOMER, SELECTOR, ed25519_key, rsa_key, signed
 
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 CLIENT = "198.51.100.7"
 NOW = time.time()
 MAIL = f"From: Alice <{ALICE}>\r\nTo: help@mail.ravenna.example\r\nSubject: Re: printer\r\n\r\nIt works.\r\n".encode()
@@ -313,3 +316,15 @@ async def test_mail_made_to_cost_time_ends_within_a_second() -> None:
                 assert time.perf_counter() - began < 1
     finally:
         await processes.stop()
+
+
+# The sandbox's zone
+
+
+async def test_the_signed_mail_of_the_fixtures_is_proven_by_the_zone_of_the_sandbox(pool: ParsePool) -> None:
+    mail = (FIXTURES / "mails" / "dkim-signed.eml").read_bytes()
+    zone_of_sandbox = load_zone(FIXTURES / "sandbox.json")
+    authenticator = DnsAuthenticator(zone_of_sandbox, pool, AuthenticationSettings(), clock=time.time)
+    for content, result in ((mail, PROVEN), (mail.replace(b"sauber", b"nicht"), FAILED)):
+        found = await authenticator.authenticate(queued(received_at=NOW), parse(content), content)
+        assert found.result is result
