@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.trust_matrix import CAROL, DOMAIN, claimed, engine_with, rows, spoof_matrix
-from ingest import screening
+from ingest import log, screening
 from ingest.decision import Decision
 from ingest.model.envelope import Envelope, ReceivedMessage, SourceRef
 from ingest.model.local_addresses import LocalAddresses
@@ -56,7 +56,7 @@ async def matrix(_given: argparse.Namespace, folder: Path) -> bool:
 
 async def honest(_given: argparse.Namespace, folder: Path) -> bool:
     """Each fixture that a person wrote and that is to be delivered, from its own domain, with proof and without."""
-    mails = [mail for mail in load() if mail.expected["outcome"]["state"] == "delivered" and not mail.after]
+    mails = [mail for mail in load() if _is_of_a_person(mail) and not mail.after]
     domains = {mail.envelope.mail_from.rpartition("@")[2] for mail in mails}
     proving = {domain: {"TXT": ["v=spf1 ip4:127.0.0.0/8 -all"]} for domain in domains if domain}
     kept = True
@@ -65,6 +65,11 @@ async def honest(_given: argparse.Namespace, folder: Path) -> bool:
         place.mkdir()
         kept &= _tell_honest(name, [pair async for pair in _decide_all(place, mails, zone)])
     return kept
+
+
+def _is_of_a_person(mail: FixtureMail) -> bool:
+    is_private = bool(mail.expected.get("post", {}).get("private"))
+    return mail.expected["outcome"]["state"] == "delivered" and not is_private
 
 
 async def _decide_all(
@@ -245,6 +250,7 @@ def main() -> None:
     parser.add_argument("--bounces", type=Path, help="folder of delivery reports (*.eml)")
     parser.add_argument("--ids", type=int, default=10_000_000, help="Message-IDs that the store knows")
     given = parser.parse_args()
+    log.configure("error")
     missed = [name for name in given.parts or PARTS if not _run(name, given)]
     raise SystemExit(f"limits not kept: {', '.join(missed)}" if missed else 0)
 

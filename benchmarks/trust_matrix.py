@@ -162,7 +162,7 @@ def _with_signature(content: bytes, authentication: str, key: SigningKey) -> byt
     domain = {AUTHENTICATIONS[3]: "attacker.example", AUTHENTICATIONS[5]: "support.example"}.get(authentication)
     if domain is None:
         return content
-    with_signature = signed(content, domain=domain, selector="key", key=key, fields=["To", "Message-ID"])
+    with_signature = signed(content, domain=domain, selector="key", key=key, fields=["From", "To", "Message-ID"])
     return with_signature + b"PS: to this address.\r\n" if domain == "support.example" else with_signature
 
 
