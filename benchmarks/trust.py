@@ -27,6 +27,7 @@ from ingest import log, screening
 from ingest.decision import Decision
 from ingest.model.envelope import Envelope, ReceivedMessage, SourceRef
 from ingest.model.local_addresses import LocalAddresses
+from ingest.model.teachers import Teacher
 from ingest.model.trust import EvidenceLevel
 from ingest.parse import parse
 from ingest.store.opening import open_store
@@ -201,7 +202,7 @@ def _answer(turn: int, sender: str, text: str) -> ReceivedMessage:
 async def lookup(given: argparse.Namespace, folder: Path) -> bool:
     database = folder / "lookup.db"
     async with open_store(f"sqlite:///{database}") as store:
-        await store.learn("first@mail.ravenna.example", "T0", learned_from="api", now=1.0)
+        await store.learn("first@mail.ravenna.example", "T0", learned_from=Teacher.API, now=1.0)
     _fill(database, given.ids)
     source = random.Random(1)
     seconds = []

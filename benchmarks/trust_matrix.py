@@ -20,6 +20,7 @@ from ingest.app import Engine, start_engine
 from ingest.config.settings import load
 from ingest.decision import Decision
 from ingest.model.envelope import Envelope, QueuedMessage, SourceRef
+from ingest.model.teachers import Teacher
 from ingest.sandbox import Sandbox
 from tests.support.signing import SigningKey, rsa_key, signed
 
@@ -187,7 +188,7 @@ async def engine_with(
             **settings,
         }
         async with start_engine(load(environment)) as engine:
-            await engine.store.learn(KNOWN_ID, TICKET, learned_from="api", now=time.time())
+            await engine.store.learn(KNOWN_ID, TICKET, learned_from=Teacher.API, now=time.time())
             yield engine, sandbox
 
 
