@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 
+from ingest.authentication.author import named_sender
 from ingest.languages import all_words
 from ingest.model.defects import DefectKind
 from ingest.model.message import (
@@ -68,7 +69,8 @@ def compose_content(
     body = _body(message, reply, ticket_title, plain=plain)
     body = body if report is None else body[:MAX_NOTICE_CHARACTERS]
     lines = [warning if plain else f"**{_escape(warning)}**"] if warning else []
-    lines += [_from_line(message.from_[0], plain)] if names_sender and message.from_ else []
+    sender = named_sender(message) if names_sender else None
+    lines += [_from_line(sender, plain)] if sender is not None else []
     return "\n\n".join([*lines, body])
 
 

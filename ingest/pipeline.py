@@ -23,9 +23,10 @@ from functools import partial
 from ingest import attachments, compose, metrics, policy, screening
 from ingest.api import Claims, Draft, PostedMessage, PostFingerprint, Rival, TicketApi, Unavailable
 from ingest.attachments import AttachmentUploader, UploadResult, reason_to_skip
-from ingest.authentication.author import author_address
+from ingest.authentication.author import about_author, author_address, find_author, is_believed
 from ingest.decision import Authenticator, Decision, PipelineSettings
 from ingest.doubt import NO_WINDOW, Doubt, DoubtStep, SettleWindow, next_step
+from ingest.model.author import AuthorFault
 from ingest.model.envelope import QueuedMessage
 from ingest.model.message import ParsedMessage
 from ingest.model.outcome import (
@@ -260,9 +261,15 @@ class Pipeline:
         """Look the mail up in the decision table. What an operator released needs no other permission."""
         if decision.is_report or queued.released_by is not None:
             return decision
-        settings, result, level = self._settings, decision.authentication.result, decision.resolution.level
+        author = find_author(message)
+        if isinstance(author, AuthorFault):
+            return replace(decision, outcome=Quarantined(rule=RuleName.MALFORMED, reason=author.meaning))
+        if not is_believed(author, decision.authentication):
+            return replace(decision, outcome=policy.hold_list(author).outcome)
+        authentication = about_author(author, decision.authentication)
+        settings, result, level = self._settings, authentication.result, decision.resolution.level
         who = await self._sender_lookup.who(
-            _sender(message), decision.user, _ticket_names(decision), authentication=result, level=level
+            author.address, decision.user, _ticket_names(decision), authentication=result, level=level
         )
         treatment = policy.decide(
             who=who,
@@ -271,8 +278,8 @@ class Pipeline:
             table=settings.decision_table,
             mode=settings.authentication_mode,
         )
-        trust = Trust(who=who, authentication=decision.authentication, level=level, treatment=treatment)
-        decision = replace(decision, trust=trust, flag=policy.flag(trust, decision.resolution))
+        trust = Trust(who=who, authentication=authentication, level=level, treatment=treatment)
+        decision = replace(decision, trust=trust, flag=policy.flag(trust, decision.resolution, author.remarks))
         if treatment.is_posted:
             return decision
         return replace(decision, outcome=policy.hold(trust, decision.resolution, decision.machine).outcome)

@@ -5,10 +5,11 @@ sender's domain, and how well it proves its ticket. From alone makes nobody an a
 Whether a person wrote the mail at all is decided before, by ``screening``.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import product
 from types import MappingProxyType
 
+from ingest.model.author import Author, AuthorRemark
 from ingest.model.outcome import Resolution, RuleName, Strength
 from ingest.model.trust import AuthenticationMode, AuthenticationResult, EvidenceLevel, Treatment, Trust, Who
 from ingest.model.verdict import Action, Verdict
@@ -91,6 +92,16 @@ def hold(trust: Trust, resolution: Resolution, machine: Verdict | None = None) -
     return Verdict(rule=rule, action=Action.QUARANTINE, reason=reason)
 
 
+def hold_list(author: Author) -> Verdict:
+    """Return the verdict about a mail whose author is only named by a list that is not proven."""
+    reason = (
+        f"From has the address of a list of {author.list_domain}, and nothing shows that {author.list_domain} sent it"
+    )
+    return Verdict(
+        rule=RuleName.UNPROVEN_LIST, action=Action.QUARANTINE, reason=f"{reason}: so its author is not known"
+    )
+
+
 def _rule(trust: Trust, strength: Strength) -> RuleName:
     """Return the rule that says best why a mail is held: forgery first, then what the operator can do most about."""
     if trust.authentication.result is FAILED:
@@ -139,12 +150,25 @@ _WHO_IN_REASONS = MappingProxyType(
 )
 
 
-def flag(trust: Trust, resolution: Resolution) -> str:
+FLAGGED_REMARKS = (AuthorRemark.NAME_SHOWS_ADDRESS, AuthorRemark.LOOKALIKE_DOMAIN)
+"""Remarks on the author by which a reader could take the sender for somebody else. Honest mail has the others."""
+
+
+def flag(trust: Trust, resolution: Resolution, remarks: Collection[AuthorRemark] = ()) -> str:
     """Return why a person may want to look at a mail that is posted; ``""`` where there is no reason."""
     reasons = ["nothing proves its sender"] if trust.treatment.is_flagged else []
     others = dict.fromkeys(evidence.ticket_id for evidence in resolution.disagreeing if evidence.ticket_id)
     reasons += [f"weaker evidence names ticket {', '.join(others)}"] if others else []
+    reasons += [_FLAGS[remark] for remark in FLAGGED_REMARKS if remark in remarks]
     return "; ".join(reasons)
+
+
+_FLAGS = MappingProxyType(
+    {
+        AuthorRemark.NAME_SHOWS_ADDRESS: "the sender's name shows another address",
+        AuthorRemark.LOOKALIKE_DOMAIN: "the sender's domain has letters that look like others",
+    }
+)
 
 
 MACHINE_WARNING = "Sent by a machine, so that no automatic answer of the help desk reaches it."

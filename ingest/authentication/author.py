@@ -42,6 +42,18 @@ def author_address(message: ParsedMessage) -> str:
     return author.address if isinstance(author, Author) else ""
 
 
+def named_sender(message: ParsedMessage) -> Address | None:
+    """Return the sender as a reader of the ticket is shown it; ``None`` where the mail has no address at all.
+
+    A name that shows another address is left out: beside the real one it would be read as the sender's."""
+    author = find_author(message)
+    if isinstance(author, AuthorFault):
+        return message.from_[0] if message.from_ else None
+    is_misleading = AuthorRemark.NAME_SHOWS_ADDRESS in author.remarks
+    name = "(a name that shows another address)" if is_misleading else author.display_name
+    return Address(display_name=name, addr_spec=author.address)
+
+
 def fault_of_author(message: ParsedMessage, list_domains: Collection[str]) -> AuthorFault | None:
     """Return why nobody can be the author of a mail; ``None`` where it names one.
 

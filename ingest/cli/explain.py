@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ingest.authentication.author import find_author
 from ingest.cli import output
 from ingest.cli.dry_run import Explanation, open_dry_run
 from ingest.cli.exit_codes import ExitCode
@@ -17,6 +18,7 @@ from ingest.cli.explain_page import explain_page
 from ingest.cli.trust_facts import other_mode_in_words, trust_facts, trust_in_words
 from ingest.config.settings import Settings, load
 from ingest.decision import Decision
+from ingest.model.author import AuthorFault
 from ingest.model.message import Attachment, ParsedMessage
 from ingest.model.outcome import Delivered, Outcome, Waiting
 from ingest.sources import replay
@@ -86,6 +88,7 @@ def facts(item: Explanation) -> dict[str, Any]:
             "in_reply_to": list(message.in_reply_to),
             "references": list(message.references),
             "from": [address.addr_spec for address in message.from_],
+            "author": _author(message),
             "to": [address.addr_spec for address in message.to],
             "subject": message.subject,
             "date": message.date,
@@ -124,6 +127,13 @@ def _trust(item: Explanation) -> dict[str, Any]:
         "mode": item.mode.value,
         "other_mode": {"mode": item.mode.other.value, "treatment": other},
     }
+
+
+def _author(message: ParsedMessage) -> dict[str, Any]:
+    author = find_author(message)
+    if isinstance(author, AuthorFault):
+        return {"address": None, "fault": author.meaning, "remarks": []}
+    return {"address": author.address, "fault": None, "remarks": [remark.meaning for remark in author.remarks]}
 
 
 def outcome(decision: Decision) -> dict[str, str | None]:
@@ -168,6 +178,9 @@ def _header(told: dict[str, Any]) -> Iterator[str]:
     for name in ("from", "to", "subject", "date", "message_id", "in_reply_to", "references"):
         value = message[name]
         yield f"{name.replace('_', '-'):12} {' '.join(value) if isinstance(value, list) else value or ''}"
+    author = message["author"]
+    for remark in filter(None, (author["fault"], *author["remarks"])):
+        yield f"{'author':12} {remark}"
     for item in message["attachments"]:
         yield f"{'attachment':12} {item['filename']} ({item['content_type']}, {item['size']} bytes)"
     for defect in message["defects"]:

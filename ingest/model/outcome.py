@@ -66,6 +66,10 @@ class RuleName(DescribedStrEnum):
         "unproven-author",
         "From names somebody of staff, nothing proves it, and the ticket is only named by what anybody can guess.",
     )
+    UNPROVEN_LIST = (
+        "unproven-list",
+        "A mailing list put its own address into From, and nothing proves that the mail came through that list.",
+    )
     DECISION_TABLE = "decision-table", "The decision table of the settings file holds such mail."
     NO_FALLBACK_AUTHOR = (
         "no-fallback-author",
