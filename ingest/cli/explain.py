@@ -88,7 +88,6 @@ def facts(item: Explanation) -> dict[str, Any]:
             "in_reply_to": list(message.in_reply_to),
             "references": list(message.references),
             "from": [address.addr_spec for address in message.from_],
-            "author": _author(message),
             "to": [address.addr_spec for address in message.to],
             "subject": message.subject,
             "date": message.date,
@@ -129,11 +128,11 @@ def _trust(item: Explanation) -> dict[str, Any]:
     }
 
 
-def _author(message: ParsedMessage) -> dict[str, Any]:
-    author = find_author(message)
-    if isinstance(author, AuthorFault):
-        return {"address": None, "fault": author.meaning, "remarks": []}
-    return {"address": author.address, "fault": None, "remarks": [remark.meaning for remark in author.remarks]}
+def _author(item: Explanation) -> Iterator[str]:
+    """Yield what is to be said about the author: why there is none, or what a reader should know."""
+    author = find_author(item.decision.message or NO_MESSAGE)
+    found = (author,) if isinstance(author, AuthorFault) else author.remarks
+    return (f"{'author':12} {one.meaning}" for one in found)
 
 
 def outcome(decision: Decision) -> dict[str, str | None]:
@@ -169,7 +168,18 @@ def _emit(item: Explanation) -> None:
 def _tell(item: Explanation) -> None:
     told = facts(item)
     output.say(f"=== {item.path}")
-    for line in [*_header(told), "", *_evidence(told), "", *_decided(item), *_verdict(told), "", *_text(told), ""]:
+    for line in [
+        *_header(told),
+        *_author(item),
+        "",
+        *_evidence(told),
+        "",
+        *_decided(item),
+        *_verdict(told),
+        "",
+        *_text(told),
+        "",
+    ]:
         output.say(line)
 
 
@@ -178,9 +188,6 @@ def _header(told: dict[str, Any]) -> Iterator[str]:
     for name in ("from", "to", "subject", "date", "message_id", "in_reply_to", "references"):
         value = message[name]
         yield f"{name.replace('_', '-'):12} {' '.join(value) if isinstance(value, list) else value or ''}"
-    author = message["author"]
-    for remark in filter(None, (author["fault"], *author["remarks"])):
-        yield f"{'author':12} {remark}"
     for item in message["attachments"]:
         yield f"{'attachment':12} {item['filename']} ({item['content_type']}, {item['size']} bytes)"
     for defect in message["defects"]:
