@@ -77,6 +77,7 @@ def system(folder: Path, *, history: int = 0, settings: Mapping[str, str] | None
         "INGEST_HTTP_LISTEN": f"127.0.0.1:{web}",
         "INGEST_DOMAINS": mails.DOMAIN,
         "INGEST_LOG_LEVEL": "warning",
+        "INGEST_DNS_SERVERS": "none",
         **(settings or {}),
     }
     known = folder / "threads.csv"

@@ -73,9 +73,20 @@ async def open_authenticator(
         account_authserv_ids={account.name: account.trusted_servers for account in settings.imap},
         patience_seconds=settings.dns_patience,
     )
+    async with open_resolver(settings, clock=clock) as resolver:
+        yield DnsAuthenticator(resolver, parse_pool, wanted, clock=clock)
+
+
+@asynccontextmanager
+async def open_resolver(settings: Settings, *, clock: Callable[[], float]) -> AsyncIterator[Resolver]:
+    """Yield what answers questions to the DNS by the settings.
+
+    Raises:
+        ConfigError: ``INGEST_DNS_ZONE`` cannot be read.
+    """
     resolver = _resolver(settings, clock)
     try:
-        yield DnsAuthenticator(resolver, parse_pool, wanted, clock=clock)
+        yield resolver
     finally:
         await resolver.close()
 

@@ -13,6 +13,7 @@ import typer
 
 from ingest.api import TicketApiClient, Unavailable
 from ingest.cli import output
+from ingest.cli.check_dns import dns_results
 from ingest.cli.check_result import CheckResult
 from ingest.cli.check_trust import switch_results, trust_results
 from ingest.cli.exit_codes import ExitCode
@@ -67,6 +68,7 @@ async def _all(settings: Settings, *, deep: bool, authentication: bool) -> list[
         *_settings(settings),
         *_certificate(settings),
         *[finding async for finding in _api(settings)],
+        *[finding async for finding in dns_results(settings)],
         *[finding async for finding in _database(settings, deep=deep)],
         *([finding async for finding in switch_results(settings)] if authentication else ()),
         *[finding async for finding in _mailboxes(settings)],

@@ -16,8 +16,9 @@ from typing import NoReturn
 from ingest import policy
 from ingest.api import PostedMessage, Ticket, TicketApi, TicketApiClient, User
 from ingest.app import pipeline_settings
+from ingest.authenticate import open_authenticator
 from ingest.config.settings import Settings
-from ingest.decision import Decision, PipelineSettings
+from ingest.decision import Authenticator, Decision, PipelineSettings
 from ingest.model.envelope import Envelope, QueuedMessage
 from ingest.model.message import Reply
 from ingest.model.outcome import Evidence, Finding, Resolution
@@ -51,10 +52,18 @@ class Explanation:
 class DryRun:
     """Runs mails through the pipeline up to its decision, several at a time."""
 
-    def __init__(self, store: Store, ticket_api: TicketApi, parse_pool: ParsePool, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ticket_api: TicketApi,
+        parse_pool: ParsePool,
+        settings: Settings,
+        authenticator: Authenticator | None = None,
+    ) -> None:
         self._store = store
         self._ticket_api = ticket_api
         self._parse_pool = parse_pool
+        self._authenticator = authenticator
         self._settings = settings
         self._pipeline_settings = pipeline_settings(settings)
 
@@ -89,6 +98,7 @@ class DryRun:
             ticket_api=self._ticket_api,
             parse_pool=self._parse_pool,
             settings=self._settings_for(queued.envelope),
+            authenticator=self._authenticator,
             clock=time.time,
         )
         decision = await pipeline.decide(queued, mail.content)
@@ -146,7 +156,11 @@ async def open_dry_run(settings: Settings) -> AsyncIterator[DryRun]:
         )
         await parse_pool.start()
         stack.push_async_callback(parse_pool.stop)
-        yield DryRun(store, ticket_api, parse_pool, settings)
+        without_waiting = settings.model_copy(update={"dns_patience": 0.0})
+        authenticator = await stack.enter_async_context(
+            open_authenticator(without_waiting, parse_pool, clock=time.time)
+        )
+        yield DryRun(store, ticket_api, parse_pool, settings, authenticator)
 
 
 @asynccontextmanager

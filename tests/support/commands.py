@@ -16,6 +16,8 @@ from tests.support.measured import MEASURED
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60.0
+NO_DNS = {"INGEST_DNS_SERVERS": "none"}
+"""The only setting that all commands have: tests ask no DNS but one of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,17 @@ class Told:
 
 
 class Shell:
-    """Runs commands in this process, with no other settings than ``environment``."""
+    """Runs commands in this process, with no other settings than ``environment`` and ``NO_DNS``."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], environment: Mapping[str, str]) -> None:
         self._capsys = capsys
         self.environment = dict(environment)
 
     def __call__(self, *words: str | Path, **changed: str) -> Told:
-        with mock.patch.dict(os.environ, self.environment | changed, clear=True), pytest.raises(SystemExit) as end:
+        with (
+            mock.patch.dict(os.environ, NO_DNS | self.environment | changed, clear=True),
+            pytest.raises(SystemExit) as end,
+        ):
             cli.main([str(word) for word in words])
         captured = self._capsys.readouterr()
         assert isinstance(end.value.code, int)
@@ -49,10 +54,10 @@ class Shell:
 
 
 def run(*words: str | Path, **environment: str) -> Told:
-    """Run a command as a process of its own, with no other settings than ``environment``."""
+    """Run a command as a process of its own, with no other settings than ``environment`` and ``NO_DNS``."""
     ended = subprocess.run(
         [sys.executable, "-m", "ingest", *map(str, words)],
-        env={"PATH": os.environ["PATH"], **MEASURED, **environment},
+        env={"PATH": os.environ["PATH"], **MEASURED, **NO_DNS, **environment},
         cwd=ROOT,
         capture_output=True,
         text=True,
