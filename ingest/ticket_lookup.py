@@ -5,6 +5,7 @@ The rules of weighing are in ``tickets.py``, which does no input or output.
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from ingest import tickets
 from ingest.api import TicketApi, Unavailable
@@ -15,6 +16,9 @@ from ingest.model.teachers import Teacher
 from ingest.sent_copies import CopyMark, find_copy_mark
 from ingest.store.messages import Store
 
+MAX_KNOWN_TICKETS = 8
+"""Tickets of signatures and ancestors that are looked up, the nearest first. Each is a request that a stranger
+causes; a mail that names more is a conflict."""
 OPTIONAL_LOOKUP_SECONDS = 5.0
 """How long a message waits for the look-up of a candidate that cannot change its ticket."""
 
@@ -79,9 +83,8 @@ class TicketLookup:
 
     async def _resolve(self, found: tickets.FoundSignals) -> tuple[Resolution, dict[str, str]]:
         known = await self._store.tickets_of(found.related_ids) if found.related else {}
-        named = await self._look_up(
-            [*(e.ticket_id for e in found.proofs if e.ticket_id), *filter(None, known.values())]
-        )
+        certain = dict.fromkeys([*(e.ticket_id for e in found.proofs if e.ticket_id), *filter(None, known.values())])
+        named = await self._look_up(islice(certain, MAX_KNOWN_TICKETS))
         verified: dict[str, str] = {}
         if _is_certain(found, known, named):
             named |= await self._look_up_if_answered(_may_disagree(found.candidates, named))

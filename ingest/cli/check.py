@@ -18,6 +18,7 @@ from ingest.cli.check_result import CheckResult
 from ingest.cli.check_trust import switch_results, trust_results
 from ingest.cli.exit_codes import ExitCode
 from ingest.config.settings import REQUIRED_TO_SERVE, MiB, Settings, load, unknown_names
+from ingest.signing_keys import weakness_of
 from ingest.sources.imap.check import check as check_account
 from ingest.sources.smtp.tls import Certificate
 from ingest.store import Database, StoreUnavailable
@@ -85,12 +86,29 @@ def _settings(settings: Settings) -> Iterator[CheckResult]:
     if settings.signing_key is None:
         text = "INGEST_SIGNING_KEY is not set: signed reply addresses and Message-IDs prove nothing"
         yield CheckResult(what="settings", level="warning", text=text)
+    if any(weakness_of(key.get_secret_value().encode()) for key in settings.signing_keys_old):
+        text = "INGEST_SIGNING_KEYS_OLD has a weak key: what it signed is no proof"
+        yield CheckResult(what="settings", level="warning", text=text)
+    if (problem := _problem_of_sent_address(settings)) is not None:
+        yield CheckResult(what="settings", level="error", text=problem)
     if settings.fallback_author_id is None:
         text = "INGEST_FALLBACK_AUTHOR_ID is not set: mail of senders whom the API does not know is quarantined"
         yield CheckResult(what="settings", level="warning", text=text)
     yield from trust_results(settings)
     if not missing:
         yield CheckResult(what="settings", level="ok", text=f"mail for {', '.join(settings.domains)} is taken in")
+
+
+def _problem_of_sent_address(settings: Settings) -> str | None:
+    """Return why copies of outbound mail cannot come in at the secret address, without telling the address."""
+    if settings.sent_address is None:
+        return None
+    local, _at, domain = settings.sent_address.get_secret_value().lower().rpartition("@")
+    if domain not in settings.domains:
+        return "INGEST_SENT_ADDRESS is in none of INGEST_DOMAINS: mail to it is refused"
+    if not {"*", local.partition("+")[0]} & set(settings.recipients):
+        return "INGEST_SENT_ADDRESS is none of INGEST_RECIPIENTS: mail to it is refused"
+    return None
 
 
 def _certificate(settings: Settings) -> Iterator[CheckResult]:

@@ -26,9 +26,11 @@ from ingest.model.outcome import (
     Strength,
     Waiting,
 )
+from ingest.model.teachers import Teacher
 from ingest.parse_pool import ParsePool
 from ingest.sandbox import Fault
 from ingest.store import Findings, Identified
+from ingest.ticket_lookup import MAX_KNOWN_TICKETS
 from tests.support.factories import ALICE, DOMAIN
 from tests.support.fixture_mails import SIGNING_KEY
 from tests.support.pipeline import LEASE_SECONDS, Bench, mail, new_bench
@@ -290,6 +292,15 @@ async def test_the_code_of_the_ticket_that_was_found_is_not_looked_up_again(benc
 async def test_words_that_look_like_a_code_are_not_looked_up_beside_better_evidence(bench: Bench) -> None:
     await resolution_of(bench, mail(subject="Re: ISO-9001 and COVID-19"), SIGNED)
     assert await requests(bench, "GET /api/tickets/{identifier}") == 1
+
+
+async def test_a_mail_that_answers_very_many_tickets_causes_few_look_ups(bench: Bench) -> None:
+    ids = [f"{number}@x.example" for number in range(30)]
+    for number, message_id in enumerate(ids):
+        await bench.engine.store.learn(message_id, f"ticket{number}", learned_from=Teacher.API, now=bench.now)
+    references = " ".join(f"<{message_id}>" for message_id in ids)
+    await resolution_of(bench, mail(fields=[f"References: {references}"]), HELP)
+    assert await requests(bench, "GET /api/tickets/{identifier}") <= MAX_KNOWN_TICKETS
 
 
 async def test_a_bare_code_of_another_ticket_disagrees(bench: Bench) -> None:

@@ -13,6 +13,7 @@ from ingest.sandbox import Fault
 from ingest.store.messages import Store
 from ingest.webhook import MAX_BODY_BYTES, MAX_REQUESTS_PER_MINUTE, PATH, TicketMessageWebhook, named_messages
 from tests.support.pipeline import Bench, new_bench
+from tests.support.sandbox_worker import eventually, free_port, new_world, reply
 
 SECRET = "a-secret-of-the-webhook"
 TICKET = "cm7y0q4kt000q5gneqf0tbspg"
@@ -126,6 +127,21 @@ async def test_too_many_requests_a_minute_are_told_to_come_later(bench: Bench) -
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
         bench.now += 60
         assert (await worker.post(PATH, content=b"{}", headers=GIVEN)).status_code == 200
+
+
+@pytest.mark.parametrize(("settings", "status"), [({"INGEST_WEBHOOK_SECRET": SECRET}, 200), ({}, 404)])
+async def test_the_worker_has_the_endpoint_only_where_a_secret_is_set(
+    tmp_path: Path, settings: dict[str, str], status: int
+) -> None:
+    async with new_world(tmp_path) as world:
+        port = free_port()
+        world.environment |= {"INGEST_HTTP_LISTEN": f"127.0.0.1:{port}", **settings}
+        world.start()
+        await world.deliver(reply("One"))
+        await eventually(lambda: world.posted("One") == 1, "the worker is there")
+        async with httpx.AsyncClient() as api:
+            answer = await api.post(f"http://127.0.0.1:{port}{PATH}/{SECRET}", content=TOLD)
+    assert answer.status_code == status
 
 
 @pytest.mark.parametrize(
