@@ -21,6 +21,8 @@ MAX_MESSAGE_ID_CHARACTERS = 998
 _TAG = re.compile(r"<[^<>]{0,2000}>")
 _LINK_TARGET = re.compile(r"\]\([^()\s]{0,2000}\)")
 _WORD = re.compile(r"\w+")
+_ESCAPES = str.maketrans("", "", "\\\u2060")
+"""What ``ingest.compose`` puts beside a sign: a backslash or a word joiner."""
 
 
 class MalformedResponse(Exception):
@@ -224,7 +226,7 @@ def comparable_text(content: str) -> str:
     Tags, targets of links and all signs fall away, so that a text is the same text after a server has rendered it."""
     text = _TAG.sub(" ", html.unescape(storable_text(content)))
     text = unicodedata.normalize("NFC", _LINK_TARGET.sub("]", text))
-    return " ".join(_WORD.findall(text)) or "".join(text.split())
+    return " ".join(_WORD.findall(text)) or "".join(text.split()).translate(_ESCAPES)
 
 
 def storable_text(text: str) -> str:

@@ -282,9 +282,20 @@ def _picture(element: Element, style: str, pictures: Mapping[str, str]) -> None:
         _blank(element)
         return
     address = f"cid:{quote(identifier, safe='@.-_$+')}" if identifier else safe_address(source)
-    if address.startswith(("http", "cid:")):
+    if identifier:
         element.set("src", address)
         element.set("alt", name)
+    else:
+        _remote_picture(element, address, name)
+
+
+def _remote_picture(element: Element, address: str, name: str) -> None:
+    """Turn a picture that lies on somebody's server into a link: shown, it would tell the sender who reads it, when
+    and where. Inside a link, only its name is left."""
+    if address.startswith("http") and next(element.iterancestors("a"), None) is None:
+        element.tag = "a"
+        element.set("href", address)
+        element.text = name
     else:
         element.tag = "span"
         element.text = f"({name})"

@@ -34,7 +34,7 @@ _MAX_KEPT_CHARACTERS = 4 * 1024 * 1024
 """Characters of texts whose words are kept for the next mail: at least 16 whole conversations, some 100 MiB."""
 _WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]|[^\W_]+")
 """A word, or one letter of Thai, Japanese or Chinese, where words are not parted by spaces."""
-_HTML_TAG = re.compile(r"</?(?:p|div|br|span|a|b|strong|em|i|ul|ol|li|table)\b[^<>]*>", re.IGNORECASE)
+_HTML_TAG = re.compile(r"(?<!\\)</?(?:p|div|br|span|a|b|strong|em|i|ul|ol|li|table)\b[^<>]*>", re.IGNORECASE)
 _URL = re.compile(r"https?://[^\s<>()\"]+", re.IGNORECASE)
 
 Words = tuple[str, ...]

@@ -133,7 +133,7 @@ def test_an_inline_picture_keeps_its_place_and_gets_its_file_s_name() -> None:
 def test_a_tracking_pixel_goes_and_a_picture_stays() -> None:
     pixel = '<img src="https://t.example/o.gif" width="1" height="1"><img src="https://t.example/p" style="height:0px">'
     assert of_html(f'<p>Hello{pixel}<img src="https://a.example/lamp.jpg" alt="lamp"></p>').content == (
-        "Hello![lamp](https://a.example/lamp.jpg)"
+        "Hello[lamp](https://a.example/lamp.jpg)"
     )
 
 

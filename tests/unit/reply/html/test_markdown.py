@@ -209,5 +209,15 @@ def test_what_a_picture_a_font_or_a_place_says_is_said_in_characters(html: str, 
     assert of_html(f"<p>{html}</p>").content == text
 
 
-def test_a_picture_with_words_is_a_picture() -> None:
-    assert of_html('<img alt="😀 team" src="https://a.example/t.png">').content.startswith("![")
+def test_a_picture_with_words_is_no_emoji() -> None:
+    assert of_html('<img alt="😀 team" src="https://a.example/t.png">').content == "[😀 team](https://a.example/t.png)"
+
+
+def test_a_picture_on_a_server_is_a_link_and_inside_a_link_its_name() -> None:
+    picture = '<img alt="logo" src="https://a.example/t.png">'
+    assert of_html(f"<p>a {picture}</p>").content == "a [logo](https://a.example/t.png)"
+    assert of_html(f'<p>a <a href="https://b.example/">{picture}</a></p>').content == "a [(logo)](https://b.example/)"
+
+
+def test_a_picture_in_the_mail_stays_a_picture() -> None:
+    assert of_html('<p>a <img alt="lamp" src="cid:x@y"></p>').content == "a ![lamp](cid:x@y)"

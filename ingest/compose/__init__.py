@@ -1,4 +1,8 @@
-"""Composes the text of a ticket message: what the sender newly wrote, and the lines that we have to add to it."""
+"""Composes the text of a ticket message: what the sender newly wrote, and the lines that we have to add to it.
+
+This is the one place where a text becomes safe to be shown, whatever it came from: ``markdown_safety`` for what a
+renderer would take for markup, ``invisible`` for characters that nobody sees and for signs that call people in a chat.
+"""
 
 import re
 from collections.abc import Sequence
@@ -7,6 +11,8 @@ from functools import cache
 from itertools import chain
 
 from ingest.authentication.author import named_sender
+from ingest.compose.invisible import shown_name, without_effect
+from ingest.compose.markdown_safety import safe_markdown
 from ingest.languages import all_words
 from ingest.model.defects import DefectKind
 from ingest.model.message import (
@@ -65,13 +71,21 @@ def compose_content(
     """
     report = message.delivery_report
     if report is not None and report.proof is ReportProof.PROVEN:
-        return _report(report, plain)
+        return _safe(_report(report, plain), plain)
     body = _body(message, reply, ticket_title, plain=plain)
     body = body if report is None else body[:MAX_NOTICE_CHARACTERS]
     lines = [warning if plain else f"**{_escape(warning)}**"] if warning else []
     sender = named_sender(message) if names_sender else None
     lines += [_from_line(sender, plain)] if sender is not None else []
-    return "\n\n".join([*lines, body])
+    return _safe("\n\n".join([*lines, body]), plain)
+
+
+def _safe(text: str, plain: bool) -> str:
+    """Return a text that cannot harm who looks at it. Plain text is shown as it is, so nothing in it is markup.
+
+    Invisible characters go first: without them, the signs on both sides may be markup."""
+    text = without_effect(text)
+    return text if plain else safe_markdown(text)
 
 
 def compose_appendix(missing: Sequence[MissingAttachment], unread_parts: int = 0) -> str:
@@ -91,7 +105,7 @@ def compose_appendix(missing: Sequence[MissingAttachment], unread_parts: int = 0
 
 
 def _as_code(name: str) -> str:
-    return f"`{name.replace('`', chr(0x2019))}`"
+    return f"`{shown_name(name).replace('`', chr(0x2019))}`"
 
 
 def human_size(size_bytes: int) -> str:
@@ -102,10 +116,11 @@ def human_size(size_bytes: int) -> str:
 
 
 def _from_line(sender: Address, plain: bool) -> str:
-    name = f"{sender.display_name} " if sender.display_name else ""
+    shown, address = shown_name(sender.display_name), shown_name(sender.addr_spec)
+    name = f"{shown} " if shown else ""
     if plain:
-        return f"From: {name}<{sender.addr_spec}>"
-    return f"**From:** {_escape(name)}{_escape(f'<{sender.addr_spec}>')}"
+        return f"From: {name}<{address}>"
+    return f"**From:** {_escape(name)}{_escape(f'<{address}>')}"
 
 
 def _escape(text: str) -> str:
