@@ -15,7 +15,7 @@ from ingest.api import TicketApiClient, Unavailable
 from ingest.cli import output
 from ingest.cli.check_dns import dns_results
 from ingest.cli.check_result import CheckResult
-from ingest.cli.check_trust import switch_results, trust_results
+from ingest.cli.check_trust import server_results, switch_results, trust_results
 from ingest.cli.exit_codes import ExitCode
 from ingest.config.settings import REQUIRED_TO_SERVE, MiB, Settings, load, unknown_names
 from ingest.signing_keys import weakness_of
@@ -67,6 +67,7 @@ def check(
 async def _all(settings: Settings, *, deep: bool, authentication: bool) -> list[CheckResult]:
     return [
         *_settings(settings),
+        *server_results(settings),
         *_certificate(settings),
         *[finding async for finding in _api(settings)],
         *[finding async for finding in dns_results(settings)],

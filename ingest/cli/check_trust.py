@@ -34,6 +34,21 @@ def trust_results(settings: Settings) -> Iterator[CheckResult]:
         yield CheckResult(what="settings", level="warning", text=text)
 
 
+def server_results(settings: Settings) -> Iterator[CheckResult]:
+    """Tell whose Authentication-Results are believed, in mail by relays and in each mailbox."""
+    if settings.authserv_ids:
+        relays = ", ".join(settings.smtp_relays) or "clients with a private address (INGEST_SMTP_RELAYS is not set)"
+        text = f"results of {', '.join(settings.authserv_ids)} are believed in mail from {relays}"
+        yield CheckResult(what="authentication", level="ok", text=f"{text}; they must remove forged ones (RFC 8601)")
+    for account in settings.imap:
+        if account.trusted_servers:
+            text = f"results of {', '.join(account.trusted_servers)} are believed in mailboxes of {account.name}"
+            yield CheckResult(what="authentication", level="ok", text=text)
+        else:
+            text = f"no server is believed in mailboxes of {account.name} (authserv_ids): only DKIM can prove its mail"
+            yield CheckResult(what="authentication", level="warning", text=text)
+
+
 async def switch_results(settings: Settings) -> AsyncIterator[CheckResult]:
     """Count the stored mails that the other value of ``INGEST_AUTHENTICATION`` would treat otherwise, by cell."""
     try:

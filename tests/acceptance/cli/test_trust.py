@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from ingest.cli.check_trust import server_results
 from ingest.cli.exit_codes import ExitCode
+from ingest.config.settings import load
 from ingest.model.envelope import Envelope, ReceivedMessage, SourceRef
 from ingest.model.outcome import Delivered, Outcome, Quarantined, RuleName
 from ingest.model.trust import Authentication, AuthenticationResult, EvidenceLevel, Treatment, Trust, Who
@@ -194,3 +196,21 @@ def test_a_hole_in_the_table_is_refused_with_the_cell_named(ingest: Shell, reply
         assert "decision.unknown.proven.guessable: the cell is missing" in told.err
     checked = rows(ingest("check", "--json", INGEST_CONFIG=str(config)).out)
     assert any(row["level"] == "error" and "decision.unknown.proven.guessable" in row["text"] for row in checked)
+
+
+def test_check_tells_whose_results_are_believed(tmp_path: Path) -> None:
+    file = tmp_path / "ingest.toml"
+    accounts = ("a", "imap.gmail.com"), ("b", "imap.example")
+    file.write_text(
+        "\n".join(
+            f'[[imap]]\nname = "{name}"\nhost = "{host}"\nuser = "a@b.example"\npassword = "x"\n'
+            for name, host in accounts
+        )
+    )
+    settings = load({"INGEST_CONFIG": str(file), "INGEST_AUTHSERV_IDS": "mx.ours.example"})
+    relay, google, other = server_results(settings)
+    assert "mx.ours.example" in relay.text
+    assert "INGEST_SMTP_RELAYS" in relay.text
+    assert (google.level, "google" in google.text) == ("ok", True)
+    assert (other.level, "authserv_ids" in other.text) == ("warning", True)
+    assert list(server_results(load({}))) == []
