@@ -76,10 +76,12 @@ class Search:
     def may_be_changed(self, message: PostedMessage) -> bool:
         """Whether a listed message may be the one that was posted, with other words by now: an agent may have edited
         or deleted it, or the API may have changed its form. While it is not known under whom the API posts, any author
-        may be ours; while the source that it stores is not known, any source of an author that we name."""
+        may be ours; while the source that it stores is not known, any source of an author that we name; while neither
+        is, anything."""
         known = {self.profile.source or None, SENT_SOURCE}
         authors = {fingerprint.author_id for fingerprint in self.fingerprints}
-        is_mail = message.source in known or (not self.profile.source and message.author_id in authors)
+        is_named = message.author_id in authors or not self.profile.posts_as
+        is_mail = message.source in known or (not self.profile.source and is_named)
         expected = authors if self.profile.keeps_author else {self.profile.posts_as}
         is_author = not self.profile.posts_as or message.author_id in expected
         return self._may_be_ours(message) and is_mail and is_author

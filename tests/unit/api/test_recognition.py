@@ -79,3 +79,20 @@ def test_a_message_with_the_message_id_of_the_mail_is_its_own_whoever_else_said_
     ours, _theirs = assign(candidates, search, Claims(rivals=[rival(28)], began_at=10))
     assert ours is not None
     assert ours.id == "M1"
+
+
+@pytest.mark.parametrize(
+    ("profile", "is_held"),
+    [
+        (ApiProfile(), True),
+        (ApiProfile(posts_as="named"), False),
+        (ApiProfile(source="API"), False),
+        (ApiProfile(posts_as="named", source="API"), False),
+    ],
+)
+def test_a_message_of_anybody_may_be_ours_with_other_words_only_while_nothing_is_known_of_the_api(
+    profile: ApiProfile, is_held: bool
+) -> None:
+    message = replace(found("M1", 39), author_id="token-user", source="OTHER", content="An agent has changed this.")
+    search = Search(draft=DRAFT, fingerprints=SAME_WORDS, began_at=10, profile=profile)
+    assert search.may_be_changed(message) is is_held
