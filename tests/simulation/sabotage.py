@@ -4,13 +4,13 @@ That the lease is checked before a POST is not among them: a run has one process
 ``tests/acceptance/test_pipeline.py`` and ``tests/contract/store/test_lifecycle.py`` try it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ingest.app import Engine
 from ingest.model.envelope import QueuedMessage
-from ingest.store import Findings, Identified, PostClaims
+from ingest.store import Arrival, Findings, Identified, PostClaims
 
 
 def _without_begin_post(engine: Engine) -> None:
@@ -40,15 +40,15 @@ def _without_settle_window(engine: Engine) -> None:
 
 def _without_order(engine: Engine) -> None:
     """Messages are stored without the names that they share, and what ``identify`` finds to go first is ignored."""
-    receive, identify = engine.store.receive, engine.store.identify
+    receive_all, identify = engine.store.receive_all, engine.store.identify
 
-    async def receive_without(message: Any, *, order_names: Any = (), **more: Any) -> str:
-        return await receive(message, **more)
+    async def receive_without(arrivals: Sequence[Arrival], **more: Any) -> Any:
+        return await receive_all([replace(arrival, order_names=()) for arrival in arrivals], **more)
 
     async def identify_without(*arguments: Any, **more: Any) -> Identified:
         return replace(await identify(*arguments, **more), blocked_by=None)
 
-    _set(engine.store, "receive", receive_without)
+    _set(engine.store, "receive_all", receive_without)
     _set(engine.store, "identify", identify_without)
 
 
