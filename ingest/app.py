@@ -25,6 +25,7 @@ from ingest.decision import Authenticator, PipelineSettings
 from ingest.doubt import SettleWindow
 from ingest.housekeeping import Housekeeping
 from ingest.model.local_addresses import LocalAddresses
+from ingest.model.loops import LoopLimits
 from ingest.model.mail_address import comparable_domain
 from ingest.model.trust import AuthenticationMode
 from ingest.pair_check import PairCheck
@@ -163,6 +164,17 @@ def signal_settings(settings: Settings) -> SignalSettings:
     )
 
 
+def loop_limits(settings: Settings) -> LoopLimits:
+    """Return those settings that tell when a loop is likely."""
+    return LoopLimits(
+        equal_posts=settings.loop_equal,
+        equal_seconds=settings.loop_equal_window,
+        sender_posts=settings.loop_sender,
+        ticket_posts=settings.loop_ticket,
+        window_seconds=settings.loop_window,
+    )
+
+
 def _settle_window(settings: Settings) -> SettleWindow:
     return SettleWindow(
         post_timeout_seconds=settings.api_timeout,
@@ -210,6 +222,7 @@ def build_engine(
         order_hold=settings.order_hold,
         duplicate_window=settings.duplicate_window,
         sending_domains=settings.all_sending_domains,
+        loop_limits=loop_limits(settings),
         on_post=on_post,
     )
     pipeline = Pipeline(

@@ -105,6 +105,7 @@ class Housekeeping:
             metrics.MESSAGES.labels(state).set(count)
         metrics.OLDEST_QUEUED.set(0 if oldest is None else max(0.0, now - oldest))
         metrics.LEDGER_HOLDS.set(ledger.holds)
+        metrics.PAUSED_THREADS.set(await self._store.count_paused_threads())
         if not ledger.holds:
             _log.error(
                 "the ledger does not hold: mail was lost, or came from nowhere; see `ingest ledger`",

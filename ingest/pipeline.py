@@ -20,7 +20,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 
-from ingest import attachments, compose, metrics, policy, screening
+from ingest import attachments, compose, log, loops, metrics, policy, screening
 from ingest.api import Claims, Draft, PostedMessage, PostFingerprint, Rival, TicketApi, Unavailable
 from ingest.attachments import AttachmentUploader, UploadResult, reason_to_skip
 from ingest.authentication.author import about_author, author_address, find_author, is_believed
@@ -28,7 +28,8 @@ from ingest.decision import Authenticator, Decision, PipelineSettings
 from ingest.doubt import NO_WINDOW, Doubt, DoubtStep, SettleWindow, next_step
 from ingest.model.author import AuthorFault
 from ingest.model.envelope import QueuedMessage
-from ingest.model.message import ParsedMessage
+from ingest.model.loops import Pause, words_key
+from ingest.model.message import ParsedMessage, Reply
 from ingest.model.outcome import (
     FINAL_STATES,
     DeferCause,
@@ -63,6 +64,9 @@ SUBJECT_CHARACTERS = 200
 LEASE_LOST = Deferred(
     reason="the lease was lost: another worker has the message, and this one must not post it", cause=DeferCause.WAIT
 )
+
+
+_log = log.get("pipeline")
 
 
 class Pipeline:
@@ -112,6 +116,8 @@ class Pipeline:
             return await self._finish_posted(queued)
         decision = await self._decide_with_bounded_memory(queued)
         identified = await self._identify(queued, decision)
+        if identified.pause is not None and identified.pause.is_new:
+            _tell_of_pause(identified.pause)
         outcome = _outcome_before_post(identified, queued, decision)
         if decision.copy_mark is not None and decision.message is not None:
             ticket_id = decision.resolution.ticket_id
@@ -148,6 +154,7 @@ class Pipeline:
                 self._admit,
                 self._judge,
                 self._choose_author,
+                self._stop_own_words,
                 self._extract_reply,
                 self._draft,
             ):
@@ -303,6 +310,25 @@ class Pipeline:
         user = await self._ticket_api.find_user(named)
         return user.id if user is not None else None
 
+    async def _stop_own_words(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
+        """Stop our own notification that came back under another Message-ID and subject: it says what somebody said on
+        the ticket, and nothing else. The ticket is asked only where the mail quotes nothing, as a notification."""
+        may_be_ours = decision.reply.ambiguous or not (decision.reply.elided or message.in_reply_to)
+        if not may_be_ours or decision.is_report or message.attachments or queued.released_by is not None:
+            return decision
+        if not loops.is_comparable(decision.reply.content):
+            return decision
+        sender_id = decision.user.id if decision.user is not None else None
+        said = [
+            posted.content
+            for posted in await self._conversation(queued, decision)
+            if posted.author_id != sender_id or posted.source != "EMAIL"
+        ]
+        if not loops.are_our_words(decision.reply.content, said):
+            return decision
+        reason = "it says what was said on its ticket, word for word: it is our own mail that came back"
+        return replace(decision, outcome=Discarded(rule=RuleName.LOOP, reason=reason))
+
     async def _extract_reply(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
         """Extract the reply again where the ticket's messages or the operator's settings can change it.
 
@@ -386,6 +412,10 @@ class Pipeline:
             trust=decision.trust,
             authentication=decision.authentication if decision.authentication.reason else None,
             flag=decision.flag,
+            words_key=_words_key(message, decision.reply, draft),
+            written_at=loops.written_at(queued, message) if draft is not None else None,
+            may_be_paused=queued.released_by is None and queued.post_began_at is None,
+            report_keys=loops.report_keys(message) if decision.is_report and draft is not None else (),
         )
         return await self._store.identify(queued.queue_id, queued.lease_token, findings, now=self._clock())
 
@@ -591,7 +621,33 @@ def _outcome_before_post(identified: Identified, queued: QueuedMessage, decision
         return Deferred(
             reason=f"an older message of its ticket, {older}, has to go first", blocked_by=older, cause=DeferCause.WAIT
         )
-    return outcome
+    return outcome or _held_by_others(identified, queued)
+
+
+def _held_by_others(identified: Identified, queued: QueuedMessage) -> Outcome | None:
+    """Return how a message ends that has a draft and all the same is not posted, for what was posted before it."""
+    if identified.reported_by is not None and queued.released_by is None:
+        reason = f"{identified.reported_by} reports the same of the same mail and recipients"
+        return Discarded(rule=RuleName.DUPLICATE, reason=reason)
+    if identified.pause is not None:
+        return Quarantined(rule=RuleName.PAUSED, reason=loops.reason_of(identified.pause))
+    return None
+
+
+def _words_key(message: ParsedMessage, reply: Reply, draft: Draft | None) -> str | None:
+    if draft is None:
+        return None
+    files = (attachment.sha256 for attachment in message.attachments)
+    words = draft.content if message.delivery_report is not None else reply.content or draft.content
+    return words_key(draft.ticket_id, _sender(message), words, files)
+
+
+def _tell_of_pause(pause: Pause) -> None:
+    """Raise the alarm about a thread once, when it is paused."""
+    metrics.PAUSES.labels(pause.cause).inc()
+    _log.error(
+        "a loop is likely; mail to this ticket is held", ticket_id=pause.ticket_id, reason=loops.reason_of(pause)
+    )
 
 
 def _doubt(queued: QueuedMessage) -> Doubt | None:

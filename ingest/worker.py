@@ -15,7 +15,17 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from ingest import log, metrics
 from ingest.concurrency import ConcurrencyLimit
 from ingest.model.envelope import QueuedMessage
-from ingest.model.outcome import DeferCause, Deferred, Delivered, Failed, Outcome, PostEffect, Quarantined, Waiting
+from ingest.model.outcome import (
+    DeferCause,
+    Deferred,
+    Delivered,
+    Discarded,
+    Failed,
+    Outcome,
+    PostEffect,
+    Quarantined,
+    Waiting,
+)
 from ingest.pipeline import Pipeline
 from ingest.retry import DAY_SECONDS, Schedule
 from ingest.store import StoreUnavailable
@@ -267,6 +277,8 @@ class Worker:
             metrics.DELIVERY_SECONDS.observe(now - queued.received_at)
             _log.info("delivered", ticket=outcome.ticket_id, ticket_message=outcome.ticket_message_id)
             return
+        if isinstance(outcome, Discarded):
+            metrics.DISCARDED.labels(outcome.rule).inc()
         level = _log.warning if isinstance(outcome, Failed | Quarantined) else _log.info
         level(name, rule=getattr(outcome, "rule", None), reason=getattr(outcome, "reason", None))
         if isinstance(outcome, Waiting):

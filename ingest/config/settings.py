@@ -230,6 +230,16 @@ class Settings(BaseModel):
     they name, if the list's domain is proven."""
     max_received: Annotated[int, Field(ge=5)] = 50
     """Received fields above which a mail is a loop."""
+    loop_equal: NonNegativeInt = 3
+    """Post with the same words on one ticket at which a loop is likely and the thread is paused; 0 for never."""
+    loop_equal_window: Seconds = 86_400.0
+    """Time within which posts with the same words count."""
+    loop_sender: NonNegativeInt = 10
+    """Posts of one sender to one ticket within INGEST_LOOP_WINDOW after which the thread is paused; 0 for never."""
+    loop_ticket: NonNegativeInt = 30
+    """Posts to one ticket within INGEST_LOOP_WINDOW, whoever sends, after which it is paused; 0 for never."""
+    loop_window: Seconds = 600.0
+    """Time within which those posts count."""
     own_addresses: LowerWords = ()
     """Addresses that the help desk sends from: mail from them is our own that came back; without, those that
     INGEST_RECIPIENTS names."""

@@ -6,6 +6,7 @@ The SQL statements are written once, for every database, in the module that the 
     messages            ``Store``, what the rest of the worker calls; counts and positions
     lifecycle           a message's way: receive, claim, settle, expire
     identification      what was found out about a message, and that its POST begins
+    loops               pauses a ticket on which a loop is likely; which reports have a note
     transitions         changes of a row that several events share: the audit trail, requeue, unblock
     contents            the bytes of messages: stored, read, purged
     threads             which ticket a Message-ID belongs to, and which messages wait for one
@@ -31,6 +32,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from ingest.model.envelope import ReceivedMessage
+from ingest.model.loops import Pause
 from ingest.model.outcome import Evidence, State
 from ingest.model.trust import Authentication, Trust
 
@@ -130,6 +132,15 @@ class Findings:
     """What was found out about the claim of From; a lasting result is used again by later attempts."""
     flag: str = ""
     """Why a person may want to look although it is posted."""
+    words_key: str | None = None
+    """The digest of what the message says on its ticket (``words_key``), by which a loop is known; ``None``: there is
+    nothing to post."""
+    written_at: float | None = None
+    """When it was written, as far as that is known (Unix time); posts are counted by it."""
+    may_be_paused: bool = False
+    """It is held where its thread is paused: not if a person released it, or a POST of it is in doubt."""
+    report_keys: tuple[str, ...] = ()
+    """What a report is about (``report_key``), one for each recipient; empty for any other message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +173,10 @@ class Identified:
     """The number of POSTs so far, if the beginning of this message's POST was written with it; else ``None``."""
     post_fingerprints: tuple[str, ...] = ()
     """Fingerprints of the drafts of this attempt and all before it, oldest first."""
+    pause: Pause | None = None
+    """The pause of its thread, for which it has to be held."""
+    reported_by: str | None = None
+    """Queue id of an earlier report on the same mail and recipients, which has a note already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ transaction of the caller.
 from ingest.store import Transaction
 
 PRUNE_BATCH_MESSAGES = 200
-"""Messages pruned in one transaction. Each has rows in four tables; receiving and claiming wait meanwhile."""
+"""Messages pruned in one transaction. Each has rows in several tables; receiving and claiming wait meanwhile."""
 
 _OLDEST = """
 SELECT seq, updated_at, kept_since FROM messages WHERE state = :state ORDER BY seq LIMIT :limit
@@ -19,7 +19,7 @@ SELECT dedupe_key, queue_id, source, position, is_whole FROM messages WHERE seq 
 """
 _DELETE_PARTS = tuple(
     f"DELETE FROM {table} WHERE seq = :seq"  # noqa: S608 - fixed names
-    for table in ("attempts", "uploads", "waiting_for", "order_keys", "contents", "messages")
+    for table in ("attempts", "uploads", "waiting_for", "order_keys", "reported", "contents", "messages")
 )
 _COUNT = "UPDATE counters SET value = value + :count WHERE name = 'pruned'"
 _PRUNED = "SELECT value FROM counters WHERE name = 'pruned'"

@@ -6,7 +6,8 @@ Writes are fenced: they name the lease token, and write nothing if another worke
 import json
 from collections.abc import Mapping
 
-from ingest.store import Findings, Identified, Transaction, generation, order_keys
+from ingest.model.loops import LoopLimits
+from ingest.store import Findings, Identified, Transaction, generation, loops, order_keys
 
 _IDENTIFY = """
 UPDATE messages SET message_id = :message_id, content_digest = :content_digest,
@@ -18,7 +19,7 @@ UPDATE messages SET message_id = :message_id, content_digest = :content_digest,
         ELSE :authentication_domain END,
     authentication_reason = CASE WHEN :cell || :authentication = '' THEN authentication_reason
         ELSE :authentication_reason END,
-    flag = :flag,
+    flag = :flag, words_key = :words_key, written_at = :written_at,
     post_fingerprints = replace(post_fingerprints, :post_fingerprint, '') || :post_fingerprint
 WHERE queue_id = :queue_id AND lease_token = :lease_token
 RETURNING seq, post_fingerprints, received_at
@@ -54,9 +55,10 @@ def identify(
     now: float,
     stuck_before: float,
     duplicate_window: float,
+    loop_limits: LoopLimits,
 ) -> Identified:
     """Write what the worker found out about a message into its row, and return how it relates to the others. Where its
-    POST follows at once, that it begins ``now`` is written as well, unless it is a duplicate or blocked."""
+    POST follows at once, that it begins ``now`` is written as well, unless it is a duplicate, blocked or held."""
     held = tx.execute(_IDENTIFY, {"queue_id": queue_id, "lease_token": lease_token, **_columns(findings)})
     if not held:
         return Identified(lease_held=False)
@@ -64,17 +66,23 @@ def identify(
     _learn_order(tx, seq, findings.ticket_id, findings.ticket_names)
     duplicate_of = _older_copy(tx, seq, findings, received_at - duplicate_window)
     blocked_by = order_keys.find_blocker(tx, seq, stuck_before)
-    begins_post = findings.begins_post and duplicate_of is None and blocked_by is None
+    is_next = duplicate_of is None and blocked_by is None
+    reported_by = loops.reported_by(tx, seq, findings.report_keys) if is_next else None
+    may_be_paused = findings.may_be_paused and is_next and reported_by is None
+    pause = loops.find_pause(tx, seq, findings, loop_limits, now) if may_be_paused else None
+    begins_post = findings.begins_post and is_next and reported_by is None and pause is None
     return Identified(
         lease_held=True,
         duplicate_of=duplicate_of,
         blocked_by=blocked_by,
         post_count=begin_post(tx, queue_id, lease_token, now) if begins_post else None,
         post_fingerprints=tuple(post_fingerprints.split("\n")[:-1]),
+        pause=pause,
+        reported_by=reported_by,
     )
 
 
-def _columns(findings: Findings) -> dict[str, str | None]:
+def _columns(findings: Findings) -> dict[str, str | float | None]:
     trust = findings.trust
     authentication = findings.authentication or (trust.authentication if trust else None)
     return {
@@ -91,6 +99,8 @@ def _columns(findings: Findings) -> dict[str, str | None]:
         "authentication_domain": authentication.domain if authentication else "",
         "authentication_reason": authentication.reason if authentication else "",
         "flag": findings.flag,
+        "words_key": findings.words_key,
+        "written_at": findings.written_at,
     }
 
 

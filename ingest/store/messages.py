@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from secrets import token_hex
 
 from ingest.model.envelope import QueuedMessage, ReceivedMessage
+from ingest.model.loops import NO_LOOP_LIMITS, LoopLimits, Pause
 from ingest.model.outcome import Outcome, State
 from ingest.model.teachers import Teacher
 from ingest.store import (
@@ -29,6 +30,7 @@ from ingest.store import (
     facts,
     identification,
     lifecycle,
+    loops,
     operator,
     post_claims,
     threads,
@@ -55,17 +57,19 @@ class Store:
         order_hold: float = ORDER_HOLD_SECONDS,
         duplicate_window: float = DUPLICATE_WINDOW_SECONDS,
         sending_domains: frozenset[str] = frozenset(),
+        loop_limits: LoopLimits = NO_LOOP_LIMITS,
         on_post: Callable[[int], None] = lambda _count: None,
     ) -> None:
         """``order_hold``: a message that has been failing for this many seconds blocks its followers no more.
         ``duplicate_window``: two equal mails without Message-ID are one within this many seconds. ``sending_domains``:
-        those whose Message-IDs no mail that comes in can teach, in lower case. ``on_post`` is called before each POST
-        with the number of POSTs so far."""
+        those whose Message-IDs no mail that comes in can teach, in lower case. ``loop_limits``: when a thread is
+        paused. ``on_post`` is called before each POST with the number of POSTs so far."""
         self._database = database
         self._on_post = on_post
         self._order_hold = order_hold
         self._sending_domains = sending_domains
         self._duplicate_window = duplicate_window
+        self._loop_limits = loop_limits
         self._write, self._read = database.write, database.read
 
     async def receive(
@@ -138,12 +142,36 @@ class Store:
         stuck_before, window = now - self._order_hold, self._duplicate_window
         identified = await self._write(
             lambda tx: identification.identify(
-                tx, queue_id, lease_token, findings, now=now, stuck_before=stuck_before, duplicate_window=window
+                tx,
+                queue_id,
+                lease_token,
+                findings,
+                now=now,
+                stuck_before=stuck_before,
+                duplicate_window=window,
+                loop_limits=self._loop_limits,
             )
         )
         if identified.post_count is not None:
             self._on_post(identified.post_count)
         return identified
+
+    async def paused_threads(self) -> tuple[Pause, ...]:
+        """Return the threads that take no mail until an operator resumes them, the longest first."""
+        return await self._read(loops.paused)
+
+    async def count_paused_threads(self) -> int:
+        """Return how many threads are paused."""
+        return await self._read(loops.count_paused)
+
+    async def resume_threads(self, ticket: str, *, sender: str | None, by: str, now: float) -> int:
+        """Let mail pass again on a ticket (id or code), of all senders or of one; return how many threads were paused.
+        What was held stays so: ``held_by_pause`` names it."""
+        return await self._write(lambda tx: loops.resume(tx, ticket, sender, by, now))
+
+    async def held_by_pause(self, ticket: str, *, sender: str | None) -> tuple[str, ...]:
+        """Return the queue ids of the messages that wait because a thread of a ticket (id or code) was paused."""
+        return await self._read(lambda tx: loops.held(tx, ticket, sender))
 
     async def begin_post(self, queue_id: str, lease_token: str, *, now: float) -> bool:
         """Write durably that a POST of the message begins now, so that a crash leaves a trace of it. False: the lease

@@ -7,9 +7,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingest.model.outcome import State
+from ingest.model.outcome import RuleName, State
 from ingest.model.trust import Trust
-from ingest.store import AuditEntry, Ledger, MessageRecord, Row, Transaction, facts, order_keys, transitions
+from ingest.store import AuditEntry, Ledger, MessageRecord, Row, Transaction, facts, loops, order_keys, transitions
 
 _COLUMNS = """
     queue_id, source, mail_from, rcpt_tos, received_at, size, state, rule, reason, attempts, due_at, lease_token,
@@ -28,7 +28,7 @@ WHERE seq = (SELECT seq FROM messages WHERE queue_id = :queue_id) ORDER BY numbe
 """
 _SELECT_STATE = """
 SELECT seq, state, lease_token, due_at, EXISTS (SELECT 1 FROM contents WHERE contents.seq = messages.seq),
-    ticket_id, ticket_message_id, message_id
+    ticket_id, ticket_message_id, message_id, rule
 FROM messages WHERE queue_id = :queue_id
 """
 _RESET_RETRIES = """
@@ -161,7 +161,8 @@ def retry_at_once(tx: Transaction, queue_id: str, by: str, now: float, hold: flo
 
 
 def release(tx: Transaction, queue_id: str, *, by: str, ticket_id: str | None, author: str | None, now: float) -> None:
-    """Queue a message once more, and record who let policy pass it, to which ticket and as whose.
+    """Queue a message once more, and record who let policy pass it, to which ticket and as whose. If it was held
+    because its thread was paused, the thread is resumed.
 
     Raises:
         NotPossible: it is queued already, or delivered, or its content was purged.
@@ -170,6 +171,8 @@ def release(tx: Transaction, queue_id: str, *, by: str, ticket_id: str | None, a
     destination += f" as {author}" if author else ""
     row = _start_again(tx, queue_id, "release", f"by {by}{destination}", now)
     tx.execute(_RELEASE, {"seq": row.seq, "by": by, "ticket": ticket_id, "author": author})
+    if row.rule == RuleName.PAUSED:
+        loops.resume_of_message(tx, row.seq, by, now)
     if ticket_id is not None:
         order_keys.add(tx, row.seq, [order_keys.ticket_key(ticket_id)])
 
@@ -218,6 +221,8 @@ class _FoundRow:
 
     seq: int
     state: State
+    rule: str
+    """The rule that stopped it; empty: none did."""
     is_leased: bool
     """A worker has it now."""
     has_content: bool
@@ -236,12 +241,13 @@ def _find_row(tx: Transaction, queue_id: str, now: float) -> _FoundRow:
     found = tx.execute(_SELECT_STATE, {"queue_id": queue_id})
     if not found:
         raise NotPossible(f"there is no message {queue_id}; `ingest messages list` shows them")
-    seq, state, lease_token, due_at, has_content, ticket_id, ticket_message_id, message_id = found[0]
+    seq, state, lease_token, due_at, has_content, ticket_id, ticket_message_id, message_id, rule = found[0]
     names = [order_keys.ticket_key(ticket_id)] if ticket_id else []
     names += [f"{order_keys.ID_PREFIX}{message_id}"] if message_id else []
     return _FoundRow(
         seq=seq,
         state=State(state),
+        rule=rule,
         is_leased=lease_token is not None and due_at > now,
         has_content=bool(has_content),
         ticket_id=ticket_id,

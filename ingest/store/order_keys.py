@@ -80,6 +80,12 @@ def learn_alias(tx: Transaction, identifier: str, ticket_id: str) -> None:
         tx.execute(_ADD_TO_HOLDERS, {"key": name, "new": ticket_key(ticket_id)})
 
 
+def ticket_of(tx: Transaction, identifier: str) -> str:
+    """Return the id of the ticket that an id or a code means, as far as it was looked up before."""
+    found = tx.execute(_SELECT_ALIAS, {"name": ticket_key(identifier)})
+    return str(found[0][0]) if found else identifier
+
+
 def ticket_key(identifier: str) -> str:
     """The name of a ticket; letter case does not count, since mail systems change it in addresses."""
     return f"{TICKET_PREFIX}{identifier.lower()}"

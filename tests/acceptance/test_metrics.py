@@ -81,6 +81,25 @@ async def a_mail_is_delivered(program: Program) -> None:
     await asyncio.to_thread(program.submit)
 
 
+async def a_machine_s_answer_comes(program: Program) -> None:
+    def submit() -> None:
+        with smtplib.SMTP(*program.smtp, timeout=30) as client:
+            client.sendmail(ALICE, [f"help+TAI-42@{DOMAIN}"], b"Auto-Submitted: auto-replied\r\n" + mail())
+
+    await asyncio.to_thread(submit)
+
+
+async def a_loop_is_likely(program: Program) -> None:
+    """A limit of one holds the first mail already."""
+    await a_mail_is_delivered(program)
+
+    async def is_paused() -> bool:
+        return bool(await program.app.engine.store.paused_threads())
+
+    await eventually(is_paused, "the thread is paused")
+    await program.app.housekeeping.run_once()
+
+
 async def a_mail_whose_sender_is_not_proven_is_posted(program: Program) -> None:
     recipient = signing.sign_address("cm7y0q4kt000q5gneqf0tbspg", DOMAIN, SIGNING_KEY.encode())
     await asyncio.to_thread(program.submit, recipient)
@@ -188,6 +207,9 @@ EVENTS: Mapping[str, tuple[Callable[[Program], Awaitable[None]], Mapping[str, st
     "MESSAGES": (a_mail_is_delivered, {}),
     "OLDEST_QUEUED": (the_api_is_down, {}),
     "LEDGER_HOLDS": (a_stored_mail_is_lost, {}),
+    "DISCARDED": (a_machine_s_answer_comes, {}),
+    "PAUSES": (a_loop_is_likely, {"INGEST_LOOP_EQUAL": "1"}),
+    "PAUSED_THREADS": (a_loop_is_likely, {"INGEST_LOOP_EQUAL": "1"}),
     "STUCK": (a_message_fails_for_long, {"INGEST_ORDER_HOLD": "0.001", "INGEST_RETRY_FIRST": "100"}),
     "DOUBLES": (a_message_is_on_its_ticket_twice, {}),
     "SENDING_STOPPED": (a_mail_is_delivered, {"RAVENNA_API_TOKEN": "a token that the API does not know"}),

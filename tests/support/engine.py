@@ -31,6 +31,9 @@ def environment(sandbox: Sandbox, database: Path) -> dict[str, str]:
         "INGEST_PARSE_CHILDREN": "1",
         "INGEST_DNS_SERVERS": "none",
         "INGEST_AUTHENTICATION": "advisory",
+        "INGEST_LOOP_EQUAL": "0",
+        "INGEST_LOOP_SENDER": "0",
+        "INGEST_LOOP_TICKET": "0",
     }
 
 

@@ -82,6 +82,9 @@ class World:
             "INGEST_PARSE_CHILDREN": "1",
             "INGEST_DNS_SERVERS": "none",
             "INGEST_AUTHENTICATION": "advisory",
+            "INGEST_LOOP_EQUAL": "0",
+            "INGEST_LOOP_SENDER": "0",
+            "INGEST_LOOP_TICKET": "0",
             "INGEST_MAX_UNFINISHED": "50",
             "INGEST_LOG_LEVEL": "error",
         }

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import pytest
 
+from ingest.model.loops import LoopLimits
 from ingest.model.outcome import Deferred, Delivered, Waiting
 from ingest.model.teachers import Teacher
 from ingest.store import Database, Row, Transaction
@@ -74,11 +75,13 @@ def explaining(database: Database) -> Explaining:
 
 
 async def test_no_step_in_the_life_of_a_message_looks_through_all_messages(explaining: Explaining) -> None:
-    store = Store(explaining)
+    store = Store(explaining, loop_limits=LoopLimits())
     await receive_all(store, 1, 2, 3)
     first, second, third = await claim(store)
     for queued in (first, second, third):
-        await identify(store, queued, message_id="m@x", ticket_id="T1")
+        await identify(
+            store, queued, message_id="m@x", ticket_id="T1", words_key="w", written_at=NOW, report_keys=["r"]
+        )
     await store.settle(third.queue_id, third.lease_token, Deferred(reason="order", blocked_by="Q2"), now=NOW)
     await store.settle(second.queue_id, second.lease_token, Waiting(missing=("p@x",)), now=NOW)
     delivered = Delivered(ticket_id="T1", ticket_message_id="M1", email_message_id="api@x")
