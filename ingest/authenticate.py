@@ -190,11 +190,13 @@ class DnsAuthenticator:
                 )
         except TimeoutError as error:
             raise NoResolver("the DNS took too long for this mail", is_lasting=False) from error
+        verified = await self._verify(content, queued, keys)
         findings = Findings(
             author_domain=domain,
             records=_records(questions),
             spf=spf,
-            signatures=await self._verify(content, queued, keys),
+            signatures=verified or (),
+            is_unverified=verified is None,
             told=told.passes,
             unanswered_keys=tuple(_key_name(question) for question, answer in keys if answer is None),
         )
@@ -204,15 +206,15 @@ class DnsAuthenticator:
 
     async def _verify(
         self, content: bytes, queued: QueuedMessage, keys: "Sequence[tuple[Question, DnsAnswer | None]]"
-    ) -> tuple[DkimSignature, ...]:
-        """Verify the signatures whose keys are there. Those that kill the verifier prove nothing."""
+    ) -> tuple[DkimSignature, ...] | None:
+        """Verify the signatures whose keys are there; ``None``: that killed the parser process."""
         records = {_key_name(question): answer.values for question, answer in keys if answer is not None}
         if not records:
             return ()
         try:
             return await self._parse_pool.verify_dkim(content, records, queued.received_at)
         except PoisonMessage:
-            return ()
+            return None
 
     async def _check_spf(self, domain: str, queued: QueuedMessage, questions: "_Questions") -> SpfCheck:
         envelope = queued.envelope

@@ -36,6 +36,9 @@ class Findings:
     """Those that could be aligned."""
     told: Sequence[ToldPass] = ()
     """What servers that we trust found to have passed."""
+    is_unverified: bool = False
+    """Signatures could not be verified within the limits of a parser process, so that nobody knows whether they are
+    good."""
     unanswered_keys: Sequence[DkimKeyName] = ()
     """Keys that the DNS did not give for now."""
 
@@ -122,6 +125,8 @@ def _doubt(findings: Findings, policy: DomainPolicy | None) -> str:
         return "the domain has no DMARC record"
     if policy.policy is Policy.NONE:
         return "the domain asks for nothing (DMARC p=none)"
+    if findings.is_unverified:
+        return "its signatures could not be verified within the limits"
     return _DOUBTS.get(findings.spf.result, "")
 
 

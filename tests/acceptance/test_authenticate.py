@@ -17,7 +17,7 @@ from ingest.model.envelope import Envelope, SourceRef
 from ingest.model.outcome import DeferCause
 from ingest.model.trust import Authentication, AuthenticationResult
 from ingest.parse import parse
-from ingest.parse_pool import ParsePool
+from ingest.parse_pool import ParsePool, PoisonMessage
 from ingest.parse_process import do_job
 from tests.support.dns_server import DnsServer, Trouble, Zone, started, txt
 from tests.support.factories import ALICE, queued
@@ -297,6 +297,19 @@ async def test_records_that_loop_end_in_a_clear_result(pool: ParsePool, spf: str
         here.server.zone["c.example"] = {"CNAME": ["c.example."]}
         here.server.zone[KEY] = {"CNAME": [f"{KEY}."]}
         assert await here.result(signed(MAIL), client=CLIENT) is FAILED
+
+
+class DyingPool(InlinePool):
+    """Stands for a parser process that dies of every job."""
+
+    async def _run_job(self, *job: object) -> object:
+        raise PoisonMessage("time", "took more than 20 seconds")
+
+
+async def test_signatures_that_could_not_be_verified_are_neither_proof_nor_refusal() -> None:
+    async with bench(DyingPool()) as here:
+        assert await here.result(signed(MAIL), client="203.0.113.9") is UNKNOWN
+        assert await here.result(client="203.0.113.9") is FAILED
 
 
 # Bounds

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import dkim
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest.authentication.dkim_verification import MAX_SIGNATURES, read_key_name, verify_signatures
 from ingest.model.signatures import DkimKeyName, DkimSignature, DkimVerdict
@@ -264,3 +266,22 @@ def _der_number(number: int) -> bytes:
 def _der(tag: int, content: bytes) -> bytes:
     size = len(content).to_bytes(4)
     return bytes([tag, 0x84]) + size + content
+
+
+SIGNED = signed(MAIL)
+LETTERS = st.characters(max_codepoint=0x1FF)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(SIGNED) - 1), st.binary(max_size=4)), min_size=1, max_size=6))
+def test_no_change_of_a_mail_makes_the_verification_raise(changes: list[tuple[int, bytes]]) -> None:
+    content = bytearray(SIGNED)
+    for at, put in changes:
+        content[at : at + 2] = put
+    verify(bytes(content))
+
+
+@given(st.text(LETTERS, max_size=200), st.text(LETTERS, max_size=50))
+def test_no_key_record_makes_the_verification_raise(text: str, tail: str) -> None:
+    verify(SIGNED, text)
+    verify(SIGNED, f"v=DKIM1; {text}; p={tail}")
+    verify(SIGNED, rsa_key().record[: -len(tail) - 1] + tail)

@@ -1,6 +1,8 @@
 """DMARC: records, the tree walk, alignment, and whose policy applies."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest.authentication.dmarc import (
     DmarcRecord,
@@ -171,3 +173,9 @@ def test_the_nearest_policy_applies(records: dict[str, DmarcRecord | None], exis
 
 def test_without_any_record_there_is_no_policy() -> None:
     assert find_policy("a.example.com", {"a.example.com": None, "example.com": None, "com": None}, exists=True) is None
+
+
+@given(st.text(max_size=200))
+def test_no_text_makes_reading_a_record_raise(text: str) -> None:
+    parse_record([text])
+    parse_record([f"v=DMARC1;{text}"])

@@ -3,6 +3,8 @@
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest.authentication.spf_check import (
     MAX_SPF_QUESTIONS,
@@ -152,3 +154,19 @@ def test_loopback_counts_where_it_is_tried_out() -> None:
     assert known_client("127.0.0.1", with_loopback=True) == "127.0.0.1"
     assert known_client("::1", with_loopback=True) == "::1"
     assert known_client("10.0.0.1", with_loopback=True) == ""
+
+
+TERMS = ["a", "mx", "ptr", "all", "include:x.example", "exists:%{i}", "redirect=y.example", "ip4:1", "ip6:::1", "exp=z"]
+
+
+@given(st.lists(st.sampled_from(TERMS) | st.text(max_size=20), max_size=12), st.sampled_from(["+", "-", "~", "?", ""]))
+def test_no_record_makes_the_check_raise(terms: list[str], sign: str) -> None:
+    record = " ".join(["v=spf1", *(sign + term for term in terms)])
+    assert check(record.encode("latin-1", "replace").decode("latin-1")).result in SpfResult
+
+
+@given(st.text(max_size=80), st.text(max_size=40))
+def test_no_reverse_path_and_no_helo_make_the_check_raise(mail_from: str, helo: str) -> None:
+    who = identity(mail_from, helo)
+    if who.domain:
+        evaluate(CLIENT, who, {})
