@@ -547,12 +547,10 @@ class Pipeline:
 
         The message itself is not among them: once it is known as a ticket message, nobody looks for it."""
         assert queued.post_began_at is not None
-        is_of_here = queued.queue_id in self._posted_here
         claims = await self._store.post_claims(
             queued.queue_id,
             ticket_message_ids,
             [fingerprint.digest for fingerprint in fingerprints],
-            seen_before=queued.post_began_at - (0.0 if is_of_here else CLOCK_STEP_SECONDS),
         )
         return Claims(taken=claims.taken, rivals=tuple(map(_rival, claims.rivals)), began_at=queued.post_began_at)
 

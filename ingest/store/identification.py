@@ -40,7 +40,9 @@ WHERE message_id IS NULL AND content_digest = :content_digest AND sender = :send
 ORDER BY seq LIMIT 1
 """  # noqa: S608
 _BEGIN_POST = """
-UPDATE messages SET post_began_at = :now, post_was_answered = 0, absent_at = NULL
+UPDATE messages SET post_began_at = :now, post_was_answered = 0, absent_at = NULL,
+    first_post_number = CASE WHEN post_began_at IS NULL THEN (SELECT value + 1 FROM counters WHERE name = 'posts')
+        ELSE first_post_number END
 WHERE queue_id = :queue_id AND lease_token = :lease_token AND due_at > :now
 RETURNING seq
 """

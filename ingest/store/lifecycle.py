@@ -95,6 +95,7 @@ UPDATE messages SET state = :state, rule = :rule, reason = :reason, updated_at =
     lease_token = NULL, blocked_by = NULL, lone_crashes = 0, suspected = 0,
     failures = failures + :is_fault,
     post_began_at = CASE WHEN :ends_doubt THEN NULL ELSE post_began_at END,
+    first_post_number = CASE WHEN :ends_doubt THEN NULL ELSE first_post_number END,
     post_was_answered = CASE WHEN :ends_doubt THEN 0 WHEN :was_answered THEN 1 ELSE post_was_answered END,
     absent_at = CASE WHEN :ends_doubt THEN NULL WHEN :found_absent THEN coalesce(absent_at, :now) ELSE absent_at END,
     failing_since = CASE WHEN :is_fault THEN coalesce(failing_since, :now)
@@ -105,7 +106,8 @@ UPDATE messages SET state = :state, rule = :rule, reason = :reason, updated_at =
     ticket_message_id = coalesce(:ticket_message_id, ticket_message_id),
     email_message_id = coalesce(:email_message_id, email_message_id),
     perhaps_posted_as = coalesce(:perhaps_posted_as, perhaps_posted_as),
-    held_as_posted_at = CASE WHEN :perhaps_posted_as IS NULL THEN held_as_posted_at ELSE :now END
+    held_at_post_number = CASE WHEN :perhaps_posted_as IS NULL THEN held_at_post_number
+        ELSE (SELECT value FROM counters WHERE name = 'posts') END
 WHERE queue_id = :queue_id AND lease_token = :lease_token
 RETURNING seq, message_id
 """

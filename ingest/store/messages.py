@@ -275,14 +275,10 @@ class Store:
         out."""
         return await self._read(lambda tx: post_claims.owners(tx, ticket_message_ids))
 
-    async def post_claims(
-        self, queue_id: str, ticket_message_ids: Sequence[str], digests: Sequence[str], *, seen_before: float
-    ) -> PostClaims:
+    async def post_claims(self, queue_id: str, ticket_message_ids: Sequence[str], digests: Sequence[str]) -> PostClaims:
         """Return what other messages may claim of these ticket messages, by those that have been theirs and by POSTs in
-        doubt with one of ``digests``. What another one was held for before ``seen_before`` is not in question."""
-        return await self._read(
-            lambda tx: post_claims.claims(tx, queue_id, ticket_message_ids, digests, seen_before=seen_before)
-        )
+        doubt with one of ``digests``. What another one was held for before its own POST is not in question."""
+        return await self._read(lambda tx: post_claims.claims(tx, queue_id, ticket_message_ids, digests))
 
     async def position(self, source: str) -> str | None:
         """Return the position after which a source continues; ``None``: nothing has been read from it."""

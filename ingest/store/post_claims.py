@@ -9,8 +9,8 @@ MAX_RIVALS = 100
 
 _OWNER = "SELECT queue_id FROM messages WHERE ticket_message_id = :ticket_message_id ORDER BY seq LIMIT 1"
 _HELD_BEFORE = """
-SELECT 1 FROM messages WHERE perhaps_posted_as = :ticket_message_id AND held_as_posted_at < :before
-    AND queue_id <> :queue_id
+SELECT 1 FROM messages WHERE perhaps_posted_as = :ticket_message_id
+    AND held_at_post_number < (SELECT first_post_number FROM messages WHERE queue_id = :queue_id)
 LIMIT 1
 """
 _IN_DOUBT = """
@@ -26,18 +26,16 @@ def owners(tx: Transaction, ticket_message_ids: Sequence[str]) -> dict[str, str]
     return {name: owner[0][0] for name, owner in found.items() if owner}
 
 
-def claims(
-    tx: Transaction, queue_id: str, ticket_message_ids: Sequence[str], digests: Sequence[str], *, seen_before: float
-) -> PostClaims:
+def claims(tx: Transaction, queue_id: str, ticket_message_ids: Sequence[str], digests: Sequence[str]) -> PostClaims:
     """Return what other messages than ``queue_id`` may claim: which of the ticket messages are theirs, and which of
     them are in doubt with the same words (one of ``digests``).
 
-    A ticket message for which another one was held before ``seen_before`` was there then, so no POST that began at this
-    time has created it."""
+    A ticket message for which another one was held before the first POST of this one was there then, so that POST has
+    not created it. The order is that of the transactions, not of clocks, which may be set between two processes."""
     held = {
         name
         for name in ticket_message_ids
-        if tx.execute(_HELD_BEFORE, {"ticket_message_id": name, "before": seen_before, "queue_id": queue_id})
+        if tx.execute(_HELD_BEFORE, {"ticket_message_id": name, "queue_id": queue_id})
     }
     values = {"queue_id": queue_id, "limit": MAX_RIVALS}
     found = [row for digest in dict.fromkeys(digests) for row in tx.execute(_IN_DOUBT, {**values, "digest": digest})]

@@ -100,7 +100,7 @@ async def test_no_regular_look_at_the_queue_looks_through_all_messages(explainin
     await store.oldest_queued()
     await store.backlog()
     await store.owners(["M1"])
-    await store.post_claims("Q1", ["M1"], ["aa"], seen_before=NOW)
+    await store.post_claims("Q1", ["M1"], ["aa"])
     await store.tickets_of(["m@x"])
     await store.expire_waiting(now=NOW, limit=1)
     await store.purge(now=NOW, older_than=1)

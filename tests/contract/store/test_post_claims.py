@@ -19,8 +19,8 @@ async def post(store: Store, queued: QueuedMessage, outcome: Outcome, *, digest:
     assert await store.settle(queued.queue_id, queued.lease_token, outcome, now=now)
 
 
-async def claims(store: Store, *, seen_before: float = NOW) -> PostClaims:
-    return await store.post_claims("Q1", ["M1", "M2"], ["aa"], seen_before=seen_before)
+async def claims(store: Store) -> PostClaims:
+    return await store.post_claims("Q1", ["M1", "M2"], ["aa"])
 
 
 async def test_a_post_in_doubt_with_the_same_words_is_a_rival(store: Store) -> None:
@@ -51,17 +51,40 @@ async def test_what_became_of_another_message_is_taken(store: Store) -> None:
     assert (await claims(store)).taken == {"M1"}
 
 
-async def test_what_another_message_was_held_for_is_taken_from_posts_that_began_after_that_only(store: Store) -> None:
+async def test_what_another_message_was_held_for_before_a_post_is_taken_whatever_the_clocks_say(store: Store) -> None:
     await receive_all(store, 1, 2)
-    _first, second = await claim(store)
+    first, second = await claim(store)
     await post(store, second, HELD)
-    assert (await claims(store, seen_before=NOW)).taken == frozenset()
-    assert (await claims(store, seen_before=NOW + 1)).taken == {"M1"}
+    assert (await claims(store)).taken == frozenset()
+    await post(store, first, IN_DOUBT, now=NOW - 500)
+    assert (await claims(store)).taken == {"M1"}
+
+
+async def test_what_another_message_was_held_for_after_the_first_post_in_doubt_is_not_taken(store: Store) -> None:
+    await receive_all(store, 1, 2)
+    first, second = await claim(store)
+    await post(store, first, IN_DOUBT)
+    await post(store, second, HELD)
+    assert (await claims(store)).taken == frozenset()
+    (again,) = await claim(store)
+    await post(store, again, IN_DOUBT)
+    assert (await claims(store)).taken == frozenset()
+
+
+async def test_after_a_post_that_certainly_had_no_effect_the_next_one_is_the_first(store: Store) -> None:
+    await receive_all(store, 1, 2)
+    first, second = await claim(store)
+    await post(store, first, Deferred(reason="refused", post_effect=PostEffect.NONE))
+    await post(store, second, HELD)
+    (again,) = await claim(store)
+    await post(store, again, IN_DOUBT)
+    assert (await claims(store)).taken == {"M1"}
 
 
 async def test_a_message_is_not_kept_from_what_it_was_held_for_itself(store: Store) -> None:
     await receive_all(store, 1)
     (first,) = await claim(store)
     await post(store, first, HELD)
-    found = await claims(store, seen_before=NOW + 1)
+    await store.retry("Q1", by="olga", now=NOW)
+    found = await claims(store)
     assert (found.taken, found.rivals) == (frozenset(), ())
