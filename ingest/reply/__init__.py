@@ -78,7 +78,7 @@ def _extract_once(message: ParsedMessage, known: TicketText, *, text_only_quotes
     if not body.lines:
         kept = keep_whole(body.text, body.origin, Recognised(CutReason.OVER_LIMIT))
         return kept if body.text.strip() else replace(kept, method="empty")
-    lines = [piece for line in body.lines for piece in attribution.split_joined_line(line)]
+    lines = attribution.split_joined_lines(body.lines)
     known.mark(lines)
     reply = select_reply(lines, message.subject, body.origin, beside_ticket=bool(known))
     if reply is not None and message.in_reply_to and not reply.elided:

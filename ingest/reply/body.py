@@ -123,7 +123,9 @@ def bare_text(html: str) -> str:
     """Return the text of HTML without reading it as a tree, as Markdown that shows it as it is: tags are removed, line
     breaks kept, and nothing is left that a renderer could take for a tag. Linear in the size of ``html``."""
     text = _TAG.sub(" ", _BREAK.sub("\n", _UNSEEN.sub("", CONTROL.sub("", html))))
-    return "\n".join(map(plain_markdown, unescape(text).split("\n")))
+    lines = unescape(text).split("\n")
+    escaped = {line: plain_markdown(line) for line in set(lines)}
+    return "\n".join(escaped[line] for line in lines)
 
 
 def _invitation_line(calendar: Calendar) -> str:

@@ -63,6 +63,7 @@ class Classifier:
         self.subject = subject
         self.fenced = find_fenced(lines)
         self._headers = quoted_headers.HeaderFinder(lines)
+        self._attributions = attribution.AttributionFinder(lines)
         self._has_new_text = False
         """A line of new text was seen."""
         self._is_below_attribution = False
@@ -174,7 +175,7 @@ class Classifier:
         return next(begins, below.stop)
 
     def _begins_older_mail(self, at: int, depth: int) -> bool:
-        return bool(self.lines[at].depth > depth or self._headers.find(at) or attribution.find(self.lines, at))
+        return bool(self.lines[at].depth > depth or self._headers.find(at) or self._attributions.find(at))
 
     def _between_copies(self, first: int, stop: int, *, all_lines: bool) -> Iterator[tuple[int, int]]:
         """Yield the answers between two copies, without the blank lines around them, as (first line, line after). With
@@ -229,7 +230,7 @@ class Classifier:
             return False
         written = (at for at in range(quote.start, quote.stop) if not self.lines[at].blank)
         first = islice(written, _ATTRIBUTION_SEARCH_LINES)
-        return not any(self._headers.find(at) or attribution.find(self.lines, at) for at in first)
+        return not any(self._headers.find(at) or self._attributions.find(at) for at in first)
 
     def _quote_end(self, at: int) -> int:
         """Return the line after a quote. What the writer marked and what a mail program marked are two quotes."""
@@ -250,7 +251,7 @@ class Classifier:
             return line.mark.reason
         if line.in_ticket_passage:
             return Recognised(CutReason.TICKET_TEXT)
-        inside = attribution.find(self.lines, at)
+        inside = self._attributions.find(at)
         return inside.reason if inside else Recognised(CutReason.QUOTE_MARKS)
 
     def _is_mbox_from(self, at: int, stop: int) -> bool:
@@ -278,14 +279,14 @@ class Classifier:
         if header.forwarded or quoted_headers.is_forward(self.subject, header.languages):
             return (ClassifiedBlock(SegmentKind.FORWARDED, at, len(self.lines), header.reason),)
         below = self._next_written(header.stop)
-        if below < len(self.lines) and (self.lines[below].marked_quote or attribution.find(self.lines, below)):
+        if below < len(self.lines) and (self.lines[below].marked_quote or self._attributions.find(below)):
             return (ClassifiedBlock(SegmentKind.ATTRIBUTION, at, below, header.reason),)
         quote = ClassifiedBlock(SegmentKind.QUOTE, at, len(self.lines), header.reason, client_quoted=True)
         return self._split_out_answers(quote)
 
     def _attribution(self, at: int) -> tuple[ClassifiedBlock, ...]:
         """Find an attribution. Without quote marks below it, everything below is quoted, if there is text above."""
-        found = attribution.find(self.lines, at)
+        found = self._attributions.find(at)
         if found is None:
             return ()
         if quoted_headers.is_forward(self.subject, found.languages):

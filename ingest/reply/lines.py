@@ -14,6 +14,10 @@ _LINK = re.compile(r"\[([^\[\]]*)\]\((?:<[^<>\n]*>|[^()\s<>]*)\)")
 _ADDRESS_TARGET = re.compile(r"<(?:https?://|mailto:)[^<>\s]*>")
 _ESCAPE = re.compile(r"\\(?=[!-/:-@\[-`{-~])")
 
+LOCAL_PART = r"(?:(?<![\w.+=-])[\w.+=-]{1,64}|(?<![A-Za-z0-9_.+=-])[A-Za-z0-9_.+=-]{1,64})"
+"""Matches what may stand before the ``@`` of an address. It is tried where a word begins only, so that a long word
+costs no more than its characters; in Chinese, an address may begin inside what looks like a word."""
+
 
 class MarkKind(Enum):
     """What the markup of a mail program says a line is. A line without a mark is recognised by its words."""

@@ -12,7 +12,7 @@ from functools import cache
 
 from ingest.languages import all_languages, all_words, languages_by_word
 from ingest.model.reasons import CutReason, Recognised, in_languages
-from ingest.reply.lines import BodyLine
+from ingest.reply.lines import LOCAL_PART, BodyLine
 
 _MAX_LINES = 6
 """An attribution is looked for over this many lines at most. Programs wrap it over two or three; a few more allow for
@@ -23,6 +23,12 @@ _VERB_TAIL_CHARACTERS = 40
 """The verb is looked for in this many characters at the end of a line: it stands last, before a colon or a name."""
 _MAX_NAME_CHARACTERS = 60
 """A line below the verb that is longer than this many characters is a sentence, not a name."""
+_MAX_WORK = 40_000
+"""So much work is done for the attributions of one body: 1 for each line that is read, and more for each text
+that is weighed. It bounds the time of a hostile body to a fraction of a second; an attribution takes about 20, and
+a mail has few."""
+_CHARACTERS_PER_WORK = 20
+"""A text that is weighed counts as work of 1 for so many of its characters."""
 _SHORT_CHARACTERS = 60
 """``Jane Doe wrote:`` has no date and no address. Above this many characters it is taken for a sentence."""
 _SHORT_WORDS = 6
@@ -36,7 +42,7 @@ _QUOTE_SEARCH_LINES = 4
 
 _UNSPACED_SCRIPT = re.compile(r"[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 """Letters of Thai, Korean, Japanese and Chinese, where words are not parted by spaces."""
-_ADDRESS = re.compile(r"[\w.+=-]{1,64}@[\w-]{1,63}\.[\w.-]{1,190}|[\w.+=-]{1,64}@(?=\W|$)")
+_ADDRESS = re.compile(rf"{LOCAL_PART}@(?:[\w-]{{1,63}}\.[\w.-]{{1,190}}|(?=\W|$))")
 _MARKED_ADDRESS = re.compile(r"[<(\[][\w.+=-]{1,64}@|@[\w.-]{3,255}[>)\]]? ?:$")
 _YEAR = r"(?:19|20|25)\d{2}"
 _DATE = re.compile(
@@ -104,9 +110,50 @@ class Attribution:
         return in_languages(CutReason.ATTRIBUTION, self.languages)
 
 
-def find(lines: Sequence[BodyLine], start: int) -> Attribution | None:
-    """Return the attribution that begins at line ``start``, or ``None``."""
-    if not _may_begin(lines, start):
+class AttributionFinder:
+    """Finds the attributions of one body. A line is looked at once, and the costly look at what may be an attribution
+    is taken a bounded number of times, so that the cost is linear in the number of lines and small for hostile ones."""
+
+    def __init__(self, lines: Sequence[BodyLine]) -> None:
+        self._lines = lines
+        self._found: dict[int, Attribution | None] = {}
+        self._scales = _Scales(lines)
+
+    def find(self, start: int) -> Attribution | None:
+        """Return the attribution that begins at line ``start``, or ``None``."""
+        if start not in self._found:
+            self._found[start] = _find(self._lines, start, self._scales)
+        return self._found[start]
+
+
+class _Scales:
+    """Weighs texts until so much work was done; whatever comes after that is no attribution."""
+
+    def __init__(self, lines: Sequence[BodyLine] = ()) -> None:
+        self._lines = lines
+        self._has_verb: dict[int, bool] = {}
+        self.left = _MAX_WORK
+
+    def weigh(self, joined: str, lines: Sequence[BodyLine], stop: int) -> "Attribution | None":
+        """Return the attribution that the joined lines above ``stop`` are, if their clues suffice."""
+        self.left -= 1 + len(joined) // _CHARACTERS_PER_WORK
+        return _weigh(joined, lines, stop) if self.left >= 0 else None
+
+    def may_end(self, joined: str, at: int) -> bool:
+        """Return quickly whether an attribution may end with line ``at``: at a colon, dashes, an address or the verb,
+        or anywhere if it begins with a date."""
+        self.left -= 1
+        return joined.endswith((*_ENDINGS, ">", ")")) or joined[:1].isdigit() or self._ends_with_verb(at)
+
+    def _ends_with_verb(self, at: int) -> bool:
+        if at not in self._has_verb:
+            tail = self._lines[at].plain[-_VERB_TAIL_CHARACTERS:].lower()
+            self._has_verb[at] = _verb_pattern().search(tail) is not None
+        return self._has_verb[at]
+
+
+def _find(lines: Sequence[BodyLine], start: int, scales: _Scales) -> Attribution | None:
+    if scales.left <= 0 or not _may_begin(lines, start):
         return None
     if _is_log_line(lines, start):
         return None
@@ -115,17 +162,24 @@ def find(lines: Sequence[BodyLine], start: int) -> Attribution | None:
         joined = _join(joined, lines[stop - 1])
         if len(joined) > _MAX_CHARACTERS or (lines[stop - 1].blank and not _goes_on_after_blank(joined, lines, stop)):
             return None
-        if _may_end(joined, lines[stop - 1]):
-            found = _weigh(joined, lines, stop)
+        if scales.may_end(joined, stop - 1):
+            found = scales.weigh(joined, lines, stop)
             if found:
-                is_text = _starts_further_down(lines, start, stop)
-                return None if is_text else _extended_by_name(found, joined, lines, stop)
+                is_text = _starts_further_down(lines, start, stop, scales)
+                return None if is_text else _extended_by_name(found, joined, lines, stop, scales)
             if joined.endswith(_ENDINGS):
                 return None
     return None
 
 
-def split_joined_line(line: BodyLine) -> Sequence[BodyLine]:
+def split_joined_lines(lines: Sequence[BodyLine]) -> list[BodyLine]:
+    """Return the lines of a body, with each line split on which a program has joined an attribution with other text.
+    The costly look at what may be one is taken a bounded number of times."""
+    scales = _Scales()
+    return [piece for line in lines for piece in (_split_joined_line(line, scales) if scales.left > 0 else (line,))]
+
+
+def _split_joined_line(line: BodyLine, scales: _Scales) -> Sequence[BodyLine]:
     """Split a line on which a program has joined the end of a reply and an attribution, or an attribution and the
     beginning of the quote. Return the two lines, or the line alone if nothing is joined."""
     if line.depth or "@" not in line.text[: _MAX_CHARACTERS * 2]:
@@ -133,13 +187,13 @@ def split_joined_line(line: BodyLine) -> Sequence[BodyLine]:
     colon = _QUOTE_BEGINS.search(line.text, 0, _MAX_CHARACTERS)
     if colon is not None:
         head, quote = line.split_at(colon.end())
-        found = _weigh(head.plain, [head], 1) if _has_opener(head.plain) else None
+        found = scales.weigh(head.plain, [head], 1) if _has_opener(head.plain) else None
         return (head, quote) if found is not None and found.needs_no_marks else (line,)
     if len(line.text) > _MAX_CHARACTERS * 2 or not line.plain.endswith(_COLONS):
         return (line,)
     for start in _possible_starts(line.text):
         head, rest = line.split_at(start)
-        if _DATE.search(rest.plain) and _weigh(rest.plain, [rest], 1):
+        if _DATE.search(rest.plain) and scales.weigh(rest.plain, [rest], 1):
             return head, rest
     return (line,)
 
@@ -167,16 +221,6 @@ def _may_begin(lines: Sequence[BodyLine], start: int) -> bool:
         or _first_word(text) in _openers()
         or (_UNSPACED_SCRIPT.match(first) is not None and any(map(str.isdigit, text[:_DIGIT_SEARCH_CHARACTERS])))
         or (start + 1 < len(lines) and lines[start + 1].plain.startswith("<"))
-    )
-
-
-def _may_end(joined: str, last: BodyLine) -> bool:
-    """Return quickly whether an attribution may end with this line: at a colon, dashes, an address or the verb, or
-    anywhere if it begins with a date."""
-    return (
-        joined.endswith((*_ENDINGS, ">", ")"))
-        or joined[:1].isdigit()
-        or _verb_pattern().search(last.plain[-_VERB_TAIL_CHARACTERS:].lower()) is not None
     )
 
 
@@ -214,7 +258,9 @@ def _is_inside_address(text: str) -> bool:
     return begun is not None and (not begun or ("@" in begun and " " not in begun))
 
 
-def _extended_by_name(found: Attribution, joined: str, lines: Sequence[BodyLine], stop: int) -> Attribution:
+def _extended_by_name(
+    found: Attribution, joined: str, lines: Sequence[BodyLine], stop: int, scales: _Scales
+) -> Attribution:
     """Extend an attribution whose verb ends a line by the next line, if that is the name: ``schrieb``, ``Jane
     Doe:``."""
     if joined.endswith(_ENDINGS) or stop == len(lines):
@@ -222,16 +268,16 @@ def _extended_by_name(found: Attribution, joined: str, lines: Sequence[BodyLine]
     name = lines[stop]
     if name.quoted or len(name.plain) > _MAX_NAME_CHARACTERS or not name.plain.endswith(_COLONS):
         return found
-    return _weigh(_join(joined, name), lines, stop + 1) or found
+    return scales.weigh(_join(joined, name), lines, stop + 1) or found
 
 
-def _starts_further_down(lines: Sequence[BodyLine], start: int, stop: int) -> bool:
+def _starts_further_down(lines: Sequence[BodyLine], start: int, stop: int, scales: _Scales) -> bool:
     """Return whether the attribution begins below ``start``, and the lines above it are text that looks like its
     beginning."""
     for later in range(stop - 1, start, -1):
         if _has_opener(lines[later].plain) and _DATE.search(lines[later].plain[:_MAX_CHARACTERS].lower()):
             above, below = _joined(lines[start:later]), _joined(lines[later:stop])
-            if _weigh(below, lines, stop) and not _has_verb_and_address(above):
+            if scales.weigh(below, lines, stop) and not _has_verb_and_address(above):
                 return True
     return False
 
@@ -275,7 +321,7 @@ class _AttributionClues:
         self._text = text
         self.languages = _languages_by_verb()[verb.group()] if verb else ()
         self.has_verb = verb is not None
-        self.has_address = _ADDRESS.search(text) is not None
+        self.has_address = "@" in text and _ADDRESS.search(text) is not None
         self.has_marked_address = self.has_address and _MARKED_ADDRESS.search(text) is not None
         """The address is in brackets, or ends the text before a colon."""
         self.has_date = _DATE.search(text) is not None

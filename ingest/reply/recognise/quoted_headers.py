@@ -10,7 +10,7 @@ from itertools import chain
 
 from ingest.languages import Language, Words, all_languages, languages_by_word
 from ingest.model.reasons import CutReason, Recognised, in_languages
-from ingest.reply.lines import BodyLine
+from ingest.reply.lines import LOCAL_PART, BodyLine
 
 _MAX_HEADER_LINES = 40
 """A header block has at most this many lines, with wrapped lists of recipients. It bounds the cost."""
@@ -49,7 +49,7 @@ _MIN_LABELS_BELOW_RULE_WITH_ADDRESS = 2
 """A header block below a rule, with an address or a full date, has at least this many different labels."""
 _CODE_INDENTS = ("    ", "\t")
 """A header block that is indented like code is shown by the writer, not put there by a program."""
-_ADDRESS = re.compile(r"[\w.+=-]{1,64}@[\w-]{1,63}")
+_ADDRESS = re.compile(rf"{LOCAL_PART}@[\w-]{{1,63}}")
 _YEAR = re.compile(r"(?:19|20|25)\d{2}|\d{1,2}[./-]\d{1,2}[./-]\d{2}|[١٢]\d{3}")
 _TIME = re.compile(r"\d{1,2} ?[:：.h時时시] ?\d{2}")
 _SUBJECT_TAGS = re.compile(r"^(?:\s*\[[^\[\]]*\])+")

@@ -19,6 +19,10 @@ TEXTS = {
     "lines that open attributions": "On Mon, 5 Jan 2026 at 10:14\n",
     "sentences that end as attributions do": "On Mon, 5 Jan 2026 at 10:14 I wrote:\n",
     "attributions and quotes": "On Mon, 5 Jan 2026 10:14, x <a@b.example> wrote:\n> q\nt\n",
+    "attributions without a verb": "On Mon, 5 Jan 2026 at 10:14 Jane Doe <jane@doe.example>:\n",
+    "sentences with an address": "On Mon, 5 Jan 2026 at 10:14 I wrote a@b.example\n",
+    "header lines of one long word": f"From: {'x' * 250}\nTo: {'y' * 250}\n",
+    "Chinese lines without spaces": f"{'日' * 60}1:\n",
     "header labels": "From: a\nx\nTo: b\ny\n",
     "separators": "----- x -----\n",
     "delimiters": "-- \n",
@@ -66,6 +70,19 @@ def assert_linear(read: Callable[[str], object], piece: str) -> None:
 @pytest.mark.parametrize("piece", TEXTS.values(), ids=TEXTS.keys())
 def test_text_costs_no_more_than_in_proportion(piece: str) -> None:
     assert_linear(of_text, piece)
+
+
+MOST_SECONDS = 4
+"""Four megabytes of any shape take half of that on the machines where this was measured; without bounds some took a
+minute."""
+
+
+@pytest.mark.parametrize("piece", TEXTS.values(), ids=TEXTS.keys())
+def test_four_megabytes_of_any_text_take_no_longer_than_a_few_seconds(piece: str) -> None:
+    body = piece * (4_000_000 // len(piece))
+    start = time.process_time()
+    of_text(body)
+    assert time.process_time() - start < MOST_SECONDS
 
 
 @pytest.mark.parametrize("piece", PAGES.values(), ids=PAGES.keys())
