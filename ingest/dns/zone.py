@@ -39,7 +39,8 @@ def load_zone(path: Path) -> ZoneResolver:
         zone = json.loads(path.read_text("utf-8")).get("zone", {})
         names = {str(name).lower().removesuffix("."): _records(records) for name, records in zone.items()}
     except (OSError, UnicodeDecodeError, ValueError, AttributeError, TypeError) as error:
-        raise ZoneFileError(f"cannot read the zone in {path}: {error}") from error
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise ZoneFileError(f"cannot read the zone in {path}: {why}") from error
     return ZoneResolver(names)
 
 

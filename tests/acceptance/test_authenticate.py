@@ -117,6 +117,25 @@ async def test_a_signed_mail_is_proven_whoever_brings_it(pool: ParsePool, key: s
             assert await here.result(mail, client=client) is PROVEN
 
 
+@pytest.mark.parametrize(
+    "author",
+    [
+        "from:alice@customer.example",
+        "From:   Alice\r\n\t Archer \r\n <alice@customer.example>  ",
+        "From: =?utf-8?q?Zo=C3=AB?= =?utf-8?q?_B=C3=A9ranger?= <alice@Customer.Example>",
+        "FROM: Zoë Béranger <alice@customer.example>",
+        'From: "Archer, Alice" <alice@customer.example>',
+    ],
+)
+@pytest.mark.parametrize("form", ["simple/simple", "relaxed/relaxed"])
+async def test_an_author_may_be_written_in_every_way_that_is_clear(pool: ParsePool, author: str, form: str) -> None:
+    mail = author.encode() + MAIL[MAIL.index(b"\r\n") :]
+    trace = b"Received: from client by us; Mon, 05 Oct 2026 11:00:00 +0200\r\n"
+    async with bench(pool) as here:
+        assert await here.result(trace + signed(mail, form=form), client="203.0.113.9") is PROVEN
+        assert await here.result(signed(mail, form=form).replace(b"\r\n", b"\n"), client="203.0.113.9") is PROVEN
+
+
 async def test_a_mail_from_elsewhere_has_failed(pool: ParsePool) -> None:
     async with bench(pool) as here:
         found = await here.find(client="203.0.113.9")
