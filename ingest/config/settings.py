@@ -159,10 +159,15 @@ class Settings(BaseModel):
     """SMTP connections at the same time (421 4.7.0 above)."""
     max_connections_per_client: Count = 100
     """SMTP connections at the same time from one address."""
-    max_messages_per_minute: NonNegativeInt = 0
-    """Mails a minute from one address (450 4.7.1 above); 0 for no limit."""
+    max_messages_per_minute: NonNegativeInt = 600
+    """Mails a minute from one address, or one IPv6 network of 64 bits (450 4.7.1 above); 0 for no limit; none for
+    INGEST_SMTP_RELAYS. The default of this and the next two is not for programs on this machine."""
+    max_messages_per_sender: NonNegativeInt = 120
+    """Mails a minute from one sender (MAIL FROM), whoever delivers them (450 4.7.1 above); 0 for no limit."""
+    max_messages_per_domain: NonNegativeInt = 1200
+    """Mails a minute from one sender's domain, whoever delivers them (450 4.7.1 above); 0 for no limit."""
     smtp_idle: Seconds = 300.0
-    """Time without a byte from the client after which a connection is closed."""
+    """Time without a byte from the client after which a connection is closed; less while most are in use."""
     smtp_session: Seconds = 3600.0
     """Time that one connection may last in all."""
 

@@ -18,12 +18,18 @@ from ingest.sources.smtp.limits import ERROR_BUDGET, IDLE_PENALTY, penalty
 from ingest.sources.smtp.listener import Listener, client_address
 
 LOG = log.get("smtp")
+IDLE_CHECK_SECONDS = 5.0
+"""How often it is looked whether a client has been silent for too long: how long that is changes with the number of
+connections."""
+MIN_SILENCE_SECONDS = 1.0
+"""A client that has said something within this time is not silent; it may be waiting for us."""
 LINGER_SECONDS = 10.0
 """How long our last reply may take to reach a slow client before the connection is cut."""
 _SMTP_COMMANDS = frozenset(
     {"DATA", "EHLO", "EXPN", "HELO", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "STARTTLS", "VRFY"}
 )
 _LMTP_COMMANDS = _SMTP_COMMANDS - {"EHLO", "HELO"} | {"LHLO"}
+_HTTP_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PRI", "PUT", "TRACE"})
 _IDLE_COMMANDS = frozenset({"EHLO", "EXPN", "HELO", "HELP", "LHLO", "NOOP", "RSET", "STARTTLS", "VRFY"})
 
 
@@ -48,7 +54,7 @@ class SmtpConnection(SMTP):
         self._client = ""
         self._opened_at = self._active_at = loop.time()
         self._error_budget = ERROR_BUDGET
-        self._storing = False
+        self._storing = self._counted = False
         self._tls = False
         self._unsent = bytearray()
 
@@ -111,6 +117,7 @@ class SmtpConnection(SMTP):
         refusal = self._listener.admit(self._client)
         if refusal:
             self.end(refusal)
+        self._counted = refusal is None
         return refusal is None
 
     def end(self, reply: str) -> None:
@@ -124,6 +131,27 @@ class SmtpConnection(SMTP):
         """Close the connection, because we shut down, if it is between two transactions."""
         if self._is_idle():
             self.end(replies.SHUTTING_DOWN)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether we wait for the client, and have for a while."""
+        is_waiting = self._counted and not self._storing and not self._writer.is_closing()
+        return is_waiting and self.loop.time() - self._active_at >= MIN_SILENCE_SECONDS
+
+    @property
+    def importance(self) -> tuple[bool, int, float]:
+        """Whether it is within a transaction, how few connections its client has, and when it was last heard of."""
+        return not self._is_idle(), -self._listener.limits.connections_of(self._client), self._active_at
+
+    def give_way(self) -> None:
+        """Close the connection because others need its place, which is free at once."""
+        self.end(replies.TOO_CROWDED)
+        self._uncount()
+
+    def _uncount(self) -> None:
+        if self._counted:
+            self._counted = False
+            self._listener.limits.disconnect(self._client)
 
     def abort(self) -> None:
         """Close the connection at once. A message that is being stored is stored nevertheless."""
@@ -154,14 +182,16 @@ class SmtpConnection(SMTP):
         self._active_at = self.loop.time()
         if self._timeout_handle is None:
             settings = self._listener.settings
-            first = min(settings.smtp_idle, settings.smtp_session)
+            first = min(settings.smtp_idle, settings.smtp_session, IDLE_CHECK_SECONDS)
             self._timeout_handle = self.loop.call_later(first, self._timeout_cb)
 
     def _timeout_cb(self) -> None:
         settings = self._listener.settings
-        due = min(self._active_at + settings.smtp_idle, self._opened_at + settings.smtp_session) - self.loop.time()
+        idle_until = self._active_at + self._listener.limits.idle_seconds()
+        due = min(idle_until, self._opened_at + settings.smtp_session) - self.loop.time()
         if due > 0 or self._storing:
-            self._timeout_handle = self.loop.call_later(due if due > 0 else 1.0, self._timeout_cb)
+            seconds = min(due, IDLE_CHECK_SECONDS) if due > 0 else 1.0
+            self._timeout_handle = self.loop.call_later(seconds, self._timeout_cb)
         else:
             self.end(replies.TOO_SLOW)
 
@@ -177,7 +207,7 @@ class SmtpConnection(SMTP):
                 self._reset_timeout()
                 await self._run_command(line)
         finally:
-            self._listener.limits.disconnect(self._client)
+            self._uncount()
 
     async def _next_line(self) -> bytes | None:
         """Return the next command. Replies are sent only when we would have to wait for it, so that replies to commands
@@ -189,6 +219,10 @@ class SmtpConnection(SMTP):
     async def _run_command(self, line: bytes | None) -> None:
         verb, _, argument = (line or b"").partition(b" ")
         name = verb.decode("ascii", "replace").upper()
+        if name in _HTTP_METHODS:
+            # A browser or a server was made to send its request here; in its body may be mail (cross-protocol attack).
+            self.end(replies.NO_HTTP)
+            return
         if name not in self._commands:
             await self.push("500 5.5.2 Line too long" if line is None else "500 5.5.2 Command not recognized")
             return

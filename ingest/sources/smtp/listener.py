@@ -43,6 +43,18 @@ class Listener:
         """Return whether the peer is a load balancer of ours, whose PROXY header we trust."""
         return _within(client, self._proxies)
 
+    def is_relay(self, client: str) -> bool:
+        """Return whether the client is a relay of ours, which delivers the mail of everybody."""
+        return _within(client, self._relays)
+
+    def _end_most_silent(self) -> None:
+        """Make room: of the clients with the most connections, the one that has been silent for longest gives way.
+
+        Who is within a transaction stays, as long as there is another."""
+        silent = [connection for connection in self.connections if connection.is_silent]
+        if silent:
+            min(silent, key=lambda connection: connection.importance).give_way()
+
     def admit(self, client: str) -> str | None:
         """Count a connection and return ``None``, or return the reply that refuses it.
 
@@ -50,8 +62,10 @@ class Listener:
         clients that may send."""
         if self.draining:
             return replies.SHUTTING_DOWN
-        if self._relays and not _within(client, self._relays):
+        if self._relays and not self.is_relay(client):
             return replies.NOT_A_RELAY
+        if self.limits.is_full:
+            self._end_most_silent()
         return None if self.limits.connect(client) else replies.TOO_MANY_CONNECTIONS
 
 

@@ -6,6 +6,7 @@ ones), STARTTLS (possible twice). ``docs/decisions/smtp-hardened-aiosmtpd.md`` h
 """
 # ruff: noqa: N802 - commands are found by their names
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,10 @@ TLS_HANDSHAKE_SECONDS = 30.0
 MAX_DROPPED_RATIO = 2
 """A message above the size limit is read and dropped up to this many times the limit, so that the client gets our
 reply; then the connection is closed."""
+
+_OFFERED = frozenset({"BODY", "SIZE", "SMTPUTF8"})
+_FOREIGN = re.compile(r"[A-Z0-9][A-Z0-9-]*=.+|X[A-Z0-9-]+")
+"""Parameters that can be ignored; names that begin with X are private to an MTA."""
 
 
 class SmtpSession(SmtpConnection):
@@ -122,6 +127,15 @@ class SmtpSession(SmtpConnection):
     def _getaddr(self, arg: str) -> tuple[str, str]:
         return parse_path(arg) if arg.startswith("<") else ("", "")
 
+    def _getparams(self, params: Sequence[str]) -> dict[str, str | bool] | None:
+        """Return the parameters of MAIL or RCPT (in capitals) that we offer, and what is no ``KEY=VALUE``.
+
+        The others are taken and ignored: MTAs send ``AUTH=<>``, ``RET``, ``ENVID``, ``NOTIFY``, ``ORCPT`` and their own
+        without being offered them, and a 555 would bounce the mail. One without a value, such as REQUIRETLS, may be a
+        demand that we do not meet, and stays refused."""
+        ours = [word for word in params if word.partition("=")[0] in _OFFERED or not _FOREIGN.fullmatch(word)]
+        return super()._getparams(ours)
+
     async def smtp_MAIL(self, arg: str | None) -> None:
         """Begin a transaction, as aiosmtpd does; a malformed sender is refused with 553."""
         try:
@@ -152,7 +166,11 @@ class SmtpSession(SmtpConnection):
     async def _refuse_sender(self, address: str) -> str | None:
         if self._needs_smtputf8(address):
             return replies.NEEDS_SMTPUTF8
-        if not self._listener.limits.begin_message(self._client):
+        if not self._listener.limits.begin_message(
+            self._client,
+            "" if address == NULL_PATH else address,
+            is_relay=self._listener.is_relay(self._client),
+        ):
             return replies.TOO_FAST
         try:
             reason = await self._listener.refusal()
