@@ -25,7 +25,7 @@ COMMANDS = MappingProxyType(
         "replay": "Take in mails from files.",
         "explain": "Show what would happen to each mail, and why.",
         "messages": "Look at mails, and decide about those that are stuck.",
-        "loops": "Show and resume tickets on which mail is held because a loop is likely.",
+        "loops": "Show and resume tickets that are paused for a loop.",
         "resume": "Send again at once, although the API asked for a pause.",
         "threads": "Show and teach which ticket a Message-ID belongs to.",
         "ledger": "Count what became of every accepted mail.",

@@ -1,4 +1,4 @@
-"""``ingest loops``: tickets on which mail is held because a loop is likely."""
+"""``ingest loops``: tickets that are paused, and whose mail is held, because a loop is likely."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from ingest.store.operator import NotPossible
 
 loops = typer.Typer(
     no_args_is_help=True,
-    help="Show and resume tickets on which mail is held because a loop is likely.\n\nINGEST_LOOP_EQUAL, _SENDER and"
+    help="Show and resume tickets that are paused for a loop.\n\nTheir mail is held. INGEST_LOOP_EQUAL, _SENDER and"
     " _TICKET say when that is.",
 )
 

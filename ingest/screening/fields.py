@@ -1,6 +1,7 @@
 """Signs of a machine in header and envelope: RFC 3834, and what vendors did before it and beside it."""
 
 import re
+from collections.abc import Sequence
 
 from ingest.model.keywords import keyword
 from ingest.screening.rule import ScreenedMail
@@ -90,16 +91,17 @@ def no_reply_address(mail: ScreenedMail) -> str | None:
 
 _BULK = re.compile(r"[\s\"']*(?:bulk|junk|list|first-class-bulk)\b", re.IGNORECASE)
 _LIST_FIELDS = frozenset({"list-id", "list-unsubscribe", "list-post", "list-subscribe", "mailing-list"})
-_DOMAIN_IN_LIST = re.compile(r"[\w-]+(?:\.[\w-]+)+")
+_LIST_NAME_FIELDS = frozenset({"list-id", "list-post", "mailing-list"})
+_NAME_IN_FIELD = re.compile(r"[^\s<>,;:\"]+")
 MAX_LIST_FIELD_CHARACTERS = 1000
-"""How much of a list field is searched for a domain of ours."""
+"""How much of a list field is searched for the name of a list of ours."""
 
 
 def bulk_field(mail: ScreenedMail) -> str | None:
     """Recognise mail of lists and newsletters (RFC 2919, RFC 2369, Precedence). A list or group of ours, which passes
     the help desk's mail on to the worker, is none."""
     fields = [(name, value) for name, value in mail.message.headers if _is_bulk(name, value)]
-    if not fields or any(_is_our_list(mail, name, value) for name, value in fields):
+    if not fields or _is_our_list(mail, fields):
         return None
     name, value = fields[0]
     return f"it came by a list or in bulk ({name}: {value[:SHOWN_CHARACTERS]})"
@@ -109,9 +111,23 @@ def _is_bulk(name: str, value: str) -> bool:
     return name in _LIST_FIELDS or (name in ("precedence", "x-precedence") and _BULK.match(value) is not None)
 
 
-def _is_our_list(mail: ScreenedMail, name: str, value: str) -> bool:
-    """Whether a list field names a domain of ours, or one below it, as in ``List-Id: <help.mail.example.com>``."""
-    if name not in _LIST_FIELDS:
-        return False
-    named = (match[0].lower() for match in _DOMAIN_IN_LIST.finditer(value[:MAX_LIST_FIELD_CHARACTERS]))
-    return any(found == ours or found.endswith(f".{ours}") for found in named for ours in mail.local.domains)
+def _is_our_list(mail: ScreenedMail, fields: Sequence[tuple[str, str]]) -> bool:
+    """Whether the list is an address of the help desk itself: ``List-Id: <help.mail.example.com>`` of a group
+    ``help@mail.example.com``. Other lists of our domains are lists."""
+    fields_of_names = (value for name, value in fields if name in _LIST_NAME_FIELDS)
+    named = {
+        word.lower() for value in fields_of_names for word in _NAME_IN_FIELD.findall(value[:MAX_LIST_FIELD_CHARACTERS])
+    }
+    written = (address.addr_spec for address in (*mail.message.to, *mail.message.cc))
+    return any(
+        not named.isdisjoint(_list_names(address))
+        for address in (*mail.envelope.rcpt_tos, *written, *mail.local.own)
+        if mail.local.is_our_domain(address.rpartition("@")[2])
+    )
+
+
+def _list_names(address: str) -> tuple[str, str]:
+    """Return the names under which a list with this address shows itself: its address, and its List-Id (RFC 2919)."""
+    local, _at, domain = address.lower().rpartition("@")
+    base = local.partition("+")[0]
+    return f"{base}@{domain}", f"{base}.{domain}"

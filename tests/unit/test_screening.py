@@ -122,9 +122,22 @@ def test_mail_of_a_list_is_a_note_unless_it_answers_a_known_mail(name: str, valu
     assert (verdict.rule, verdict.action, verdict.is_person_if_known) == (RuleName.BULK, Action.NOTE, True)
 
 
-def test_a_list_of_ours_that_passes_the_help_desk_s_mail_on_is_no_sign() -> None:
-    fields = (("precedence", "list"), ("list-id", f"<help.{DOMAIN}>"), ("list-unsubscribe", "<mailto:x@y.example>"))
+@pytest.mark.parametrize(
+    "field",
+    [
+        ("list-id", f"<help.{DOMAIN}>"),
+        ("list-post", f"<mailto:help@{DOMAIN}>"),
+        ("mailing-list", f"list help@{DOMAIN}; x"),
+    ],
+)
+def test_a_group_that_is_the_help_desk_s_own_address_is_no_sign(field: tuple[str, str]) -> None:
+    fields = (("precedence", "list"), field, ("list-unsubscribe", "<mailto:x@y.example>"))
     assert screen(parsed(headers=fields)) is None
+
+
+def test_another_list_of_our_domain_is_a_list() -> None:
+    assert screen(parsed(headers=(("list-id", f"<users.{DOMAIN}>"),))) is not None
+    assert screen(parsed(headers=(("list-unsubscribe", f"<mailto:help@{DOMAIN}>"),))) is not None
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,11 @@ def report_of(fields: Mapping[str, Sequence[str]], text: str, parts: list[MimePa
         return None
     if is_report and report.original_message_id is None:  # Exchange names the mail there and may return only its text
         report = replace(report, original_message_id=dsn.first_id(" ".join(fields.get("in-reply-to", ()))))
-    return replace(report, proof=ReportProof.PROVEN if is_report else _proof(fields))
+    return replace(report, proof=ReportProof.PROVEN if is_report else _proof(fields, report, parts))
 
 
-def _proof(fields: Mapping[str, Sequence[str]]) -> ReportProof:
+def _proof(fields: Mapping[str, Sequence[str]], report: DeliveryReport, parts: Sequence[MimePart]) -> ReportProof:
     if bounce.has_null_path(fields):
         return ReportProof.PROVEN
-    return ReportProof.LIKELY if bounce.is_written_by_system(fields) else ReportProof.QUOTED
+    is_system = bounce.is_written_by_system(fields) or complaint.is_bare(fields, report, parts)
+    return ReportProof.LIKELY if is_system else ReportProof.QUOTED

@@ -1,5 +1,7 @@
 """Parses complaints about a mail: abuse feedback reports (RFC 5965), and what Hotmail sends instead."""
 
+from collections.abc import Mapping, Sequence
+
 from ingest.model.message import DeliveryReport, ReportedRecipient, ReportKind
 from ingest.parse.mime.part import MimePart
 from ingest.parse.reports import dsn
@@ -21,3 +23,10 @@ def parse_complaint(parts: list[MimePart]) -> DeliveryReport | None:
         recipient=dsn.bare_address(recipient), action=fields.get("feedback-type", "abuse").lower(), status=""
     )
     return dsn.build_report((reported,) if recipient else (), original, kind=ReportKind.COMPLAINT)
+
+
+def is_bare(fields: Mapping[str, Sequence[str]], report: DeliveryReport, parts: Sequence[MimePart]) -> bool:
+    """Return whether a mail is a complaint as Hotmail sends it: the returned mail alone, without a word beside it, and
+    no answer."""
+    is_alone = len(parts) > 1 and parts[1].content_type in dsn.RETURNED_TYPES and "in-reply-to" not in fields
+    return report.kind is ReportKind.COMPLAINT and is_alone
