@@ -18,7 +18,11 @@ from ingest.config.settings import REQUIRED_TO_SERVE, SANDBOX_TOKEN, Settings, l
 from ingest.sandbox import START_DATA, Sandbox
 from ingest.store.opening import file_of
 
-SANDBOX_DEFAULTS = {"INGEST_DOMAINS": "mail.ravenna.example", "INGEST_SYNC_INTERVAL": 5.0}
+SANDBOX_DEFAULTS = {
+    "INGEST_DOMAINS": "mail.ravenna.example",
+    "INGEST_STAFF_DOMAINS": "support.example",
+    "INGEST_SYNC_INTERVAL": 5.0,
+}
 AUTHOR = ("Alice Archer", "alice@customer.example")
 """The requester of ticket TAI-42, whose domain permits mail from this machine."""
 FORGED_AUTHOR = ("Sam Okafor", "sam.okafor@support.example")

@@ -17,6 +17,16 @@ def table_in_settings() -> TableInSettings:
     }
 
 
+def as_toml(table: TableInSettings) -> str:
+    """Return a table as it stands in the settings file."""
+    lines = ["[decision]"]
+    for who, rows in table.items():
+        for result, cells in rows.items():
+            inside = ", ".join(f'{level} = "{treatment}"' for level, treatment in cells.items())
+            lines.append(f"{who}.{result} = {{ {inside} }}")
+    return "\n".join([*lines, ""])
+
+
 def table_where_anybody_may_write() -> TableInSettings:
     """Return a table in which also strangers may write to a ticket whose address they guessed, for tests of what
     happens after the decision."""

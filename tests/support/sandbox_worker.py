@@ -19,6 +19,7 @@ import httpx
 from ingest.sandbox import Behaviour, Fault, Sandbox
 from ingest.store import Ledger
 from ingest.store.opening import open_store
+from tests.support.decisions import as_toml, table_where_anybody_may_write
 
 DATA = Path(__file__).parents[2] / "fixtures" / "sandbox.json"
 TICKET = "cm7y0q4kt000q5gneqf0tbspg"
@@ -60,14 +61,18 @@ def reply(text: str, *, ticket: str = TICKET, sender: str = "alice@customer.exam
 
 
 class World:
-    """Files in ``folder``; the worker may die and be started again, the sandbox and the mail server live on."""
+    """Files in ``folder``; the worker may die and be started again, the sandbox and the mail server live on. Any sender
+    may write to any ticket: what is tested here comes after that decision."""
 
     def __init__(self, folder: Path, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.port = free_port()
         self.database_url = f"sqlite:///{folder / 'ingest.db'}"
         self.database = folder / "ingest.db"
+        config = folder / "ingest.toml"
+        config.write_text(as_toml(table_where_anybody_may_write()))
         self.environment = os.environ | {
+            "INGEST_CONFIG": str(config),
             "RAVENNA_API_URL": sandbox.url,
             "RAVENNA_API_TOKEN": sandbox.token,
             "INGEST_DATABASE_URL": self.database_url,

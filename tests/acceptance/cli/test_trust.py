@@ -16,7 +16,7 @@ from ingest.model.trust import Authentication, AuthenticationResult, EvidenceLev
 from ingest.store import Findings
 from ingest.store.opening import open_store
 from tests.support.commands import Shell
-from tests.support.decisions import table_in_settings
+from tests.support.decisions import as_toml, table_in_settings
 
 TICKET = "cm7y0q4kt000q5gneqf0tbspg"
 MAIL = (
@@ -183,13 +183,8 @@ def test_check_counts_what_a_switch_would_change(ingest: Shell, database: str) -
 def test_a_hole_in_the_table_is_refused_with_the_cell_named(ingest: Shell, reply: Path, tmp_path: Path) -> None:
     table = table_in_settings()
     del table["unknown"]["proven"]["guessable"]
-    lines = [
-        f"{who}.{result} = {{ {', '.join(f'{level} = {json.dumps(cell)}' for level, cell in cells.items())} }}"
-        for who, results in table.items()
-        for result, cells in results.items()
-    ]
     config = tmp_path / "ingest.toml"
-    config.write_text("\n".join(["[decision]", *lines]))
+    config.write_text(as_toml(table))
     for command in (("explain", reply), ("serve", "--sandbox")):
         told = ingest(*command, INGEST_CONFIG=str(config))
         assert told.code == ExitCode.USAGE
