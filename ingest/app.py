@@ -147,6 +147,7 @@ def pipeline_settings(settings: Settings) -> PipelineSettings:
         ),
         signals=signal_settings(settings),
         fallback_author_id=settings.fallback_author_id,
+        max_lookups_per_sender=settings.max_lookups_per_sender,
         plain_content=settings.content_format == "plain",
         staff_domains=frozenset(map(comparable_domain, settings.staff_domains)),
         authentication_mode=AuthenticationMode.named(settings.authentication),

@@ -86,5 +86,7 @@ class PipelineSettings:
     """Mail domains of the help desk's own people, as ``comparable_domain`` gives them."""
     authentication_mode: AuthenticationMode = AuthenticationMode.REQUIRED
     decision_table: DecisionTable = field(default_factory=lambda: DECISION_TABLE)
+    max_lookups_per_sender: int = 0
+    """Tickets that one sender's mail may make us ask the API for in a minute; 0 is no limit."""
     plain_content: bool = False
     """Post plain text instead of Markdown."""

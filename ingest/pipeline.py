@@ -48,7 +48,7 @@ from ingest.parse_pool import ParsePool, PoisonMessage
 from ingest.sender_lookup import SenderLookup
 from ingest.store import Findings, Identified, PostInDoubt
 from ingest.store.messages import Store
-from ingest.ticket_lookup import TicketLookup
+from ingest.ticket_lookup import LookupBudget, TicketLookup
 
 LARGE_MAIL_BYTES = 2 * 1024 * 1024
 """Mail above this size is large. Nearly all mail is smaller, and needs no limit of its own."""
@@ -98,7 +98,12 @@ class Pipeline:
         self._sender_lookup = SenderLookup(
             ticket_api, staff_domains=settings.staff_domains, table=settings.decision_table
         )
-        self._ticket_lookup = TicketLookup(store, ticket_api, settings.signals)
+        self._ticket_lookup = TicketLookup(
+            store,
+            ticket_api,
+            settings.signals,
+            LookupBudget(settings.max_lookups_per_sender, clock) if uploader is not None else None,
+        )
         self._posted_here: set[str] = set()
         """Messages of which a POST began in this process and is in doubt."""
         self._large_mails = asyncio.Semaphore(MAX_LARGE_MAILS_IN_MEMORY)

@@ -4,14 +4,14 @@ The rules of weighing are in ``tickets.py``, which does no input or output.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
 from ingest import tickets
 from ingest.api import TicketApi, Unavailable
 from ingest.model.envelope import Envelope, QueuedMessage
 from ingest.model.message import ParsedMessage
-from ingest.model.outcome import Evidence, Finding, Resolution, Signal, Strength
+from ingest.model.outcome import DeferCause, Deferred, Evidence, Finding, Resolution, Signal, Strength
 from ingest.model.teachers import Teacher
 from ingest.sent_copies import CopyMark, find_copy_mark
 from ingest.store.messages import Store
@@ -21,15 +21,59 @@ MAX_KNOWN_TICKETS = 8
 causes; a mail that names more is a conflict."""
 OPTIONAL_LOOKUP_SECONDS = 5.0
 """How long a message waits for the look-up of a candidate that cannot change its ticket."""
+MAX_REMEMBERED_SENDERS = 10_000
+"""Senders whose look-ups are remembered, which bounds memory; the one that was quiet for longest is forgotten first."""
+WINDOW_SECONDS = 60.0
+"""The settings speak of look-ups a minute."""
+
+
+class LookupBudget:
+    """Bounds the tickets that one sender makes us ask the API for in a minute, by naming them where anybody can.
+
+    The API allows so many requests in all; a stranger who counts up ticket numbers must not use up what others need. A
+    ticket that was asked for in the same minute costs nothing."""
+
+    def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
+        """``per_minute`` is the number of tickets; 0 is no limit."""
+        self._per_minute = per_minute
+        self._clock = clock
+        self._asked: dict[str, tuple[float, set[str]]] = {}
+        """Sender -> (when the minute ends, what was asked for), the one that was quiet for longest first."""
+
+    def take(self, sender: str, identifiers: Iterable[str]) -> None:
+        """Count the look-ups of a sender.
+
+        Raises:
+            Unavailable: these would be too many, and none is counted; the message is deferred to the next minute.
+        """
+        now, wanted = self._clock(), set(identifiers)
+        ends_at, asked = self._asked.pop(sender, (now + WINDOW_SECONDS, set()))
+        if now >= ends_at:
+            ends_at, asked = now + WINDOW_SECONDS, set()
+        self._asked[sender] = (ends_at, asked)
+        if len(self._asked) > MAX_REMEMBERED_SENDERS:
+            del self._asked[next(iter(self._asked))]
+        if not self._per_minute or not asked or len(asked | wanted) <= self._per_minute:
+            asked |= wanted if self._per_minute else set()
+            return
+        reason = f"its sender has named more than {self._per_minute} tickets in a minute; it goes on in the next"
+        raise Unavailable(Deferred(reason=reason, retry_after=ends_at - now, cause=DeferCause.WAIT))
 
 
 class TicketLookup:
     """Resolves messages to tickets."""
 
-    def __init__(self, store: Store, ticket_api: TicketApi, signals: tickets.SignalSettings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ticket_api: TicketApi,
+        signals: tickets.SignalSettings,
+        budget: LookupBudget | None = None,
+    ) -> None:
         self._store = store
         self._ticket_api = ticket_api
         self._signals = signals
+        self._budget = budget
 
     async def resolve(self, queued: QueuedMessage, message: ParsedMessage) -> tuple[Resolution, dict[str, str]]:
         """Return the ticket of a message, with all evidence that was looked at, and what each name of a ticket that was
@@ -46,9 +90,8 @@ class TicketLookup:
         if queued.released_ticket is not None:
             named = await self._look_up([queued.released_ticket])
             return _operators_choice(queued, named), _known_names(named)
-        return await self._resolve(
-            tickets.find_signals(message, queued.envelope, self._signals, now=queued.received_at)
-        )
+        found = tickets.find_signals(message, queued.envelope, self._signals, now=queued.received_at)
+        return await self._resolve(found, _counted_sender(queued, message))
 
     def find_copy_mark(self, queued: QueuedMessage, message: ParsedMessage) -> CopyMark | None:
         """Return what shows that a message is a copy of outbound mail; ``None`` for any other mail."""
@@ -81,7 +124,10 @@ class TicketLookup:
         if ticket_id is not None and message.message_id is not None:
             await self._store.learn(message.message_id, ticket_id, learned_from=mark.teacher, now=now)
 
-    async def _resolve(self, found: tickets.FoundSignals) -> tuple[Resolution, dict[str, str]]:
+    async def _resolve(
+        self, found: tickets.FoundSignals, sender: str | None = None
+    ) -> tuple[Resolution, dict[str, str]]:
+        """``sender`` is whose budget the look-ups of candidates count against; ``None`` if nobody's."""
         known = await self._store.tickets_of(found.related_ids) if found.related else {}
         certain = dict.fromkeys([*(e.ticket_id for e in found.proofs if e.ticket_id), *filter(None, known.values())])
         named = await self._look_up(islice(certain, MAX_KNOWN_TICKETS))
@@ -89,6 +135,8 @@ class TicketLookup:
         if _is_certain(found, known, named):
             named |= await self._look_up_if_answered(_may_disagree(found.candidates, named))
         else:
+            if self._budget is not None and sender is not None:
+                self._budget.take(sender, (candidate.identifier for candidate in found.candidates))
             named |= await self._look_up(candidate.identifier for candidate in found.candidates)
             verified = await self._verify(found, named)
         return tickets.resolve(found, known=known, named=named, verified=verified), _known_names(named)
@@ -129,6 +177,13 @@ class TicketLookup:
                 if posted.email_message_id in ancestors:
                     verified[posted.email_message_id] = ticket_id
         return verified
+
+
+def _counted_sender(queued: QueuedMessage, message: ParsedMessage) -> str | None:
+    """Return the sender against whom look-ups count: nobody, if an operator has released the message."""
+    if queued.released_by is not None:
+        return None
+    return (message.from_[0].addr_spec if message.from_ else queued.envelope.mail_from).lower()
 
 
 def _is_certain(found: tickets.FoundSignals, known: Mapping[str, str | None], named: Mapping[str, str | None]) -> bool:

@@ -119,6 +119,9 @@ class Settings(BaseModel):
     """Also send emailMessageId and emailInReplyTo, which the API's request does not document."""
     deliveries: Annotated[Count, Field(le=2000)] = 128
     """Messages worked on at the same time."""
+    max_lookups_per_sender: NonNegativeInt = 60
+    """Tickets a minute that one sender's mail may make us ask for by guessable addresses and subjects; mail beyond it
+    is deferred; 0 for no limit."""
     user_cache: SecondsOrZero = 300.0
     """Time for which a user look-up is remembered, found or not."""
 
