@@ -37,6 +37,7 @@ from ingest.config.types import (
     Days,
     DaysOrZero,
     DnsServers,
+    Domains,
     Listener,
     Listeners,
     LongSecret,
@@ -142,7 +143,7 @@ class Settings(BaseModel):
     """host:port to listen on for LMTP (RFC 2033), several with commas."""
     hostname: Annotated[str, ComputedDefault("name of the machine")] = Field(default_factory=socket.gethostname)
     """Our name in the greeting and in Received fields."""
-    domains: LowerWords = ()
+    domains: Domains = ()
     """Mail domains that are ours; others are refused with 550 5.7.1; required, except with --sandbox."""
     recipients: LowerWords = ("*",)
     """Local parts (before any +detail) that exist in our domains, * for all; others are refused with 550 5.1.1."""
@@ -215,7 +216,7 @@ class Settings(BaseModel):
     """Mail domains of your own people, such as example.com: who writes from there is an agent, and has to prove it."""
     decision: dict[str, Any] = {}
     """What becomes of a mail, by who, authentication and evidence: table [decision] of the TOML file."""
-    sending_domains: LowerWords = ("mail.ravennahq.com",)
+    sending_domains: Domains = ("mail.ravennahq.com",)
     """Domains other than INGEST_DOMAINS that send mail for the help desk: no mail that comes in tells whose answer a
     Message-ID of theirs, or of INGEST_DOMAINS, awaits."""
     signing_key: SigningKey = None
@@ -233,7 +234,7 @@ class Settings(BaseModel):
     authserv_ids: AuthservIds = ()
     """Servers whose Authentication-Results are believed in mail that comes by a relay of ours; google and microsoft are
     names for theirs, *.relay.example stands for all below it."""
-    list_domains: LowerWords = ()
+    list_domains: Domains = ()
     """Domains, beside ours, whose mailing lists and groups put their own address into From: the author is the one whom
     they name, if the list's domain is proven."""
     max_received: Annotated[int, Field(ge=5)] = 50

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
 
+import idna
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -100,6 +101,18 @@ def checked_authserv_ids(names: tuple[str, ...]) -> tuple[str, ...]:
     return lowered
 
 
+def _in_both_spellings(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return domains in the spelling of the DNS and in that of people: mail comes with either (RFC 5890, RFC 6531)."""
+    return tuple(dict.fromkeys(spelling for word in words for spelling in _spellings(word)))
+
+
+def _spellings(domain: str) -> tuple[str, ...]:
+    try:
+        return idna.encode(domain, uts46=True).decode("ascii"), idna.decode(domain, uts46=True)
+    except (idna.IDNAError, UnicodeError):
+        return (domain,)
+
+
 _TICKET_CODE = re.compile(r"[A-Z][A-Z0-9]{0,9}-[0-9]{1,12}")
 
 
@@ -188,6 +201,7 @@ Count = PositiveInt
 Bytes = Annotated[NonNegativeInt, UnitOfMeasure("bytes")]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 LowerWords = Annotated[Words, AfterValidator(_lower)]
+Domains = Annotated[LowerWords, AfterValidator(_in_both_spellings)]
 AuthservIds = Annotated[Words, AfterValidator(checked_authserv_ids)]
 Listener = Annotated[str, AfterValidator(_is_listener)]
 Listeners = Annotated[Words, AfterValidator(_are_listeners)]

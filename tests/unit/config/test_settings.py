@@ -39,6 +39,15 @@ def test_a_list_is_written_with_commas_or_spaces(written: str) -> None:
     assert load({"INGEST_DOMAINS": written}).domains == ("a.example", "b.example")
 
 
+@pytest.mark.parametrize("written", ["b\u00fccher.example", "xn--bcher-kva.example", "B\u00dcCHER.example"])
+def test_an_international_domain_of_ours_is_known_in_both_spellings(written: str) -> None:
+    assert load({"INGEST_DOMAINS": written}).domains == ("xn--bcher-kva.example", "b\u00fccher.example")
+
+
+def test_a_name_with_an_underscore_stays_as_it_is_written() -> None:
+    assert load({"INGEST_DOMAINS": "mail_1.example"}).domains == ("mail_1.example",)
+
+
 def test_a_file_has_the_same_names_and_the_environment_goes_above_it(tmp_path: Path) -> None:
     file = tmp_path / "ingest.toml"
     file.write_text('INGEST_DOMAINS = ["a.example"]\nINGEST_LEASE = 60\nINGEST_DRAIN = 3\n')
