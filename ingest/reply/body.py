@@ -98,7 +98,8 @@ def _body_from_html(message: ParsedMessage, text: str, *, text_only_quotes: bool
         above = _text_above(page, text) if text else []
         if above is None:
             return None
-        pictures = {attachment.content_id: attachment.filename for attachment in message.attachments}
+        named = (attachment for attachment in message.attachments if attachment.content_id)
+        pictures = {attachment.content_id: attachment.filename for attachment in named}
         lines = [*above, *page.lines(pictures, text_only_quotes=text_only_quotes)]
     except HtmlOverLimit as error:
         return None if text else _in_lines(bare_text(message.html), BodyOrigin(BodySource.HTML, str(error)))

@@ -222,7 +222,9 @@ class Classifier:
         client_quoted = any(line.in_ticket_passage or line.mark is not None for line in self.lines[at:stop])
         reason = self._quote_reason(at)
         quote = ClassifiedBlock(SegmentKind.QUOTE, at, stop, reason, client_quoted=client_quoted)
-        return self._split_out_answers(replace(quote, unattributed=self._is_unattributed(quote)))
+        announced = self._announces_answers(at) if self._has_new_text else False
+        quote = replace(quote, unattributed=self._is_unattributed(quote), announced=announced)
+        return self._split_out_answers(quote)
 
     def _is_unattributed(self, quote: ClassifiedBlock) -> bool:
         """Return whether neither the lines above a quote nor its first ones say whose words it has."""

@@ -123,6 +123,8 @@ class ClassifiedBlock:
     marks."""
     unattributed: bool = False
     """True if nothing above or inside the quote says whose words it has: the writer may have typed them."""
+    announced: bool = False
+    """True if the text above says that answers follow: ``see below``."""
     answers_possible: bool = False
     """True if the lines were taken for a quote as a whole and no text of the ticket was found in them, so that answers
     may have been typed into it."""

@@ -155,10 +155,14 @@ def _decide_last_quote(lines: Sequence[BodyLine], blocks: Sequence[ClassifiedBlo
 
 
 def _is_bottom_reply(blocks: Sequence[ClassifiedBlock], at: int, first: int, quotes: Sequence[int]) -> bool:
-    """Return whether this is the quote of the whole mail under its attribution, with the reply below it."""
+    """Return whether this is the quote of the whole mail under its attribution, with the reply below it; or, where the
+    mail begins with the reply, with a signature or the like below it, which a server appended."""
     below_attribution = at > 0 and blocks[at - 1].kind is SegmentKind.ATTRIBUTION
-    has_attribution = below_attribution or blocks[at].is_for(CutReason.ATTRIBUTION)
-    return has_attribution and first > at and at == quotes[-1]
+    has_attribution = below_attribution or not blocks[at].unattributed
+    if not has_attribution or at != quotes[-1]:
+        return False
+    is_unbroken = at == quotes[0] and first == 0 and at <= 1 + below_attribution
+    return first > at or (is_unbroken and not blocks[at].announced)
 
 
 def _keep_answered_part(lines: Sequence[BodyLine], block: ClassifiedBlock) -> list[ClassifiedBlock]:

@@ -52,13 +52,13 @@ _DATE = re.compile(
 _TIME = re.compile(r"(?<![\d:.])\d{1,2} ?[:：.h] ?\d{2}(?![\d.])|[时時시] ?\d{1,2} ?[分분]|\d{1,2} ?(?:am|pm)\b")
 _LOG_STAMP = re.compile(r"[\[(]?\d{2,4}[./-]\d{1,2}[./-]\d{1,4}")
 """The date at the beginning of a line of a log."""
-_QUOTE_BEGINS = re.compile(r"[:：][ \t\xa0]{2,}(?=\S)")
+_QUOTE_BEGINS = re.compile(r"[:：](?:[ \t\xa0]{2,}(?=\S)|[ \t\xa0](?=\\?>[ \t]))")
 _SENTENCE_END = re.compile(r"[.!?…)][ \t]+|[。！？][ \t]*")
 _SENTENCE_END_OR_CAPITAL = re.compile(rf"{_SENTENCE_END.pattern}|[ \t]+(?=[A-ZÀ-ÖØ-Þ])")
 _MAX_STARTS_TRIED = 8
 """In one line an attribution is tried at this many positions at most, those nearest to its end, to bound the cost."""
 _ZONE = re.compile(r"(?:gmt|utc) ?[+-]\d")
-_COLONS = (":", "：", "﹕", "፦", "៖")
+_COLONS = (":", "：", "﹕", "፦", "៖", "՝")
 _ENDINGS = (*_COLONS, "--")
 
 
@@ -76,6 +76,11 @@ def _verb_pattern() -> re.Pattern[str]:
 
 def _longest_first(words: Sequence[str]) -> str:
     return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+
+
+@cache
+def _weekdays() -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w)(?:{_longest_first(list(all_words(lambda language: language.weekdays)))})(?!\w)")
 
 
 @cache
@@ -187,8 +192,16 @@ def _split_joined_line(line: BodyLine, scales: _Scales) -> Sequence[BodyLine]:
     colon = _QUOTE_BEGINS.search(line.text, 0, _MAX_CHARACTERS)
     if colon is not None:
         head, quote = line.split_at(colon.end())
+        parts = _split_at_start(head, scales)
+        if len(parts) > 1:
+            return (*parts, quote)
         found = scales.weigh(head.plain, [head], 1) if _has_opener(head.plain) else None
         return (head, quote) if found is not None and found.needs_no_marks else (line,)
+    return _split_at_start(line, scales)
+
+
+def _split_at_start(line: BodyLine, scales: _Scales) -> Sequence[BodyLine]:
+    """Split a line before the attribution that ends it."""
     if len(line.text) > _MAX_CHARACTERS * 2 or not line.plain.endswith(_COLONS):
         return (line,)
     for start in _possible_starts(line.text):
@@ -354,15 +367,26 @@ class _AttributionClues:
             return self.has_date and self.has_address and self._text[:1].isdigit() and self._text.endswith(">")
         if not (self.has_verb or self.has_address):
             return self.has_colon and self.has_date and self.has_time and self.has_opener
-        return self.has_date or self.has_time or self.has_address or self._is_short()
+        return self.has_date or self.has_time or self.has_address or self._is_short() or self._has_weekday()
+
+    def _has_weekday(self) -> bool:
+        """Return whether this is ``On Monday, Jane Doe wrote:`` and nothing else."""
+        is_short = len(self._text) <= _SHORT_CHARACTERS and len(self._text.split()) <= _SHORT_WORDS + 2
+        day = _weekdays().search(self._text)
+        if day is None or not (is_short and self.has_verb and self.has_colon):
+            return False
+        return not self._is_about_something(self._text[day.end() :].split())
+
+    def _is_about_something(self, words: Sequence[str]) -> bool:
+        """Return whether an article or the like is among some words, as in ``the manual``, which no name has."""
+        return any(word.strip(",:") in _sentence_openers()[language] for language in self.languages for word in words)
 
     def _is_short(self) -> bool:
         """Return whether this is ``Jane Doe wrote:`` and nothing else, and does not begin like a sentence."""
         is_short = len(self._text) <= _SHORT_CHARACTERS and len(self._text.split()) <= _SHORT_WORDS
         if not (is_short and self.has_verb and "," not in self._text):
             return False
-        first = _first_word(self._text)
-        return not any(first in _sentence_openers()[language] for language in self.languages)
+        return not self._is_about_something([_first_word(self._text), *self._text.split()[1:]])
 
 
 def _quoted_below(lines: Sequence[BodyLine], stop: int) -> bool:

@@ -322,7 +322,8 @@ def _begins_another(block: _HeaderLines, lines: Sequence[BodyLine], at: int, lab
     roles = _roles_by_label()[label[0]]
     if HeaderRole.FROM in roles and HeaderRole.FROM not in block.roles():
         return not _is_dated(block) or _has_date_below(lines, at)
-    return not roles.isdisjoint(block.roles() & {HeaderRole.FROM, HeaderRole.SENT})
+    heads = {HeaderRole.FROM} if HeaderRole.FROM in block.roles() else {HeaderRole.FROM, HeaderRole.SENT}
+    return not roles.isdisjoint(heads)
 
 
 def _is_dated(block: _HeaderLines) -> bool:

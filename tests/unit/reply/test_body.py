@@ -199,3 +199,8 @@ def test_signs_of_ours_cannot_be_written_as_entities() -> None:
     reply = of_html("<p>a&#xfdd0;0&#xfdd2;b&#64979;&lt;b> <img src=cid:x alt='c&#xfdd3;'></p><hr id=stopSpelling>old")
     assert (reply.content, reply.method) == ("a0b\\<b> ![c](cid:x)", "html: hr stopSpelling")
     assert of_html("<div>" * 5_000 + "\ufdd3&lt;b>").content == "\\<b>"
+
+
+def test_a_picture_without_an_address_shows_no_attachment() -> None:
+    attached = Attachment(part_number=1, filename="contract.pdf", content_type="application/pdf", size=1, sha256="0")
+    assert "contract" not in of_html('<p>Hello</p><img src="cid:"><img src="">', attachments=(attached,)).content
