@@ -49,10 +49,13 @@ def list_(
     state: Annotated[State | None, typer.Option(help="Only mails in this state.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="So many, the latest first.")] = 50,
     before: Annotated[str | None, typer.Option(help="Only mails older than this queue id: the next page.")] = None,
+    flagged: Annotated[
+        bool, typer.Option("--flagged", help="Only mails that were posted although something is in question.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """List mails, the latest first."""
-    found = asyncio.run(_list(state, limit, before))
+    found = asyncio.run(_list_flagged(limit) if flagged else _list(state, limit, before))
     if json:
         for record in found:
             output.emit(_facts(record))
@@ -174,6 +177,11 @@ def discard(
 async def _list(state: State | None, limit: int, before: str | None) -> tuple[MessageRecord, ...]:
     async with store_to_read() as store:
         return await store.list_messages(state=state, limit=limit, before=before)
+
+
+async def _list_flagged(limit: int) -> tuple[MessageRecord, ...]:
+    async with store_to_read() as store:
+        return await store.list_flagged(limit=limit)
 
 
 async def _show(queue_id: str) -> tuple[MessageRecord, tuple[str, ...], tuple[Upload, ...]]:

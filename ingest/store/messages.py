@@ -358,6 +358,10 @@ class Store:
         of this queue id, to show page after page."""
         return await self._read(lambda tx: operator.list_messages(tx, state, limit, before))
 
+    async def list_flagged(self, *, limit: int) -> tuple[MessageRecord, ...]:
+        """Return the newest flagged messages first, without their history."""
+        return await self._read(lambda tx: operator.list_flagged(tx, limit))
+
     async def message(self, queue_id: str) -> MessageRecord | None:
         """Return one message with its history; ``None``: there is none of this queue id."""
         return await self._read(lambda tx: operator.message(tx, queue_id))

@@ -20,6 +20,7 @@ _COLUMNS = """
 _SELECT = f"SELECT {_COLUMNS} FROM messages"  # noqa: S608 - joins fixed texts; values are always parameters
 _LIST = _SELECT + " WHERE seq < :before ORDER BY seq DESC LIMIT :limit"
 _LIST_STATE = _SELECT + " WHERE state = :state AND seq < :before ORDER BY seq DESC LIMIT :limit"
+_LIST_FLAGGED = _SELECT + " WHERE flag <> '' AND seq < :before ORDER BY seq DESC LIMIT :limit"
 _SELECT_SEQ = "SELECT seq FROM messages WHERE queue_id = :queue_id"
 _SELECT_ONE = _SELECT + " WHERE queue_id = :queue_id"
 _SELECT_HISTORY = """
@@ -77,6 +78,11 @@ def list_messages(tx: Transaction, state: State | None, limit: int, before: str 
     page = {"before": older_than[0][0], "limit": limit}
     found = tx.execute(_LIST, page) if state is None else tx.execute(_LIST_STATE, {**page, "state": state.value})
     return tuple(_record(row, ()) for row in found)
+
+
+def list_flagged(tx: Transaction, limit: int) -> tuple[MessageRecord, ...]:
+    """Return the newest messages that are flagged, without their history. Reads rows until there are enough."""
+    return tuple(_record(row, ()) for row in tx.execute(_LIST_FLAGGED, {"before": MAX_SEQ, "limit": limit}))
 
 
 def message(tx: Transaction, queue_id: str) -> MessageRecord | None:

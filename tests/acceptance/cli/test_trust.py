@@ -48,12 +48,12 @@ FLAGGED = trust(
 STRANGER = trust(Who.API_USER, AuthenticationResult.PROVEN, EvidenceLevel.GUESSABLE, Treatment.QUARANTINE)
 
 
-def stored(database: str, *mails: tuple[Trust | None, Outcome], flag: str = "") -> list[str]:
-    """Queue ids of mails of which a cell was stored and that came to these ends."""
+def stored(database: str, *mails: tuple[Trust | None, Outcome], flag: str = "", first: int = 0) -> list[str]:
+    """Queue ids of mails of which a cell was stored and that came to these ends, numbered from ``first``."""
 
     async def work() -> list[str]:
         async with open_store(database) as store:
-            for number, (cell, outcome) in enumerate(mails):
+            for number, (cell, outcome) in enumerate(mails, first):
                 message = ReceivedMessage(
                     envelope=Envelope(mail_from="alice@customer.example", rcpt_tos=("help@mail.ravenna.example",)),
                     content=MAIL,
@@ -73,7 +73,7 @@ def stored(database: str, *mails: tuple[Trust | None, Outcome], flag: str = "") 
                 )
                 await store.identify(queued.queue_id, queued.lease_token, findings, now=message.received_at)
                 await store.settle(queued.queue_id, queued.lease_token, outcome, now=message.received_at)
-        return [f"Q{number}" for number in range(len(mails))]
+        return [f"Q{number}" for number in range(first, first + len(mails))]
 
     return asyncio.run(work())
 
@@ -142,6 +142,13 @@ def test_a_flagged_message_is_marked_in_the_list(ingest: Shell, database: str) -
     stored(database, (FLAGGED, POSTED), flag="nothing proves its sender")
     assert "flagged: nothing proves its sender" in ingest("messages", "list").out
     assert rows(ingest("messages", "list", "--json").out)[0]["flag"] == "nothing proves its sender"
+
+
+def test_the_flagged_messages_can_be_listed_alone(ingest: Shell, database: str) -> None:
+    stored(database, (FLAGGED, POSTED), flag="nothing proves its sender")
+    stored(database, (STRANGER, HELD), first=1)
+    assert [row["queue_id"] for row in rows(ingest("messages", "list", "--flagged", "--json").out)] == ["Q0"]
+    assert len(rows(ingest("messages", "list", "--json").out)) == 2
 
 
 def test_a_message_without_a_verdict_is_shown_without_one(ingest: Shell, database: str) -> None:

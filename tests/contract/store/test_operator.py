@@ -14,7 +14,8 @@ from ingest.model.outcome import (
     State,
     Waiting,
 )
-from ingest.store import MessageRecord
+from ingest.model.trust import Authentication, AuthenticationResult, EvidenceLevel, Treatment, Trust, Who
+from ingest.store import Findings, MessageRecord
 from ingest.store.controls import Control
 from ingest.store.messages import Store
 from ingest.store.operator import NotPossible
@@ -284,3 +285,35 @@ async def test_all_that_waits_for_its_time_can_be_made_due(store: Store) -> None
         )
     assert await store.make_due(now=NOW + 1) == 2
     assert [queued.queue_id for queued in await claim(store, now=NOW + 1)] == ["Q1", "Q2"]
+
+
+# What was decided
+
+
+async def test_the_cell_of_the_latest_decision_is_kept_where_none_is_made_again(store: Store) -> None:
+    """A released message is decided without the table; what the table said stays to be seen."""
+    await receive_all(store, 1, 2)
+    decided = Trust(
+        who=Who.STAFF,
+        authentication=Authentication(result=AuthenticationResult.FAILED, domain="x.example", reason="SPF says no"),
+        level=EvidenceLevel.GUESSABLE,
+        treatment=Treatment.QUARANTINE,
+    )
+    for queued in await claim(store):
+        trusts = (decided, None) if queued.queue_id == "Q1" else (None,)
+        for trust in trusts:
+            findings = Findings(message_id=None, content_digest="d", ticket_id=None, subject="", sender="", trust=trust)
+            await store.identify(queued.queue_id, queued.lease_token, findings, now=NOW)
+    assert (await record(store)).trust == decided
+    assert (await record(store, "Q2")).trust is None
+    assert await store.cells() == {decided.cell: 1, "": 1}
+
+
+async def test_a_release_may_name_an_author_and_a_later_one_takes_that_back(store: Store) -> None:
+    await end(store, STUCK[0])
+    await store.release("Q1", by="olga", now=NOW + 1, author="U7")
+    queued = await claim_one(store, now=NOW + 1)
+    assert queued.released_author == "U7"
+    await store.settle(queued.queue_id, queued.lease_token, STUCK[0], now=NOW + 2)
+    await store.release("Q1", by="olga", now=NOW + 3)
+    assert (await claim_one(store, now=NOW + 3)).released_author is None
