@@ -175,7 +175,7 @@ class SegmentKind(StrEnum):
     FOOTER = "footer"
     """A legal notice, the data of a company, or the footer of a mailing list or a virus scanner."""
     MARKER = "marker"
-    """``Reply above this line``, or a rule above a quote."""
+    """``Reply above this line``, a rule above a quote, or the banner of a mail server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

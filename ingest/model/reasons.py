@@ -60,6 +60,10 @@ class CutReason(StrEnum):
         "",
         "signature",
     )
+    BANNER = (
+        "banner",
+        "A line such as `CAUTION: external sender`, which the mail server of the help desk puts on top of a mail.",
+    )
     RULE = ("rule", "A line of dashes or underscores directly above a quote.")
     DEVICE_LINE = ("device line", "A line that a telephone or a mail program adds, such as `Sent from my iPhone`.")
     FOOTER = ("footer", "A legal notice, the data of a company, or the footer of a list or a virus scanner.")
@@ -109,6 +113,7 @@ CONFIDENCE_OF = {
     CutReason.REPLY_ABOVE: Confidence.LIKELY,
     CutReason.SIGNATURE: Confidence.CERTAIN,
     CutReason.LOOSE_SIGNATURE: Confidence.GUESSED,
+    CutReason.BANNER: Confidence.LIKELY,
     CutReason.RULE: Confidence.LIKELY,
     CutReason.DEVICE_LINE: Confidence.LIKELY,
     CutReason.FOOTER: Confidence.GUESSED,

@@ -11,6 +11,7 @@ from ingest.model.message import SegmentKind
 from ingest.model.reasons import CutReason, Recognised
 from ingest.reply.lines import BodyLine, ClassifiedBlock, LineMark, MarkKind
 from ingest.reply.recognise import attribution, markers, quoted_headers
+from ingest.reply.recognise.banners import find_banner
 
 _KIND_OF_MARK = {
     MarkKind.ATTRIBUTION: SegmentKind.ATTRIBUTION,
@@ -28,6 +29,8 @@ _MAX_ANNOUNCEMENT_CHARACTERS = 300
 """Of a line this many characters are searched for an announcement. It bounds the cost."""
 _ATTRIBUTION_SEARCH_LINES = 3
 """Inside a quote, its attribution or header is looked for in the first lines with words, of which so many are read."""
+_BANNER_SEARCH_LINES = 20
+"""The banner of a mail server begins in one of so many lines: blank ones and other banners stand above it."""
 MAX_SCANNED_LINES = 20_000
 """Nothing is looked for below this many lines: what comes after them stays with the last block. It bounds the time of a
 hostile body; what a sender newly wrote stands above."""
@@ -100,7 +103,12 @@ class Classifier:
             return self._quoted(at)
         if line.blank:
             return ()
-        return self._reply_above_marker(at) or self._header(at) or self._attribution(at)
+        return self._banner(at) or self._reply_above_marker(at) or self._header(at) or self._attribution(at)
+
+    def _banner(self, at: int) -> tuple[ClassifiedBlock, ...]:
+        """Find the banner that a mail server puts above all that was written."""
+        stop = find_banner(self.lines, at) if not self._has_new_text and at < _BANNER_SEARCH_LINES else None
+        return (ClassifiedBlock(SegmentKind.MARKER, at, stop, Recognised(CutReason.BANNER)),) if stop else ()
 
     def _marked(self, at: int, mark: LineMark) -> tuple[ClassifiedBlock, ...]:
         """Classify lines as the markup of the mail program says."""
