@@ -130,7 +130,7 @@ class Pipeline:
         if outcome is None:
             await self._ticket_lookup.learn_verified(decision.resolution, now=self._clock())
             outcome = await self._deliver(queued, decision, identified)
-        elif outcome is decision.outcome and not isinstance(outcome, Deferred):
+        elif not isinstance(outcome, Deferred):
             outcome = await self._look_before_ending(queued, decision, identified, outcome)
         _count_treatment(decision, outcome)
         return outcome
