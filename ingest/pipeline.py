@@ -319,19 +319,12 @@ class Pipeline:
         """Stop our own notification that came back under another Message-ID and subject: it says what somebody said on
         the ticket, and nothing else. The ticket is asked only where the mail quotes nothing, as a notification."""
         may_be_ours = decision.reply.ambiguous or not (decision.reply.elided or message.in_reply_to)
-        if not may_be_ours or decision.is_report or message.attachments or queued.released_by is not None:
+        is_settled = queued.released_by is not None or queued.post_began_at is not None
+        if not may_be_ours or is_settled or decision.is_report or message.attachments:
             return decision
-        if not loops.is_comparable(decision.reply.content):
+        if not _is_own_mail(message, decision, await self._conversation(queued, decision)):
             return decision
-        sender_id = decision.user.id if decision.user is not None else None
-        said = [
-            posted.content
-            for posted in await self._conversation(queued, decision)
-            if posted.author_id != sender_id or posted.source != "EMAIL"
-        ]
-        if not loops.are_our_words(decision.reply.content, said):
-            return decision
-        reason = "it says what was said on its ticket, word for word: it is our own mail that came back"
+        reason = "it is a message of its ticket that came back: the same Message-ID and author, or the same words"
         return replace(decision, outcome=Discarded(rule=RuleName.LOOP, reason=reason))
 
     async def _extract_reply(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
@@ -635,6 +628,22 @@ def _held_by_others(identified: Identified, queued: QueuedMessage) -> Outcome | 
     if identified.pause is not None:
         return Quarantined(rule=RuleName.PAUSED, reason=loops.reason_of(identified.pause))
     return None
+
+
+def _is_own_mail(message: ParsedMessage, decision: Decision, conversation: Sequence[PostedMessage]) -> bool:
+    """Whether a mail is a message of the ticket that came back. Its Message-ID alone is no proof: a customer may have
+    copied it. What the sender wrote by mail before does not count, since people repeat themselves."""
+    sender_id = decision.user.id if decision.user is not None else None
+    perhaps_own = ("", sender_id)  # whose author is not told may be the sender's
+    said = [
+        posted
+        for posted in conversation
+        if posted.author_id not in perhaps_own or posted.source not in (None, "", "EMAIL")
+    ]
+    has_same_id = message.message_id is not None and any(
+        posted.email_message_id == message.message_id and posted.author_id == sender_id for posted in said
+    )
+    return has_same_id or loops.are_our_words(decision.reply.content, (posted.content for posted in said))
 
 
 def _words_key(message: ParsedMessage, reply: Reply, draft: Draft | None) -> str | None:

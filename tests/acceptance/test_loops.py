@@ -79,6 +79,25 @@ async def test_our_own_notification_under_another_id_and_subject_is_not_posted(b
     assert outcome.rule is RuleName.LOOP
 
 
+async def test_a_message_id_of_the_ticket_from_its_author_is_our_own_mail_and_from_another_is_not(bench: Bench) -> None:
+    """A template has put words around the notification, and the customer's program has copied its Message-ID."""
+
+    def under_our_id(sender: str) -> bytes:
+        content = mail("Ticket TAI-42 was updated.", sender=sender, subject="Lost Password")
+        return content.replace(b"reply-1@customer.example", f"tai-42-1@{DOMAIN}".encode())
+
+    messages = bench.sandbox.state.messages.values()
+    author_id = next(said["authorId"] for said in messages if f"tai-42-1@{DOMAIN}" in (said["emailMessageId"] or ""))
+    agent = bench.sandbox.state.users[author_id]["email"]
+    assert isinstance(await bench.outcome_of(under_our_id(agent)), Discarded)
+    assert isinstance(await bench.outcome_of(under_our_id(ALICE)), Delivered)
+
+
+async def test_a_customer_who_says_the_same_again_is_heard(bench: Bench) -> None:
+    found = [await bench.outcome_of(mail(ANSWER, name=name, subject="Again")) for name in ("first", "second")]
+    assert rules(found) == [None, None]
+
+
 async def test_an_answer_above_our_words_and_a_short_word_that_both_say_are_people_s(bench: Bench) -> None:
     await bench.say("sam.okafor@support.example", NOTIFICATION, TAI_42)
     await bench.say("sam.okafor@support.example", "Thank you!", TAI_42)
