@@ -85,6 +85,12 @@ def status_kind(refusal: CommandRefused | ServerBye) -> FailureKind | None:
     return FailureKind.PASSING if _PASSING.search(status.text) else None
 
 
+def may_concern_one_message(refusal: CommandRefused) -> bool:
+    """Return whether a refused FETCH may be about a single message. Servers say that they are unavailable, or have a
+    bug, both in an outage and of one message that they cannot open (``NO [UNAVAILABLE]``, ``NO [SERVERBUG]``)."""
+    return status_kind(refusal) in (None, FailureKind.PASSING)
+
+
 def _backoff(text: str) -> float | None:
     """Return the seconds of back-off that Exchange Online asks for in its text, or ``None``."""
     stated = _BACKOFF.search(text)

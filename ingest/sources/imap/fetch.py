@@ -2,17 +2,20 @@
 
 Messages are fetched in batches of some megabytes. Each is handed to ``receive`` as soon as it has arrived, and the next
 batch is fetched while the last one is being stored. A message that the server does not deliver is fetched again alone
-a few times (``FetchRetries``), and then recorded as quarantined with what is known of it.
+a few times (``FetchRetries``); a failure counts as far as the server delivers others (``DeliveryEvidence``). Then it is
+recorded as quarantined with what is known of it.
 """
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ingest import log
 from ingest.model.imap_folder import Folder
 from ingest.sources.imap.context import FolderContext, LeaseLost
-from ingest.sources.imap.diagnosis import status_kind
+from ingest.sources.imap.delivery_evidence import DeliveryEvidence
+from ingest.sources.imap.diagnosis import may_concern_one_message
 from ingest.sources.imap.mail import parse_internal_date, placeholder_content, received_message
 from ingest.sources.imap.protocol.client import (
     MAX_UIDS_PER_COMMAND,
@@ -30,6 +33,16 @@ NOOP_EVERY_SECONDS = 60.0
 section 5.4), and some do so earlier."""
 MAX_HEADER_BYTES = 256 * 1024
 """Most header bytes to ask for of a message that cannot be fetched whole; header sections of real mail are smaller."""
+HEADER_REQUESTS = (
+    f"(UID BODY.PEEK[HEADER]<0.{MAX_HEADER_BYTES}>)",
+    "(UID BODY.PEEK[HEADER.FIELDS (FROM TO CC SUBJECT DATE MESSAGE-ID IN-REPLY-TO REFERENCES)])",
+)
+"""How the header of such a message is asked for. Servers keep the fields of the second in an index, and can often give
+them although they cannot open the message."""
+WITNESS_REQUEST = "(UID BODY.PEEK[]<0.1024>)"
+"""The first kilobyte of a message shows that the server can deliver, whatever its size."""
+MAX_WITNESSES = 3
+"""Most stored messages to ask for, to learn whether the server delivers anything."""
 
 _log = log.get("imap")
 
@@ -47,6 +60,8 @@ class FetchBatch:
     """Why a message did not come, if the server said something, by UID."""
     too_large: dict[int, int] = field(default_factory=dict)
     """The sizes in bytes of messages above our limit, by UID."""
+    refusal: CommandRefused | None = None
+    """The server's answer, if it refused the command."""
 
     def missing(self) -> list[int]:
         """Return the UIDs of messages that neither came nor are too large."""
@@ -67,6 +82,10 @@ class Fetcher:
         self._connection, self._folder, self._record = connection, folder, record
         self._shared, self._retries = folder.shared, folder.retries
         self._on_stored = on_stored
+        self._evidence = DeliveryEvidence(folder.retries, folder.shared.clock)
+        self._described: set[int] = set()
+        self.witnesses: Sequence[int] = ()
+        """UIDs of messages that are on the server and were stored before: they could be fetched once."""
         self.older: set[int] = set()
         """UIDs of messages that the server dates before our start; they are not ours to take in."""
 
@@ -77,11 +96,12 @@ class Fetcher:
             ConnectionLost, CommandRefused, LeaseLost: the session has to end. What was stored stays stored.
             StoreUnavailable: the same, and nothing can be stored now.
         """
+        self._evidence.begin_pass()
         untroubled = [uid for uid in uids if uid not in self._retries]
         for start in range(0, len(untroubled), MAX_UIDS_PER_COMMAND):
             sizes = await self._sizes(untroubled[start : start + MAX_UIDS_PER_COMMAND])
             await self._take_batches(self._batches(sizes))
-        for uid in uids:
+        for uid in sorted(uids, key=self._retries.attempts):
             if uid in self._retries:
                 await self._take_alone(uid)
 
@@ -90,6 +110,7 @@ class Fetcher:
         to be the largest that we accept."""
         sizes = dict.fromkeys(uids, self._shared.max_message_bytes)
         described: set[int] = set()
+        refused: CommandRefused | None = None
 
         async def note(message: FetchedMessage) -> None:
             if message.uid in sizes:
@@ -102,11 +123,15 @@ class Fetcher:
         try:
             await self._fetch(uids, "(UID RFC822.SIZE INTERNALDATE)", note)
         except CommandRefused as refusal:
-            if status_kind(refusal) is not None:
+            if not may_concern_one_message(refusal):
                 raise
+            refused = refusal
         finally:
+            self._described |= described
             for uid in set(uids) - described:
                 self._retries.isolate(uid)
+        if refused and not described:
+            self._evidence.refused(refused)
         return {uid: sizes[uid] for uid in uids if uid in described and uid not in self.older}
 
     def _is_older(self, message: FetchedMessage) -> bool:
@@ -142,10 +167,52 @@ class Fetcher:
             await _storing_ended(before, batch)
 
     async def _take_alone(self, uid: int) -> None:
-        """Fetch one message that failed before. If it fails again, no other message can be the cause."""
-        if self._retries.is_exhausted(uid):
+        """Fetch one message that failed before. If it fails again, no other message can be the cause; whether the
+        server is the cause, another message shows. That one is asked for first if the last failure may have ended the
+        session, but not each time: some servers end each session after a number of commands."""
+        is_exhausted = self._retries.is_exhausted(uid)
+        if is_exhausted or self._retries.is_unproven(uid):
+            await self._find_witness()
+        if is_exhausted:
             return await self._give_up(uid, self._retries.reason(uid), None)
+        if await self._is_older_alone(uid):
+            return self._retries.remove(uid)
         return await self._take_batches(self._batches({uid: self._shared.max_message_bytes}))
+
+    async def _find_witness(self) -> None:
+        """Ask for a little of some messages that could be fetched before.
+
+        Raises:
+            CommandRefused: the server refuses them now, too, so it is in trouble and no message is to blame.
+        """
+        if self._evidence.has_delivered:
+            return
+        refused: CommandRefused | None = None
+        for uid in random.sample(self.witnesses, min(MAX_WITNESSES, len(self.witnesses))):
+            try:
+                await self._fetch([uid], WITNESS_REQUEST, self._note_witness)
+            except CommandRefused as refusal:
+                refused = refusal
+            if self._evidence.has_delivered:
+                return
+        if refused:
+            raise refused
+
+    async def _note_witness(self, message: FetchedMessage) -> None:
+        if message.body is not None:
+            self._evidence.delivered()
+
+    async def _is_older_alone(self, uid: int) -> bool:
+        """Return whether a message whose date is not known yet, because it failed before, was there before our start.
+        It is not, as far as the server does not say."""
+        if self._record.ignored_before is None or uid in self._described or self._retries.attempts(uid):
+            return False
+        try:
+            await self._sizes([uid])
+        except ConnectionLost as error:
+            self._evidence.failed(uid, str(error))
+            raise
+        return uid in self.older
 
     async def _fetch_batch(self, batch: FetchBatch) -> None:
         """Fetch the messages of ``batch`` and start to store each when it has arrived."""
@@ -156,11 +223,14 @@ class Fetcher:
         try:
             await self._fetch(batch.uids, "(UID BODY.PEEK[])", lambda message: self._arrived(batch, message))
         except CommandRefused as refusal:
-            if status_kind(refusal) is not None:
-                raise
             batch.failed |= dict.fromkeys(batch.missing(), str(refusal))
+            batch.refusal = refusal
+            if not may_concern_one_message(refusal):
+                self._record_failures(batch.failed)
+                raise
         except ConnectionLost as error:
-            self._record_failures(dict.fromkeys(batch.missing()[:1], str(error)))
+            suspects = batch.missing()[:1] if batch.storing else batch.missing()
+            self._record_failures(dict.fromkeys(suspects, str(error)))
             raise
         finally:
             _after_storing(batch, lambda: self._shared.memory.release(granted))
@@ -180,8 +250,10 @@ class Fetcher:
         body = message.body.octets if isinstance(message.body, Literal) else message.body
         if isinstance(message.body, Literal) and body is None:
             batch.too_large[uid] = message.body.size
+            self._evidence.delivered()
         elif isinstance(body, bytes) and body:
             batch.storing[uid] = asyncio.create_task(self._store(uid, body))
+            self._evidence.delivered()
         else:
             batch.failed[uid] = "the server sent no content for it"
 
@@ -220,18 +292,16 @@ class Fetcher:
         on_server = set(await self._connection.search(f"UID {sequence_set(missing)}"))
         for uid in set(missing) - on_server:
             self._retries.remove(uid)
-        self._record_failures(
-            {uid: batch.failed.get(uid, "the server did not send it") for uid in missing if uid in on_server}
-        )
+        reasons = {uid: batch.failed.get(uid, "the server did not send it") for uid in missing if uid in on_server}
+        self._record_failures(reasons, is_answered=batch.refusal is None)
+        if reasons and batch.refusal and not batch.storing:
+            if len(batch.uids) == 1:
+                await self._find_witness()
+            self._evidence.refused(batch.refusal)
 
-    def _record_failures(self, reasons: Mapping[int, str]) -> None:
-        """Record a failure for messages that were fetched alone. Those that were fetched among others are only isolated
-        for now, because another message may have been the cause."""
+    def _record_failures(self, reasons: Mapping[int, str], *, is_answered: bool = False) -> None:
         for uid, reason in reasons.items():
-            if uid in self._retries:
-                self._retries.fail(uid, reason, self._shared.clock())
-            else:
-                self._retries.isolate(uid)
+            self._evidence.failed(uid, reason, is_answered=is_answered)
 
     async def _give_up(self, uid: int, reason: str, size: int | None) -> None:
         """Record a message that cannot be fetched, with what is known of it; the mail itself stays in the mailbox."""
@@ -249,11 +319,14 @@ class Fetcher:
             header = message.header
             found.append(header.octets if isinstance(header, Literal) else None)
 
-        try:
-            await self._fetch([uid], f"(UID BODY.PEEK[HEADER]<0.{MAX_HEADER_BYTES}>)", note)
-        except CommandRefused:
-            return None
-        return next((header for header in found if header), None)
+        for request in HEADER_REQUESTS:
+            try:
+                await self._fetch([uid], request, note)
+            except CommandRefused:
+                continue
+            if header := next((header for header in found if header and header.strip()), None):
+                return header
+        return None
 
     async def _until_mail_is_taken(self) -> None:
         """Wait while the worker takes no mail. This is our backpressure: the mail stays on the server."""

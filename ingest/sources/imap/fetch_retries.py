@@ -9,7 +9,9 @@ class FetchRetry:
     """What is known of one message that was not delivered."""
 
     failures: int = 0
-    """Attempts to fetch it alone that have failed."""
+    """Attempts to fetch it alone that have failed while the server delivered other mail."""
+    unproven: int = 0
+    """Failed attempts since then of which nobody knows whether the message or the server was the cause."""
     due_at: float = 0.0
     """Unix time before which it is not fetched again."""
     reason: str = ""
@@ -44,9 +46,30 @@ class FetchRetries:
 
     def fail(self, uid: int, reason: str, now: float) -> None:
         """Record that a message was fetched alone and did not come, and when it is due again."""
+        self.postpone(uid, reason, now)
+        self.prove(uid)
+
+    def postpone(self, uid: int, reason: str, now: float) -> None:
+        """Record that a message did not come, and when it is due again, without counting that against it: the server
+        may have delivered nothing at all."""
         entry = self._entries.get(uid, FetchRetry())
-        wait = self._waits[min(entry.failures, len(self._waits) - 1)]
-        self._entries[uid] = replace(entry, failures=entry.failures + 1, due_at=now + wait, reason=reason)
+        wait = self._waits[min(entry.failures + entry.unproven // 2, len(self._waits) - 1)]
+        self._entries[uid] = replace(entry, unproven=entry.unproven + 1, due_at=now + wait, reason=reason)
+
+    def prove(self, uid: int) -> None:
+        """Count the failures that ``postpone`` recorded as one: the server has delivered another message since."""
+        entry = self._entries.get(uid)
+        if entry is not None and entry.unproven:
+            self._entries[uid] = replace(entry, failures=entry.failures + 1, unproven=0)
+
+    def is_unproven(self, uid: int) -> bool:
+        """Return whether it is not known if the last failure of a message was its own."""
+        return uid in self._entries and self._entries[uid].unproven > 0
+
+    def attempts(self, uid: int) -> int:
+        """Return how often a message was fetched alone and did not come."""
+        entry = self._entries.get(uid, FetchRetry())
+        return entry.failures + entry.unproven
 
     def is_exhausted(self, uid: int) -> bool:
         """True once the message has used up its retries."""

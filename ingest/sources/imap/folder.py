@@ -161,6 +161,7 @@ class FolderSession:
         missing = on_server - stored.whole - stored.partial
         self._retries.keep_only(missing)
         self._highest_uid = max([self._record.start_uid, *on_server])
+        self._fetcher.witnesses = sorted(on_server & stored.whole)
         marked_uid = await self._apply_owed_after_actions(on_server & stored.whole)
         now = self._shared.clock()
         gap_since = (self._record.gap_since or now) if missing else None

@@ -20,8 +20,8 @@ section 4)."""
 BODY_ITEMS = ("BODY[]", "BODY[]<0>", "RFC822")
 """Names under which servers send what was asked for as BODY.PEEK[]."""
 
-HEADER_ITEMS = ("BODY[HEADER]", "BODY[HEADER]<0>")
-"""Names under which servers send what was asked for as BODY.PEEK[HEADER]<0.n>."""
+HEADER_ITEM = "BODY[HEADER"
+"""How the names begin under which servers send a header section or fields of it: ``BODY[HEADER]<0>``."""
 
 
 class CommandRefused(Exception):
@@ -323,7 +323,7 @@ def _parse_message(data: UntaggedData) -> FetchedMessage:
         size=size[0] if size else None,
         internal_date=date if isinstance(date, bytes) else b"",
         body=next((found[name] for name in BODY_ITEMS if name in found), None),
-        header=next((found[name] for name in HEADER_ITEMS if name in found), None),
+        header=next((value for name, value in found.items() if name.startswith(HEADER_ITEM)), None),
     )
 
 

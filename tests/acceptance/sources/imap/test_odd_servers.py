@@ -121,6 +121,130 @@ async def test_a_message_answered_with_no_holds_back_only_itself(server: Scripte
     await _has_all_but_the_bad_one(taken)
 
 
+WORDS_OF_ONE_MAIL_AND_OF_AN_OUTAGE = [
+    "NO [UNAVAILABLE] FETCH Server error - Please try again later",
+    "NO [SERVERBUG] Internal error occurred. Refer to server log for more information.",
+    "BAD Server Unavailable. 15",
+    "NO Some messages could not be FETCHed (Failure)",
+    "NO [INUSE] mailbox is locked",
+    "NO backend error, temporarily unavailable",
+    "NO [LIMIT] this message is over a limit",
+]
+
+
+@pytest.mark.parametrize("words", WORDS_OF_ONE_MAIL_AND_OF_AN_OUTAGE)
+@pytest.mark.parametrize("item", ["BODY.PEEK[]", "RFC822.SIZE"])
+async def test_a_message_that_is_always_refused_holds_back_only_itself(
+    server: ScriptedServer, taken: Intake, words: str, item: str
+) -> None:
+    def refuse(tag: str, command: str) -> bytes | None:
+        asked = BAD in server.named(command) and ("BODY.PEEK[]" in command or item in command)
+        return f"{tag} {words}\r\n".encode() if asked else None
+
+    server.answers["UID FETCH"] = refuse
+    await taken.start(reads(server))
+    await _has_all_but_the_bad_one(taken)
+
+
+async def test_the_others_are_read_before_a_refused_one_is_asked_for_again(
+    server: ScriptedServer, taken: Intake
+) -> None:
+    def refuse(tag: str, command: str) -> bytes | None:
+        asked = "BODY.PEEK[]" in command and BAD in server.named(command)
+        return f"{tag} NO [UNAVAILABLE] sorry\r\n".encode() if asked else None
+
+    server.answers["UID FETCH"] = refuse
+    await taken.start(reads(server), timing=faster(message_retry_seconds=(3600.0,)))
+    await taken.has(*(content for uid, content in enumerate(MAILS, 1) if uid != BAD))
+
+
+@pytest.mark.parametrize("words", [*WORDS_OF_ONE_MAIL_AND_OF_AN_OUTAGE, "closes"])
+async def test_an_outage_makes_no_message_bad_however_long_it_lasts(
+    server: ScriptedServer, taken: Intake, words: str
+) -> None:
+    asked = 0
+
+    def ill(tag: str, command: str) -> bytes | None:
+        nonlocal asked
+        asked += "BODY.PEEK" in command
+        if asked > 60 or "BODY.PEEK" not in command:
+            return None
+        return CLOSE if words == "closes" else f"{tag} {words}\r\n".encode()
+
+    server.answers["UID FETCH"] = ill
+    await taken.start(reads(server), timing=faster(first_retry_seconds=0.001, max_retry_seconds=0.01))
+    await taken.has(*MAILS)
+
+
+@pytest.mark.parametrize("words", [*WORDS_OF_ONE_MAIL_AND_OF_AN_OUTAGE, "closes"])
+async def test_an_outage_that_begins_when_mail_was_read_makes_no_message_bad(
+    server: ScriptedServer, taken: Intake, words: str
+) -> None:
+    asked = 0
+
+    def ill(tag: str, command: str) -> bytes | None:
+        nonlocal asked
+        if "BODY.PEEK" not in command:
+            return None
+        asked += 1
+        if asked == 1 or asked > 60:
+            return None
+        return CLOSE if words == "closes" else f"{tag} {words}\r\n".encode()
+
+    server.answers["UID FETCH"] = ill
+    timing = faster(first_retry_seconds=0.001, max_retry_seconds=0.01, batch_messages=1)
+    await taken.start(reads(server), timing=timing)
+    await taken.has(*MAILS)
+
+
+async def test_a_refused_message_alone_in_its_folder_waits_until_another_shows_that_the_server_delivers(
+    server: ScriptedServer, taken: Intake
+) -> None:
+    only, later = mail("only"), mail("later")
+    server.mails = {1: only}
+
+    def refuse(tag: str, command: str) -> bytes | None:
+        asked = "BODY.PEEK[]" in command and 1 in server.named(command)
+        return f"{tag} NO [UNAVAILABLE] sorry\r\n".encode() if asked else None
+
+    server.answers["UID FETCH"] = refuse
+    await taken.start(reads(server, poll=1), timing=faster(message_retry_seconds=(0.0, 0.01)))
+    await eventually(lambda: sum("BODY.PEEK[]" in command for command in server.commands) >= 8, "eight attempts")
+    assert await taken.records() == ()
+    server.mails[2] = later
+
+    async def recorded() -> bool:
+        return len(await taken.records()) == 2
+
+    await eventually(recorded, "both recorded")
+    assert [r.state for r in await taken.records()].count(State.QUARANTINED) == 1
+    assert later in await taken.contents()
+
+
+async def test_a_refused_message_whose_whole_header_is_refused_too_is_recorded_with_the_fields_of_the_index(
+    server: ScriptedServer, taken: Intake
+) -> None:
+    fields = b"From: alice@customer.example\r\nSubject: lost\r\n\r\n"
+
+    def refuse(tag: str, command: str) -> bytes | None:
+        if "SIZE" in command or BAD not in server.named(command):
+            return None
+        if "HEADER.FIELDS" not in command:
+            return f"{tag} NO [SERVERBUG] sorry\r\n".encode()
+        name = command.partition("PEEK")[2].removesuffix(")").encode()
+        return b"* 3 FETCH (UID 3 BODY%s {%d}\r\n%s)\r\n%s OK done\r\n" % (name, len(fields), fields, tag.encode())
+
+    server.answers["UID FETCH"] = refuse
+    await taken.start(reads(server))
+
+    async def recorded() -> bool:
+        return len(await taken.records()) == len(MAILS)
+
+    await eventually(recorded, "all messages recorded")
+    [bad] = [record for record in await taken.records() if record.state is State.QUARANTINED]
+    assert await taken.store.content(bad.queue_id) == fields
+
+
 async def test_a_literal_shorter_than_announced_costs_a_connection_and_no_mail(
     server: ScriptedServer, taken: Intake
 ) -> None:
