@@ -29,12 +29,18 @@ class Provider:
         """Whether the person has entered the device code."""
         self.expires_in = 3600
         self.url = ""
+        self.access_token = ""
+        """The access token to give; ``""``: one that says how many were given."""
+        self.hold = threading.Event()
+        """While it is clear, requests are taken and not answered."""
+        self.hold.set()
 
     def answer(self, path: str, form: dict[str, str]) -> Answer:
         if path == "/introspect":
             active = form.get("token") in self.access_tokens
             return 200, {"active": active, "username": USER if active else ""}, {}
         self.requests.append(form)
+        self.hold.wait(30)
         if self.odd:
             return self.odd.popleft()
         if path == "/device":
@@ -51,8 +57,9 @@ class Provider:
         if kind.endswith("device_code") and not self.entered:
             return refuse("authorization_pending")
         number = len(self.access_tokens) + 1
-        self.access_tokens.add(f"access-{number}")
-        parse_grant: dict[str, Any] = {"access_token": f"access-{number}", "token_type": "Bearer"}
+        access_token = self.access_token or f"access-{number}"
+        self.access_tokens.add(access_token)
+        parse_grant: dict[str, Any] = {"access_token": access_token, "token_type": "Bearer"}
         parse_grant["expires_in"] = self.expires_in
         if kind != "client_credentials":
             self.refresh_token = f"refresh-{number + 1}"

@@ -25,6 +25,8 @@ class ScriptedServer:
         self.port = 0
         self.tls: ssl.SSLContext | None = None
         """With it, TLS begins after the answer to STARTTLS."""
+        self.max_line = 1_000_000
+        """Octets of the longest command line that it takes; it drops the connection at a longer one."""
         self._writers: list[asyncio.StreamWriter] = []
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -33,6 +35,11 @@ class ScriptedServer:
         while line := await reader.readline():
             tag, _, command = line.decode().strip().partition(" ")
             self.commands.append(command)
+            if len(line) > self.max_line:
+                break
+            if command.startswith("AUTHENTICATE") and len(command.split()) == 2:
+                writer.write(b"+ \r\n")
+                await reader.readline()
             answer = self._answer(tag, command)
             writer.write(answer.removesuffix(CLOSE))
             await writer.drain()
@@ -113,7 +120,7 @@ class ScriptedServer:
         self.answers["UID FETCH"] = odd
 
     async def __aenter__(self) -> "ScriptedServer":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1_000_000)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

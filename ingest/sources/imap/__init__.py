@@ -16,7 +16,7 @@ from ingest import log
 from ingest.config.imap_accounts import ImapAccount
 from ingest.sources import Receive, Refusal
 from ingest.sources.imap.alarms import GapAlarm
-from ingest.sources.imap.auth.credentials import credential_for
+from ingest.sources.imap.auth.credentials import Credential, credential_for
 from ingest.sources.imap.context import MemoryBudget, ReaderContext
 from ingest.sources.imap.leases import Leases
 from ingest.sources.imap.status import FolderStatus
@@ -25,6 +25,9 @@ from ingest.sources.imap.timing import MiB, Timing
 from ingest.store.imap import ImapStore
 
 __all__ = ["ImapSource", "Timing"]
+
+FINISH_SECONDS = 1.0
+"""Credentials are given the whole drain time, and this much to tell that it was not enough."""
 
 _log = log.get("imap")
 
@@ -61,6 +64,7 @@ class ImapSource:
         self._accounts, self._only_worker = accounts, only_worker
         self._supervisors: list[FolderSupervisor] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._credentials: dict[str, Credential] = {}
         self._http: httpx.AsyncClient | None = None
 
     @property
@@ -79,6 +83,7 @@ class ImapSource:
             await shared.store.release_all_leases()
         self._http = http = httpx.AsyncClient(trust_env=False)
         credentials = {a.name: credential_for(a, shared.store, http, shared.clock) for a in self._accounts}
+        self._credentials = credentials
         leases = Leases(shared.store, shared.clock, shared.timing)
         self._supervisors = [
             FolderSupervisor(shared, account, folder, credentials[account.name], leases)
@@ -90,12 +95,13 @@ class ImapSource:
         self._tasks = [asyncio.create_task(_run_for_ever(job, shared.timing.max_retry_seconds)) for job in jobs]
 
     async def drain(self, seconds: float) -> None:
-        """Fetch no more mail, wait up to ``seconds`` for messages that are being stored, and close everything. What was
-        not stored is still on its server."""
+        """Fetch no more mail, wait up to ``seconds`` for messages that are being stored and for refresh tokens that are
+        on their way, and close everything. What was not stored is still on its server; a new refresh token is not."""
         for task in self._tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
+        finishing = [asyncio.create_task(credential.finish(seconds)) for credential in self._credentials.values()]
+        if ending := [*self._tasks, *finishing]:
+            await asyncio.wait(ending, timeout=seconds + FINISH_SECONDS)
         if self._http is not None:
             await self._http.aclose()
 

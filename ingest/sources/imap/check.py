@@ -38,8 +38,11 @@ async def check(
     """Log in to ``account`` and open its folders read-only. Returns at least one finding; never raises."""
     async with httpx.AsyncClient(trust_env=False) as http:
         credential = credential_for(account, store, http, clock)
-        lines = [line async for line in _check_log_in(account, credential, timeout)]
-        lines += [line async for line in _check_end(credential, clock())]
+        try:
+            lines = [line async for line in _check_log_in(account, credential, timeout)]
+            lines += [line async for line in _check_end(credential, clock())]
+        finally:
+            await credential.finish(timeout)
     return tuple(AccountFinding(account=account.name, level=level, text=text) for level, text in lines)
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from ingest.config.imap_accounts import CredentialUnreadable, ImapAccount
 from ingest.sources.imap.auth.login import LoginRefused, NoCommonMechanism
-from ingest.sources.imap.auth.oauth import TokenRefused, TokenThrottled, TokenUnavailable
+from ingest.sources.imap.auth.token_errors import TokenRefused, TokenThrottled, TokenUnavailable
 from ingest.sources.imap.protocol.client import CommandRefused, NotImap, ServerBye, TlsUnavailable
 from ingest.sources.imap.protocol.wire import ConnectionLost
 
@@ -141,7 +141,8 @@ def _tls(error: BaseException, account: ImapAccount) -> Failure:
 
 
 def _token_refused(error: BaseException, account: ImapAccount) -> Failure:
-    return Failure(FailureKind.REFUSED, f"{error}: {_renew_token(account)}")
+    assert isinstance(error, TokenRefused)  # guaranteed by _TABLE
+    return Failure(FailureKind.REFUSED, f"{error}: {error.advice or _renew_token(account)}")
 
 
 def _renew_token(account: ImapAccount) -> str:

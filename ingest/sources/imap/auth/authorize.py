@@ -18,15 +18,13 @@ from oauthlib.oauth2 import DeviceClient, OAuth2Error, WebApplicationClient
 from ingest.config.imap_accounts import ImapAccount, OAuthClient
 from ingest.sources.imap.auth.oauth import (
     TokenGrant,
-    TokenRefused,
     parse_grant,
     parse_json_object,
-    parse_seconds,
     post_form,
     request_token,
-    token_error,
     token_to_save,
 )
+from ingest.sources.imap.auth.token_errors import TokenRefused, parse_seconds, token_error
 from ingest.store.imap import ImapStore
 
 DEFAULT_INTERVAL_SECONDS = 5.0

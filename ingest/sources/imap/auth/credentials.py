@@ -38,6 +38,10 @@ class Credential(Protocol):
         """Return the Unix time at which the credential ends, or ``None`` if that is not known."""
         ...
 
+    async def finish(self, seconds: float) -> None:
+        """Finish what has begun within ``seconds``, such as the saving of a new refresh token. It is called last."""
+        ...
+
 
 class PasswordCredential:
     """A password from the settings. A password file is read each time, so a new one counts at once."""
@@ -62,6 +66,9 @@ class PasswordCredential:
     async def ends_at(self) -> float | None:
         """Return ``None``: a password has no known end."""
         return None
+
+    async def finish(self, seconds: float) -> None:
+        """Do nothing: nothing is ever on its way."""
 
 
 class TokenCredential:
@@ -99,6 +106,10 @@ class TokenCredential:
             saved = await self._tokens.saved()
             ends += [saved.ends_at] if saved and saved.ends_at else []
         return min(ends, default=None)
+
+    async def finish(self, seconds: float) -> None:
+        """Wait for a request for a token and the saving of what it gives, at most ``seconds``."""
+        await self._tokens.finish(seconds)
 
 
 def credential_for(

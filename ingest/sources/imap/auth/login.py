@@ -11,6 +11,10 @@ from ingest.sources.imap.protocol.client import CommandRefused, ImapConnection
 SEPARATOR = "\x01"
 """Separates the fields of an XOAUTH2 or OAUTHBEARER message (RFC 7628 section 3.1), and alone ends a refused one."""
 
+MAX_LINE_BYTES = 8_000
+"""Longest command line that every server takes (RFC 7162 section 4). A longer initial response is sent as the answer to
+a continuation request, which servers take longer."""
+
 
 class LoginRefused(CommandRefused):
     """The server refused the log-in. ``detail`` is its explanation of why an access token was refused, or ``""``."""
@@ -66,7 +70,8 @@ async def _authenticate(connection: ImapConnection, mechanism: str, response: st
         raise NoCommonMechanism(f"the server does not offer {mechanism}")
     encoded = b64encode(response.encode("utf-8"))
     explanations: list[bytes] = []
-    initial = [encoded] if "SASL-IR" in connection.capabilities else []
+    fits = len(encoded) + len(mechanism) + len("i999 AUTHENTICATE  \r\n") <= MAX_LINE_BYTES
+    initial = [encoded] if fits and "SASL-IR" in connection.capabilities else []
     try:
         await connection.command(
             f"AUTHENTICATE {mechanism}",

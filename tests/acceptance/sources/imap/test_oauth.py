@@ -1,19 +1,24 @@
 """Access tokens: got, used at a real Dovecot, renewed, refused; and the first one by a person's log-in."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from ingest.config.imap_accounts import ImapAccount
 from ingest.model.imap_folder import SavedToken
 from ingest.sources.imap.auth.authorize import LoginImpossible, login
-from ingest.sources.imap.auth.oauth import TokenRefused
+from ingest.sources.imap.auth.oauth import AccessTokens, TokenRefused
 from ingest.sources.imap.check import AccountFinding, check
+from ingest.store import StoreUnavailable
+from ingest.store.imap import ImapStore
 from tests.support.dovecot import Dovecot, dovecot
 from tests.support.fake_oauth import SECRET, USER, Provider, provider, refuse
 from tests.support.mailboxes import Intake, account, eventually, faster, intake, mail
+from tests.support.scripted_imap import ScriptedServer, scripted
 
 NOW = 1_800_000_000.0
 DAY_SECONDS = 86_400.0
@@ -126,6 +131,116 @@ async def test_a_token_that_another_worker_has_rotated_is_looked_up_before_it_co
     deliver(server, "one")
     await taken.start(reads(server, tokens))
     await taken.has(mail("one"))
+
+
+# The only copy of a rotated token
+
+
+def fail_to_save(taken: Intake, times: float) -> list[SavedToken]:
+    """Let the store fail to save a token so often; return what it was asked to save."""
+    real, asked = taken.mailboxes.save_token, list[SavedToken]()
+
+    async def save(account: str, token: SavedToken) -> None:
+        asked.append(token)
+        if len(asked) <= times:
+            raise StoreUnavailable("database is locked")
+        await real(account, token)
+
+    taken.mailboxes.save_token = save  # type: ignore[method-assign] # as if the disk were full
+    return asked
+
+
+async def is_saved(taken: Intake, refresh_token: str) -> bool:
+    saved = await taken.mailboxes.token("alice")
+    return saved is not None and saved.refresh_token == refresh_token
+
+
+async def test_a_rotated_token_that_cannot_be_saved_is_used_and_saved_later(
+    server: Dovecot, tokens: Provider, taken: Intake
+) -> None:
+    await with_refresh_token(taken)
+    fail_to_save(taken, times=2)
+    deliver(server, "one")
+    await taken.start(reads(server, tokens))
+    await taken.has(mail("one"))
+    await eventually(lambda: is_saved(taken, "refresh-2"), "the token is saved")
+    assert len(tokens.requests) == 1
+
+
+async def test_an_unsaved_token_is_what_the_next_request_is_made_with(
+    server: Dovecot, tokens: Provider, taken: Intake
+) -> None:
+    tokens.expires_in = 60
+    await with_refresh_token(taken)
+    fail_to_save(taken, times=float("inf"))
+    deliver(server, "one")
+    source = await taken.start(reads(server, tokens))
+    await taken.has(mail("one"))
+    server.stop()
+    await eventually(lambda: bool(source.statuses[0].failure), "the connection is gone")
+    server.start()
+    deliver(server, "two")
+    await taken.has(mail("one"), mail("two"))
+    assert [request["refresh_token"] for request in tokens.requests][:2] == ["refresh-1", "refresh-2"]
+    assert await is_saved(taken, "refresh-1")
+    del taken.mailboxes.save_token
+
+
+async def test_a_login_by_a_person_counts_more_than_an_unsaved_token(tokens: Provider, taken: Intake) -> None:
+    await with_refresh_token(taken)
+    fail_to_save(taken, times=float("inf"))
+    async with httpx.AsyncClient() as http:
+        client = reads(ScriptedServer({}), tokens).oauth
+        assert client is not None
+        access = AccessTokens("alice", client, taken.mailboxes, http, lambda: NOW)
+        await access.get()
+        of_the_person = SavedToken(refresh_token="of the person", saved_at=NOW)
+        await ImapStore.save_token(taken.mailboxes, "alice", of_the_person)
+        saved = await access.saved()
+        assert saved is not None
+        assert saved.refresh_token == "of the person"
+        await access.finish(5)
+    assert await is_saved(taken, "of the person")
+
+
+async def test_a_worker_that_is_stopped_while_a_token_is_on_its_way_saves_it(
+    server: Dovecot, tokens: Provider, taken: Intake
+) -> None:
+    await with_refresh_token(taken)
+    fail_to_save(taken, times=1)
+    tokens.hold.clear()
+    await taken.start(reads(server, tokens))
+    await eventually(lambda: len(tokens.requests) == 1, "the request is at the provider")
+    stopping = asyncio.create_task(taken.stop())
+    await asyncio.sleep(0)
+    tokens.hold.set()
+    await stopping
+    assert await is_saved(taken, "refresh-2")
+
+
+async def test_a_provider_that_never_answers_holds_up_the_stop_for_the_drain_time_only(
+    server: Dovecot, tokens: Provider, taken: Intake
+) -> None:
+    await with_refresh_token(taken)
+    tokens.hold.clear()
+    source = await taken.start(reads(server, tokens))
+    await eventually(lambda: len(tokens.requests) == 1, "the request is at the provider")
+    try:
+        async with asyncio.timeout(3):
+            await source.drain(0.2)
+    finally:
+        tokens.hold.set()
+
+
+async def test_a_token_longer_than_a_line_is_sent_behind_a_continuation(taken: Intake, tokens: Provider) -> None:
+    tokens.access_token = "t" * 7_000
+    await with_refresh_token(taken)
+    async with scripted(mail("one")) as server:
+        server.capabilities = "IMAP4rev1 SASL-IR AUTH=XOAUTH2"
+        server.max_line = 8_192
+        await taken.start(reads(server, tokens))
+        await taken.has(mail("one"))
+    assert "AUTHENTICATE XOAUTH2" in server.commands
 
 
 # Throttled, passing, revoked
