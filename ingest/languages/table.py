@@ -51,6 +51,7 @@ class Language:
     bounce_phrases: Words = ()
     automatic_phrases: Words = ()
     received_notices: Words = ()
+    read_receipts: Words = ()
     banners: Words = ()
     missing: Words = ()
     """The kinds of entry that nobody has filled yet for this language; a test compares them with what is there."""

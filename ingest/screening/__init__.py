@@ -112,6 +112,7 @@ SCREENING_RULES: tuple[ScreeningRule, ...] = (
     _sign(fields.automatic_field, "`Auto-Submitted` with another keyword than `no`, or a vendor's field"),
     _sign(words.absence_notice, "the subject of an absence notice, in any language of the table"),
     _sign(words.automatic_phrase, 'a line that only machines write: "This is an automated message"'),
+    _sign(words.read_notice, 'an answer with the subject of a read receipt: "Read: ..."'),
     _sign(words.received_notice, 'the subject of an acknowledgement: "Ticket received"'),
     _sign(words.calendar_answer, "an answer to an invitation without a word"),
     _sign(fields.no_reply_address, "a noreply address in From"),

@@ -200,6 +200,80 @@ def test_a_date_behind_the_phrase_of_an_answer_is_an_absence_notice() -> None:
     assert screen(parsed(subject="Out of office until 12 May", in_reply_to=("x@y.example",))) is not None
 
 
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Out of office Re: Lost Password",
+        "Out of Office AutoReply: Re: Lost Password",
+        "[Autosvar] Re: Lost Password",
+        "(Automatic reply) Lost Password",
+        "AUTO: Alice Archer is out of the office (returning 03/12/2026)",
+        "AUTO: Alice Archer è fuori ufficio (ritorno 03/12/2026)",
+        "Alice Archer is out of the office.",
+        "Autoreply from Alice Archer",
+        "I am out of the office: Re: Lost Password",
+        "不在にしております: Re: Lost Password",
+    ],
+)
+def test_the_forms_in_which_programs_write_an_absence_notice_are_known(subject: str) -> None:
+    sender = address("alice@customer.example", "Alice Archer")
+    assert screen(parsed(subject=subject, from_=(sender,), in_reply_to=("x@y.example",))) is not None
+
+
+@pytest.mark.parametrize(
+    "subject", ["Auto: Unfall auf dem Parkplatz", "My manager is out of the office", "Alice Archer", "Re: Auto: Unfall"]
+)
+def test_a_subject_that_only_resembles_such_a_form_is_a_person_s(subject: str) -> None:
+    sender = address("alice@customer.example", "Alice Archer")
+    assert screen(parsed(subject=subject, from_=(sender,), in_reply_to=("x@y.example",))) is None
+
+
+@pytest.mark.parametrize(
+    "subject", ["Read: VPN", "Not read: VPN", "Gelesen: VPN", "Lu : VPN", "開封済み: VPN", "Okundu: VPN"]
+)
+def test_a_read_receipt_that_is_only_text_is_a_note(subject: str) -> None:
+    verdict = screen(parsed(subject=subject, in_reply_to=("x@y.example",)))
+    assert verdict is not None
+    assert (verdict.rule, verdict.action) == (RuleName.AUTOMATIC_REPLY, Action.NOTE)
+
+
+@pytest.mark.parametrize("subject", ["Re: Read: the manual", "Read the manual: no help", "Ready: the new laptop"])
+def test_a_person_who_writes_about_reading_sends_no_receipt(subject: str) -> None:
+    assert screen(parsed(subject=subject, in_reply_to=("x@y.example",))) is None
+
+
+def test_a_mail_that_answers_nothing_is_no_read_receipt() -> None:
+    assert screen(parsed(subject="Read: the manual for VPN")) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Your request (#123) has been received and is being reviewed by our support staff.",
+        "Thank you for contacting us. Your request has been received and ticket 2026112 has been created.",
+        "A support ticket has been created for your request.",
+        "Votre ticket n°123 a été créé.",
+        "Your incident INC0012345 has been opened on your behalf.",
+    ],
+)
+def test_another_desk_acknowledges_in_words_alone(text: str) -> None:
+    verdict = screen(parsed(text=text))
+    assert verdict is not None
+    assert verdict.action is Action.NOTE
+
+
+@pytest.mark.parametrize(
+    "text", ["Your request of 12 May is clear to us.", "Your ticket (#123) says 5 days. That is too long."]
+)
+def test_a_person_who_writes_about_a_request_is_no_desk(text: str) -> None:
+    assert screen(parsed(text=text)) is None
+
+
+def test_a_question_about_an_acknowledgement_is_a_person_s() -> None:
+    assert screen(parsed(subject="Ticket received twice, why?")) is None
+    assert screen(parsed(subject="Ticket received: why does my VPN drop?")) is not None
+
+
 @pytest.mark.parametrize("subject", ["[Request received] Lost Password", "Eingangsbestätigung", "Talebiniz alındı"])
 def test_the_acknowledgement_of_another_help_desk_is_a_note(subject: str) -> None:
     verdict = screen(parsed(subject=subject))
