@@ -10,7 +10,7 @@ from enum import StrEnum
 from ingest.config.imap_accounts import CredentialUnreadable, ImapAccount
 from ingest.sources.imap.auth.login import LoginRefused, NoCommonMechanism
 from ingest.sources.imap.auth.token_errors import TokenRefused, TokenThrottled, TokenUnavailable
-from ingest.sources.imap.protocol.client import CommandRefused, NotImap, ServerBye, TlsUnavailable
+from ingest.sources.imap.protocol.client import CommandRefused, NotImap, ServerBye, TlsFromTheStart, TlsUnavailable
 from ingest.sources.imap.protocol.wire import ConnectionLost
 
 PROVEN_AFTER_REFUSALS = 3
@@ -62,6 +62,7 @@ CODES = {
 
 _THROTTLED = re.compile(r"throttl|too many|rate.?limit|bandwidth|limit(?:s)? exceeded|exceeded .*limit", re.IGNORECASE)
 _PASSING = re.compile(r"temporar|try again|unavailable|not connected|internal error|backend", re.IGNORECASE)
+_NOT_CONNECTED = re.compile(r"authenticated but not connected", re.IGNORECASE)
 _BACKOFF = re.compile(r"backoff time:? *(\d{1,9}) *milliseconds", re.IGNORECASE)
 
 
@@ -118,11 +119,21 @@ def _renew_credential(account: ImapAccount) -> str:
     return f"run `ingest imap login {account.name}`, as the user {account.user}"
 
 
-def _status(error: BaseException, _account: ImapAccount) -> Failure:
+def _status(error: BaseException, account: ImapAccount) -> Failure:
     assert isinstance(error, CommandRefused | ServerBye)  # guaranteed by _TABLE
     kind = status_kind(error) or FailureKind.PASSING
-    return Failure(
-        FailureKind.PASSING if kind is FailureKind.REFUSED else kind, str(error), _backoff(error.status.text)
+    said = str(error)
+    if _NOT_CONNECTED.search(error.status.text):
+        said = f"{said}: {_permit_mailbox(account)}"
+    return Failure(FailureKind.PASSING if kind is FailureKind.REFUSED else kind, said, _backoff(error.status.text))
+
+
+def _permit_mailbox(account: ImapAccount) -> str:
+    """Return what Exchange's "authenticated but not connected" usually means: the token is good, and not for this."""
+    what = "the log-in" if account.auth == "password" else "the token (its scope must be for IMAP)"
+    return (
+        f"{what} is accepted, but opens no mailbox {account.user}. Check that user is the mailbox's own address, that "
+        "whoever logs in has full access to it if it is a shared mailbox, and that IMAP is enabled for it; docs/imap.md"
     )
 
 
@@ -174,6 +185,10 @@ _TABLE: tuple[tuple[type[BaseException], Callable[[BaseException, ImapAccount], 
     (
         FolderMissing,
         _means(FailureKind.SETUP, "{error}: correct `folders`; `ingest check` lists those that exist"),
+    ),
+    (
+        TlsFromTheStart,
+        _means(FailureKind.SETUP, "{error}: nothing was sent; use security = tls with port {account.tcp_port}"),
     ),
     (
         TlsUnavailable,

@@ -16,7 +16,7 @@ from ingest.model.imap_folder import Folder
 from ingest.sources.imap.context import FolderContext, LeaseLost
 from ingest.sources.imap.delivery_evidence import DeliveryEvidence
 from ingest.sources.imap.diagnosis import may_concern_one_message
-from ingest.sources.imap.mail import parse_internal_date, placeholder_content, received_message
+from ingest.sources.imap.mail import is_exchange_placeholder, parse_internal_date, placeholder_content, received_message
 from ingest.sources.imap.protocol.client import (
     MAX_UIDS_PER_COMMAND,
     CommandRefused,
@@ -84,6 +84,7 @@ class Fetcher:
         self._on_stored = on_stored
         self._evidence = DeliveryEvidence(folder.retries, folder.shared.clock)
         self._described: set[int] = set()
+        self._notices: dict[int, bytes] = {}
         self.witnesses: Sequence[int] = ()
         """UIDs of messages that are on the server and were stored before: they could be fetched once."""
         self.older: set[int] = set()
@@ -251,6 +252,9 @@ class Fetcher:
         if isinstance(message.body, Literal) and body is None:
             batch.too_large[uid] = message.body.size
             self._evidence.delivered()
+        elif isinstance(body, bytes) and is_exchange_placeholder(body):
+            self._notices[uid] = body
+            batch.failed[uid] = "Exchange cannot give it by IMAP and sent a notice of its own in its place"
         elif isinstance(body, bytes) and body:
             batch.storing[uid] = asyncio.create_task(self._store(uid, body))
             self._evidence.delivered()
@@ -306,9 +310,10 @@ class Fetcher:
     async def _give_up(self, uid: int, reason: str, size: int | None) -> None:
         """Record a message that cannot be fetched, with what is known of it; the mail itself stays in the mailbox."""
         location = f"{self._folder.source} {position(self._record.uid_validity, uid)}"
-        headers = await self._fetch_headers(uid) if self._retries.may_ask_headers(uid) else None
+        notice = self._notices.pop(uid, None)
+        headers = await self._fetch_headers(uid) if notice is None and self._retries.may_ask_headers(uid) else None
         text = f"{reason}; the mail itself is still in the mailbox ({location})"
-        await self._store(uid, placeholder_content(location, size, headers), incomplete=text)
+        await self._store(uid, notice or placeholder_content(location, size, headers), incomplete=text)
         self._retries.remove(uid)
         _log.error("mail recorded without its content", account=self._folder.account.name, uid=uid, reason=text)
 

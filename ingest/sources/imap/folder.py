@@ -8,7 +8,7 @@ messages were stored, which of them failed, who else reads, marks, moves or dele
 
 import asyncio
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ingest import log
@@ -17,7 +17,7 @@ from ingest.sources.imap.after_actions import AfterActions
 from ingest.sources.imap.context import FolderContext, LeaseLost
 from ingest.sources.imap.diagnosis import FolderMissing, status_kind
 from ingest.sources.imap.fetch import Fetcher
-from ingest.sources.imap.protocol.client import CommandRefused, ImapConnection, NotImap
+from ingest.sources.imap.protocol.client import CommandRefused, ImapConnection
 from ingest.sources.imap.protocol.wire import ConnectionLost
 from ingest.sources.imap.status import FolderCounted
 from ingest.sources.imap.timing import DAY_SECONDS
@@ -27,6 +27,9 @@ MAX_CLOCK_SKEW_SECONDS = 3_600.0
 long before we first read the folder may be read again, which the worker recognises."""
 MIN_WAIT_SECONDS = 0.05
 """Shortest wait between two looks at the folder, so that no error of ours makes a busy loop."""
+LOOK_AGAIN_SECONDS = (0.1, 0.5, 2.0)
+"""Waits before NOOP and another look, when the server told of new mail and SEARCH does not find it yet: some servers
+answer SEARCH from an index that lags behind."""
 
 _log = log.get("imap")
 
@@ -37,7 +40,6 @@ async def open_folder(connection: ImapConnection, folder: FolderContext) -> Fold
 
     Raises:
         FolderMissing: the server does not open the folder.
-        NotImap: the server gives no UIDVALIDITY.
         CommandRefused: the server refused for a reason that has nothing to do with the folder.
         ConnectionLost: the connection cannot be used any more.
         StoreUnavailable: the database cannot be asked now.
@@ -49,14 +51,26 @@ async def open_folder(connection: ImapConnection, folder: FolderContext) -> Fold
         if status_kind(refusal) is not None:
             raise
         raise FolderMissing(f"folder {folder.name!r} cannot be opened ({refusal.status.text})") from refusal
-    if not connection.uid_validity:
-        raise NotImap("the server does not number its mail (it gives no UIDVALIDITY)")
     known = await folder.shared.store.folder(folder.source)
+    if not connection.uid_validity:
+        connection.uid_validity = await _made_up_validity(known, connection, folder)
     if known is not None and known.uid_validity == connection.uid_validity:
         return known
     record = _renumbered(known, connection, folder) if known else await _first_record(connection, folder)
     await folder.shared.store.save_folder(record)
     return record
+
+
+async def _made_up_validity(known: Folder | None, connection: ImapConnection, folder: FolderContext) -> int:
+    """Return a number to use where the server gives no UIDVALIDITY, or 0: the one of before, unless the server's next
+    UID shows that it has numbered its mail anew. Copies are then recognised by Message-ID and content."""
+    now = int(folder.shared.clock())
+    if known is None:
+        return now
+    stored = await folder.shared.store.stored_uids(folder.source, known.uid_validity)
+    highest = max(stored.whole | stored.partial, default=0)
+    is_anew = 0 < connection.uid_next <= highest
+    return max(now, known.uid_validity + 1) if is_anew else known.uid_validity
 
 
 async def _first_record(connection: ImapConnection, folder: FolderContext) -> Folder:
@@ -98,6 +112,7 @@ class FolderSession:
         self._highest_uid = record.start_uid
         self._count_at = 0.0
         self._has_idle = "IDLE" in connection.capabilities
+        self._is_mail_announced = False
 
     async def run(self) -> None:
         """Read until the connection ends.
@@ -110,18 +125,32 @@ class FolderSession:
         """
         while True:
             await self.catch_up()
+            arrivals = self._connection.arrivals
             await self._wait()
+            self._is_mail_announced = self._connection.arrivals != arrivals
 
     async def catch_up(self) -> None:
         """Take in every message that is there and may be fetched now. Raises what ``run`` raises."""
+        pauses = iter(LOOK_AGAIN_SECONDS)
         while True:
             self._check_session()
             arrivals = self._connection.arrivals
             found = await self._find_messages()
             if found:
+                self._is_mail_announced = False
                 await self._fetcher.take(found)
-            elif self._connection.arrivals == arrivals:
+            elif self._connection.arrivals == arrivals and not await self._look_again(pauses):
                 return
+
+    async def _look_again(self, pauses: Iterator[float]) -> bool:
+        """Send NOOP after the next of ``pauses`` if mail was announced and not found. False: look no more."""
+        pause = next(pauses, None) if self._is_mail_announced else None
+        if pause is None:
+            self._is_mail_announced = False
+            return False
+        await asyncio.sleep(pause)
+        await self._connection.noop()
+        return True
 
     def _check_session(self) -> None:
         if not self._folder.holds_lease():

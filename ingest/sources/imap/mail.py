@@ -16,6 +16,24 @@ _END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 _RETURN_PATH = re.compile(rb"^return-path:[ \t]*<?([^<>\s]*)>?", re.IGNORECASE | re.MULTILINE)
 _FROM = re.compile(rb"^from:([^\r\n]{0,998})", re.IGNORECASE | re.MULTILINE)
 
+MAX_PLACEHOLDER_BYTES = 64 * 1024
+"""Exchange's notices have one or two kilobytes."""
+_EXCHANGE = re.compile(rb'^from:[ \t]*"?Microsoft Exchange Server\b', re.IGNORECASE | re.MULTILINE)
+_RETRIEVAL_FAILED = re.compile(rb"^subject:\s*Retrieval using the \S+ protocol failed", re.IGNORECASE | re.MULTILINE)
+_DELIVERED = re.compile(rb"^(?:received|message-id):", re.IGNORECASE | re.MULTILINE)
+
+
+def is_exchange_placeholder(content: bytes) -> bool:
+    """Return whether ``content`` is the notice that Exchange sends under the UID of a mail that it cannot give by IMAP.
+    It is known by its subject or, in other languages, by having neither Received nor Message-ID, as no mail has."""
+    if len(content) > MAX_PLACEHOLDER_BYTES:
+        return False
+    end = _END_OF_HEADERS.search(content)
+    headers = content[: end.start()] if end else content
+    if not _EXCHANGE.search(headers):
+        return False
+    return _RETRIEVAL_FAILED.search(headers) is not None or _DELIVERED.search(headers) is None
+
 
 def received_message(
     account: ImapAccount, folder: str, uid_validity: int, uid: int, content: bytes, *, now: float, incomplete: str = ""

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from ingest.sources.imap.protocol import grammar, utf7
 from ingest.sources.imap.protocol.grammar import Continuation, StatusResponse, UnparsableResponse, UntaggedData, Value
 from ingest.sources.imap.protocol.uids import sequence_set
-from ingest.sources.imap.protocol.wire import ConnectionLost, NothingReceived, Wire
+from ingest.sources.imap.protocol.wire import ConnectionLost, NothingReceived, Response, Wire, speaks_tls
 
 MAX_UIDS_PER_COMMAND = 500
 """Most UIDs named in one command. It keeps the command line below the 8,000 octets that servers accept (RFC 7162
 section 4)."""
+SILENT_GREETING_SECONDS = 3.0
+"""A server that has not greeted after this time may be waiting for TLS. A slow one has the whole timeout."""
 BODY_ITEMS = ("BODY[]", "BODY[]<0>", "RFC822")
 """Names under which servers send what was asked for as BODY.PEEK[]."""
 
@@ -48,6 +50,10 @@ class NotImap(Exception):
 
 class TlsUnavailable(Exception):
     """The settings require STARTTLS and it is impossible. The connection is given up before anything secret is sent."""
+
+
+class TlsFromTheStart(Exception):
+    """The settings want a greeting in clear, and the server waits for TLS from the first octet on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +90,7 @@ class ImapConnection:
         self.arrivals = 0
         self.uid_validity = 0
         self.uid_next = 0
+        self._greeting: Response | None = None
         self._found: list[int] = []
         self._folders: list[str] = []
 
@@ -98,6 +105,7 @@ class ImapConnection:
             OSError, TimeoutError: no connection, or no TLS.
             NotImap: the peer does not greet as an IMAP server does.
             TlsUnavailable: the server does not offer STARTTLS, or refuses it.
+            TlsFromTheStart: the server wants TLS at once.
             CommandRefused: the server refused CAPABILITY.
             ConnectionLost: the connection ended (``ServerBye``: the server said why).
         """
@@ -105,6 +113,8 @@ class ImapConnection:
         wire = await Wire.connect(host, port, tls=implicit, timeout=timeout, max_literal=max_literal)
         connection = cls(wire)
         try:
+            if security != "tls":
+                await connection._expect_greeting_in_clear(host, port, timeout)
             await connection._greet()
             if security == "starttls":
                 await connection._start_tls(context, host)
@@ -115,8 +125,17 @@ class ImapConnection:
             raise
         return connection
 
+    async def _expect_greeting_in_clear(self, host: str, port: int, timeout: float) -> None:
+        """Wait a few seconds for the greeting. If none comes, try whether the server speaks TLS: it is then as silent
+        as we are, for as long as anybody waits."""
+        try:
+            self._greeting = await self._wire.receive(wait=min(SILENT_GREETING_SECONDS, timeout))
+        except NothingReceived:
+            if await speaks_tls(host, port, timeout=SILENT_GREETING_SECONDS):
+                raise TlsFromTheStart(f"{host}:{port} speaks TLS from the first octet on") from None
+
     async def _greet(self) -> None:
-        greeting = grammar.parse_response(await self._wire.receive())
+        greeting = grammar.parse_response(self._greeting or await self._wire.receive())
         if not isinstance(greeting, StatusResponse) or greeting.tag != "*":
             raise NotImap("what answers there does not greet as an IMAP server does")
         if greeting.condition == "BYE":

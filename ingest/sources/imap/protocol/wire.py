@@ -195,6 +195,20 @@ class Wire:
             raise ConnectionLost(f"the connection broke: {error}") from error
 
 
+async def speaks_tls(host: str, port: int, *, timeout: float) -> bool:
+    """Return whether a server begins TLS when asked to, within ``timeout`` seconds. Nothing else is sent, so its
+    certificate does not matter."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(timeout):
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except OSError:
+        return False
+    writer.transport.abort()
+    return True
+
+
 def _keep_alive(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in KEEPALIVE_OPTIONS.items():

@@ -344,3 +344,63 @@ async def test_mail_moved_into_the_folder_while_it_is_read_is_taken_in(server: S
     server.answer_bodies(arrive)
     await taken.start(reads(server))
     await taken.has(*MAILS, mail("late"))
+
+
+@pytest.mark.parametrize("after", ["nothing", "delete", "move"])
+@pytest.mark.parametrize("subject", ["Retrieval using the IMAP4 protocol failed for the\r\n message: 3", "Abruf"])
+async def test_the_notice_that_exchange_sends_for_a_mail_is_not_the_mail(
+    server: ScriptedServer, taken: Intake, after: str, subject: str
+) -> None:
+    notice = (
+        f"MIME-Version: 1.0\r\nFrom: Microsoft Exchange Server 2010\r\nTo: Help <help@support.example>\r\n"
+        f'Subject: {subject}\r\n\r\nSubject: "Lost"\r\nThe message hasn\'t been deleted.\r\n'
+    ).encode()
+    server.answer_bodies(
+        lambda _tag, uid, _usual: (
+            b"* 3 FETCH (UID 3 BODY[] {%d}\r\n%s)\r\n" % (len(notice), notice) if uid == BAD else None
+        )
+    )
+    await taken.start(reads(server, after=after, move_to="Done" if after == "move" else None))
+
+    async def enough() -> bool:
+        return len(await taken.records()) >= len(MAILS)
+
+    await eventually(enough, "all messages recorded")
+    await taken.stop()
+    [bad] = [record for record in await taken.records() if record.state is State.QUARANTINED]
+    assert bad.rule == "incomplete"
+    assert await taken.store.content(bad.queue_id) == notice
+    removing = [c for c in server.commands if c.startswith(("UID STORE", "UID EXPUNGE", "UID MOVE"))]
+    assert not any(BAD in server.named(command) for command in removing)
+
+
+@pytest.mark.parametrize("line", [b"", b"* OK [UIDVALIDITY 0] valid\r\n"])
+async def test_a_server_without_uidvalidity_is_read_and_each_mail_once(
+    server: ScriptedServer, taken: Intake, line: bytes
+) -> None:
+    usual = b"* OK [UIDVALIDITY 7] valid\r\n"
+    server.answers["EXAMINE"] = lambda tag, command: server.usual(tag, command).replace(usual, line)
+    await taken.start(reads(server))
+    await taken.has(*MAILS)
+    await taken.stop()
+    source = await taken.start(reads(server))
+    await eventually(lambda: source.statuses[0].record is not None, "the folder is open again")
+    await taken.has(*MAILS)
+
+
+async def test_mail_that_search_does_not_find_at_once_is_looked_for_again(
+    server: ScriptedServer, taken: Intake
+) -> None:
+    late, silent = mail("late"), 2
+    await taken.start(reads(server, poll=1))
+    await taken.has(*MAILS)
+
+    def lagging(tag: str, command: str) -> bytes | None:
+        nonlocal silent
+        silent -= 1
+        return f"* SEARCH\r\n{tag} OK done\r\n".encode() if silent >= 0 else None
+
+    server.answers["UID SEARCH"] = lagging
+    server.answers["NOOP"] = lambda tag, _command: f"* {len(server.mails)} EXISTS\r\n{tag} OK done\r\n".encode()
+    server.mails[6] = late
+    await taken.has(*MAILS, late)

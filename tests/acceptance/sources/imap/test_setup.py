@@ -102,6 +102,23 @@ async def test_a_server_that_speaks_no_imap(taken: Intake, odd: ScriptedServer, 
     )
 
 
+@pytest.mark.parametrize("security", ["starttls", "none"])
+async def test_a_port_that_wants_tls_at_once_is_named_within_seconds(
+    server: Dovecot, taken: Intake, security: str
+) -> None:
+    wrong = account(server, USER, host="localhost", port=server.tls_port, security=security)
+    said = await _failure_of(taken, wrong, timeout=600.0)
+    assert "speaks TLS from the first octet on" in said
+    assert "use security = tls" in said
+
+
+async def test_authenticated_but_not_connected_says_what_it_usually_means(taken: Intake, odd: ScriptedServer) -> None:
+    odd.answers["EXAMINE"] = lambda tag, _command: f"{tag} BAD User is authenticated but not connected.\r\n".encode()
+    source = await taken.start(account_at(odd.port))
+    await eventually(lambda: bool(source.statuses[0].failure), "the failure is told")
+    assert "shared mailbox" in source.statuses[0].failure
+
+
 async def test_a_server_that_refuses_starttls_learns_no_password(taken: Intake, odd: ScriptedServer) -> None:
     odd.answers["STARTTLS"] = lambda tag, _command: f"{tag} NO TLS is off today\r\n".encode()
     assert "does not start TLS" in await _failure_of(taken, account_at(odd.port, host="localhost", security="starttls"))
