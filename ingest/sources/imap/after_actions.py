@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from ingest import log
 from ingest.config.imap_accounts import ImapAccount
+from ingest.sources.imap.folder_names import missing_folder
 from ingest.sources.imap.protocol.client import MAX_UIDS_PER_COMMAND, CommandRefused, ImapConnection
 from ingest.sources.imap.protocol.uids import sequence_set
 
@@ -36,7 +37,7 @@ class AfterActions:
             for start in range(0, len(ordered), MAX_UIDS_PER_COMMAND):
                 await self._apply(ordered[start : start + MAX_UIDS_PER_COMMAND])
         except CommandRefused as refusal:
-            self._log_once(refusal)
+            await self._log_once(refusal)
             return False
         return True
 
@@ -66,13 +67,24 @@ class AfterActions:
         if "UIDPLUS" in self._connection.capabilities:
             await self._connection.expunge(uids)
 
-    def _log_once(self, refusal: CommandRefused) -> None:
+    async def _missing_folder(self) -> str:
+        """Return what to say of ``move_to`` if the server does not list it, else ``""``."""
+        name = self._account.move_to
+        if name is None:
+            return ""
+        try:
+            existing = await self._connection.folders()
+        except CommandRefused:
+            return f"does the folder {name!r} exist?"
+        return "" if name in existing else missing_folder(name, existing)
+
+    async def _log_once(self, refusal: CommandRefused) -> None:
         if self._logged:
             return
         self._logged = True
-        folder = f"; does the folder {self._account.move_to!r} exist?" if self._account.move_to else ""
+        folder = f"; {missing}" if (missing := await self._missing_folder()) else ""
         _log.warning(
             "stored mail stays in the mailbox as it is",
             account=self._account.name,
-            reason=f"{refusal}{folder} Tried again at each count of the folder",
+            reason=f"{refusal}{folder}. Tried again at each count of the folder",
         )

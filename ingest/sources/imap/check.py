@@ -11,6 +11,7 @@ from ingest.config.imap_accounts import ImapAccount
 from ingest.sources.imap.alarms import utc_date
 from ingest.sources.imap.auth.credentials import Credential, credential_for
 from ingest.sources.imap.diagnosis import PROVEN_AFTER_REFUSALS, diagnose
+from ingest.sources.imap.folder_names import missing_folder
 from ingest.sources.imap.protocol.client import CommandRefused, ImapConnection
 from ingest.sources.imap.supervisor import connect
 from ingest.sources.imap.timing import DAY_SECONDS, MiB, Timing
@@ -72,7 +73,7 @@ async def _check_folders(connection: ImapConnection, account: ImapAccount) -> As
             names = ", ".join(repr(name) for name in existing[:20])
             yield "error", f"folder {folder!r} cannot be opened ({refusal.status.text}); existing folders: {names}"
     if account.move_to and account.move_to not in existing:
-        yield "error", f"folder {account.move_to!r} of move_to does not exist: create it, or correct move_to"
+        yield "error", f"{missing_folder(account.move_to, existing)}: create it, or correct move_to"
     for line in _check_capabilities(connection, account):
         yield line
 

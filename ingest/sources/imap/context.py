@@ -59,6 +59,8 @@ class FolderContext:
     retries: FetchRetries
     holds_lease: Callable[[], bool]
     """Returns whether this process still holds the folder's lease."""
+    failing_since: Callable[[], float | None]
+    """Returns since when the folder could not be opened; ``None``: it could at the first attempt."""
     report: Callable[[FolderEvent], None]
     """Tells the supervisor what happened; the supervisor alone changes the folder's status."""
 

@@ -75,6 +75,8 @@ async def _made_up_validity(known: Folder | None, connection: ImapConnection, fo
 
 async def _first_record(connection: ImapConnection, folder: FolderContext) -> Folder:
     first = folder.account.first
+    if first == "new" and (failing_since := folder.failing_since()) is not None:
+        return _record_since(failing_since, connection, folder)
     since = None if isinstance(first, str) else datetime.datetime.combine(first, datetime.time(), datetime.UTC)
     return Folder(
         source=folder.source,
@@ -82,6 +84,18 @@ async def _first_record(connection: ImapConnection, folder: FolderContext) -> Fo
         start_uid=await _last_uid(connection) if first == "new" else 0,
         first_read_at=folder.shared.clock(),
         ignored_before=since.timestamp() if since else None,
+    )
+
+
+def _record_since(moment: float, connection: ImapConnection, folder: FolderContext) -> Folder:
+    """Return the first row, with ``first = new``, of a folder that could not be opened since ``moment``, such as with a
+    wrong first credential: mail that came meanwhile is new, too. INTERNALDATE has whole seconds."""
+    return Folder(
+        source=folder.source,
+        uid_validity=connection.uid_validity,
+        start_uid=0,
+        first_read_at=folder.shared.clock(),
+        ignored_before=float(int(moment)),
     )
 
 

@@ -82,6 +82,7 @@ class FolderSupervisor:
             name=name,
             retries=FetchRetries(shared.timing.message_retry_seconds),
             holds_lease=lambda: leases.holds(source),
+            failing_since=lambda: self.status.failing_since,
             report=self._on_event,
         )
         self._shared, self._account, self._timing = shared, account, shared.timing

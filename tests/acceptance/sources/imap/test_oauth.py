@@ -307,6 +307,18 @@ async def test_a_wrong_password_is_tried_slowly_and_a_new_one_in_its_file_at_onc
     await taken.has(mail("one"))
 
 
+async def test_mail_that_comes_while_the_first_credential_is_wrong_is_new(
+    server: Dovecot, taken: Intake, tmp_path: Path
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("wrong")
+    source = await taken.start(account(server, USER, password=None, password_file=file, first="new"))
+    await eventually(lambda: bool(source.statuses[0].failure), "the trouble is told")
+    deliver(server, "meanwhile")
+    file.write_text("open-sesame")
+    await taken.has(mail("meanwhile"))
+
+
 # Forewarning
 
 
