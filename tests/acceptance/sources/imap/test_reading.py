@@ -187,6 +187,24 @@ async def test_a_move_that_fails_keeps_no_mail_from_coming_in_and_is_made_up_for
     assert len(server.uids(user, "Missing")) == 2
 
 
+async def test_a_mail_that_dovecot_cannot_open_holds_back_only_itself(
+    server: Dovecot, user: str, taken: Intake
+) -> None:
+    mails = numbered("d", 4)
+    for content in mails:
+        server.deliver(user, content)
+    files = [file for file in (server.mail / user).rglob("*,*") if file.is_file()]
+    [unreadable] = [file for file in files if b"Subject: d-2" in file.read_bytes()]
+    unreadable.chmod(0)
+    await taken.start(account(server, user))
+
+    async def recorded() -> bool:
+        return len(await taken.records()) == len(mails)
+
+    await eventually(recorded, "all messages recorded")
+    assert [record.state for record in await taken.records()].count(State.QUARANTINED) == 1
+
+
 # Folders and accounts
 
 
