@@ -231,16 +231,18 @@ class Classifier:
         reason = self._quote_reason(at)
         quote = ClassifiedBlock(SegmentKind.QUOTE, at, stop, reason, client_quoted=client_quoted)
         announced = self._announces_answers(at) if self._has_new_text else False
-        quote = replace(quote, unattributed=self._is_unattributed(quote), announced=announced)
+        is_attributed = self._is_attributed(quote)
+        unattributed = not is_attributed and not quote.is_for(CutReason.TICKET_TEXT)
+        quote = replace(quote, attributed=is_attributed, unattributed=unattributed, announced=announced)
         return self._split_out_answers(quote)
 
-    def _is_unattributed(self, quote: ClassifiedBlock) -> bool:
-        """Return whether neither the lines above a quote nor its first ones say whose words it has."""
-        if self._is_below_attribution or quote.is_for(CutReason.ATTRIBUTION) or quote.is_for(CutReason.TICKET_TEXT):
-            return False
+    def _is_attributed(self, quote: ClassifiedBlock) -> bool:
+        """Return whether the lines above a quote or its first ones say whose words it has."""
+        if self._is_below_attribution or quote.is_for(CutReason.ATTRIBUTION):
+            return True
         written = (at for at in range(quote.start, quote.stop) if not self.lines[at].blank)
         first = islice(written, _ATTRIBUTION_SEARCH_LINES)
-        return not any(self._headers.find(at) or self._attributions.find(at) for at in first)
+        return any(self._headers.find(at) or self._attributions.find(at) for at in first)
 
     def _quote_end(self, at: int) -> int:
         """Return the line after a quote. What the writer marked and what a mail program marked are two quotes."""

@@ -123,6 +123,8 @@ class ClassifiedBlock:
     marks."""
     unattributed: bool = False
     """True if nothing above or inside the quote says whose words it has: the writer may have typed them."""
+    attributed: bool = True
+    """False if nothing above or inside the quote says whose words it has, although the ticket may know them."""
     announced: bool = False
     """True if the text above says that answers follow: ``see below``."""
     answers_possible: bool = False

@@ -162,7 +162,7 @@ def _is_bottom_reply(blocks: Sequence[ClassifiedBlock], at: int, first: int, quo
     if not has_attribution or at != quotes[-1]:
         return False
     is_unbroken = at == quotes[0] and first == 0 and at <= 1 + below_attribution
-    return first > at or (is_unbroken and not blocks[at].announced)
+    return first > at or (is_unbroken and blocks[at].attributed and not blocks[at].announced)
 
 
 def _keep_answered_part(lines: Sequence[BodyLine], block: ClassifiedBlock) -> list[ClassifiedBlock]:
