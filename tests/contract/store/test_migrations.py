@@ -78,3 +78,12 @@ async def test_uploads_and_folders_of_an_older_version_are_kept(database: Databa
     assert await mailboxes.folders() == (folder,)
     stored = await mailboxes.stored_uids("imap:a/INBOX", 7)
     assert stored == StoredUids(whole=frozenset({1}), partial=frozenset({2}))
+
+
+def test_each_migration_has_a_number_of_its_own() -> None:
+    numbers = [
+        file.name.partition("_")[0]
+        for file in (resources.files("ingest.store") / "migrations").iterdir()
+        if file.name.endswith(".sql")
+    ]
+    assert len(set(numbers)) == len(numbers)
