@@ -45,6 +45,11 @@ def are_our_words(content: str, said_on_ticket: Iterable[str]) -> bool:
     return len(words) >= MIN_OWN_WORDS_CHARACTERS and any(words == _words(said) for said in said_on_ticket)
 
 
+def is_comparable(content: str) -> bool:
+    """Return whether a content is long enough to be known as ours."""
+    return len(_words(content)) >= MIN_OWN_WORDS_CHARACTERS
+
+
 def _words(content: str) -> str:
     return " ".join("".join(c if c.isalnum() else " " for c in content).casefold().split())
 

@@ -322,10 +322,16 @@ class Pipeline:
         is_settled = queued.released_by is not None or queued.post_began_at is not None
         if not may_be_ours or is_settled or decision.is_report or message.attachments:
             return decision
+        if not (loops.is_comparable(decision.reply.content) or self._has_id_of_ours(message)):
+            return decision
         if not _is_own_mail(message, decision, await self._conversation(queued, decision)):
             return decision
         reason = "it is a message of its ticket that came back: the same Message-ID and author, or the same words"
         return replace(decision, outcome=Discarded(rule=RuleName.LOOP, reason=reason))
+
+    def _has_id_of_ours(self, message: ParsedMessage) -> bool:
+        domain = (message.message_id or "").rpartition("@")[2]
+        return self._settings.local_addresses.is_our_domain(domain)
 
     async def _extract_reply(self, queued: QueuedMessage, message: ParsedMessage, decision: Decision) -> Decision:
         """Extract the reply again where the ticket's messages or the operator's settings can change it.
