@@ -30,11 +30,12 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _tracebacks_as_the_worker_writes_them() -> None:
-    """Without settings, structlog writes the local variables of each frame, which the worker never does."""
-    if not structlog.is_configured():
-        plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-        structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
+def _log_is_configured_anew() -> None:
+    """Log to the output of this test: a command that an earlier one ran in this process logs to a file that is closed
+    by now. Without settings, structlog writes the local variables of each frame, which the worker never does."""
+    structlog.reset_defaults()
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
 
 
 @pytest.hookimpl(wrapper=True)

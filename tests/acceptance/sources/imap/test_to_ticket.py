@@ -31,7 +31,7 @@ def server() -> Iterator[Dovecot]:
 
 @pytest.fixture
 async def world(server: Dovecot, tmp_path: Path) -> AsyncIterator[World]:
-    settings = tmp_path / "ingest.toml"
+    settings = tmp_path / "mailboxes.toml"
     settings.write_text(SETTINGS.format(port=server.port, user=USER, password=PASSWORD))
     async with new_world(tmp_path) as running:
         running.environment["INGEST_CONFIG"] = str(settings)
