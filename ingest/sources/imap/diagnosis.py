@@ -132,7 +132,7 @@ def _permit_mailbox(account: ImapAccount) -> str:
     """Return what Exchange's "authenticated but not connected" usually means: the token is good, and not for this."""
     what = "the log-in" if account.auth == "password" else "the token (its scope must be for IMAP)"
     return (
-        f"{what} is accepted, but does not open the mailbox of user. Check that user is the mailbox's own address, that "
+        f"{what} is accepted, but opens no mailbox of user. Check that user is the mailbox's own address, that "
         "whoever logs in has full access to it if it is a shared mailbox, and that IMAP is enabled for it; docs/imap.md"
     )
 

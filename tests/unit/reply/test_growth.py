@@ -73,8 +73,8 @@ def test_text_costs_no_more_than_in_proportion(piece: str) -> None:
 
 
 MOST_TIMES_PROSE = 8
-"""How much more four megabytes of any shape may cost than as much prose; the worst takes two to three times as much, and
-without bounds some took a hundred times."""
+"""How much more four megabytes of any shape may cost than as much prose; the worst takes two or three times as much,
+and without bounds some took a hundred times."""
 PROSE = "The printer on the third floor works again since this morning.\n"
 
 
