@@ -6,7 +6,7 @@ run: .venv/.run
 	.venv/bin/ingest serve --sandbox
 
 test: lint
-	.venv/bin/pytest -n 3 --dist loadgroup --cov
+	.venv/bin/pytest -n 2 --dist loadgroup --cov
 
 # make simulate SECONDS=600; make simulate SEEDS=100000; make simulate SEED=4711 tells the story of one seed
 simulate: .venv/.dev
