@@ -42,7 +42,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 
 
 async def outcome(bench: Bench, content: bytes, result: AuthenticationResult) -> Outcome:
-    bench.engine.pipeline._authenticator = Told(result)
+    bench.engine.pipeline._decider._authenticator = Told(result)
     return await bench.outcome_of(content)
 
 

@@ -57,5 +57,6 @@ async def new_trust_bench(folder: Path, **changed: str) -> AsyncIterator[TrustBe
     settings = {"INGEST_AUTHENTICATION": "required", "INGEST_STAFF_DOMAINS": f"{STAFF_DOMAIN}, {DOMAIN}"} | changed
     async with new_bench(folder, **settings) as bench:
         authenticator = StatedAuthenticator()
-        bench.engine.pipeline._authenticator = authenticator  # the one part of the engine that asks the network
+        decider = bench.engine.pipeline._decider
+        decider._authenticator = authenticator  # the one part of the engine that asks the network
         yield TrustBench(bench=bench, authenticator=authenticator)
