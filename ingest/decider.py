@@ -221,10 +221,19 @@ class Decider:
             return decision
         if not (loops.is_comparable(decision.reply.content) or self._has_id_of_ours(message)):
             return decision
-        if not _is_own_mail(message, decision, await self._conversation(queued, decision)):
+        if not _is_own_mail(message, decision, await self._conversation_if_told(decision)):
             return decision
         reason = "it is a message of its ticket that came back: the same Message-ID and author, or the same words"
         return replace(decision, outcome=Discarded(rule=RuleName.LOOP, reason=reason))
+
+    async def _conversation_if_told(self, decision: Decision) -> Sequence[PostedMessage]:
+        """Return the ticket's messages; none where they cannot be had now. Nothing then shows that the mail is our own,
+        and it is not put off for that: the limits of loops end a loop, too."""
+        assert decision.resolution.ticket_id is not None
+        try:
+            return await self._ticket_api.conversation(decision.resolution.ticket_id)
+        except Unavailable:
+            return ()
 
     def _has_id_of_ours(self, message: ParsedMessage) -> bool:
         domain = (message.message_id or "").rpartition("@")[2]

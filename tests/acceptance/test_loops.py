@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ingest.model.outcome import Delivered, Discarded, Outcome, Quarantined, RuleName
+from ingest.sandbox import Fault
 from tests.support.factories import ALICE, DOMAIN
 from tests.support.pipeline import Bench, mail, new_bench
 
@@ -77,6 +78,11 @@ async def test_our_own_notification_under_another_id_and_subject_is_not_posted(b
     outcome = await bench.outcome_of(content)
     assert isinstance(outcome, Discarded)
     assert outcome.rule is RuleName.LOOP
+
+
+async def test_a_mail_waits_for_no_list_of_messages_that_could_only_show_it_to_be_our_own(bench: Bench) -> None:
+    await bench.order(Fault(method="GET", path="/api/ticket-messages", status=500, times=50))
+    assert isinstance(await bench.outcome_of(mail("The printer on the third floor works again, thank you.")), Delivered)
 
 
 async def test_a_message_id_of_the_ticket_from_its_author_is_our_own_mail_and_from_another_is_not(bench: Bench) -> None:
