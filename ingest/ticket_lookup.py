@@ -9,6 +9,7 @@ from itertools import islice
 
 from ingest import tickets
 from ingest.api import TicketApi, Unavailable
+from ingest.authentication.author import author_address
 from ingest.model.envelope import Envelope, QueuedMessage
 from ingest.model.message import ParsedMessage
 from ingest.model.outcome import DeferCause, Deferred, Evidence, Finding, Resolution, Signal, Strength
@@ -183,7 +184,7 @@ def _counted_sender(queued: QueuedMessage, message: ParsedMessage) -> str | None
     """Return the sender against whom look-ups count: nobody, if an operator has released the message."""
     if queued.released_by is not None:
         return None
-    return (message.from_[0].addr_spec if message.from_ else queued.envelope.mail_from).lower()
+    return (author_address(message) or queued.envelope.mail_from).lower()
 
 
 def _is_certain(found: tickets.FoundSignals, known: Mapping[str, str | None], named: Mapping[str, str | None]) -> bool:
