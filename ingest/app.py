@@ -218,14 +218,7 @@ def build_engine(
     """Wire up the components on what is open already. The simulation of the tests begins here, too.
 
     ``on_post`` is told how many POSTs have begun since the database was made."""
-    store = Store(
-        database,
-        order_hold=settings.order_hold,
-        duplicate_window=settings.duplicate_window,
-        sending_domains=settings.all_sending_domains,
-        loop_limits=loop_limits(settings),
-        on_post=on_post,
-    )
+    store = _store(settings, database, on_post)
     pipeline = Pipeline(
         store=store,
         ticket_api=api,
@@ -237,11 +230,7 @@ def build_engine(
         clock=clock,
     )
     worker = _worker(settings, store, pipeline, api, clock, on_waiting=lambda: sync.trigger() if sync else None)
-    sync = (
-        ThreadSync(api, store, clock=clock, interval=settings.sync_interval, on_learned=worker.wake)
-        if settings.sync_interval
-        else None
-    )
+    sync = _sync(settings, store, api, clock, on_learned=worker.wake)
     return Engine(
         settings=settings,
         store=store,
@@ -252,6 +241,31 @@ def build_engine(
         worker=worker,
         sync=sync,
     )
+
+
+def _store(settings: Settings, database: Database, on_post: Callable[[int], None]) -> Store:
+    return Store(
+        database,
+        order_hold=settings.order_hold,
+        duplicate_window=settings.duplicate_window,
+        sending_domains=settings.all_sending_domains,
+        loop_limits=loop_limits(settings),
+        on_post=on_post,
+    )
+
+
+def _sync(
+    settings: Settings,
+    store: Store,
+    api: TicketApiClient,
+    clock: Callable[[], float],
+    *,
+    on_learned: Callable[[], None],
+) -> ThreadSync | None:
+    """Return what looks for new Message-IDs in recently updated tickets; ``None`` where the settings want none."""
+    if not settings.sync_interval:
+        return None
+    return ThreadSync(api, store, clock=clock, interval=settings.sync_interval, on_learned=on_learned)
 
 
 def _worker(

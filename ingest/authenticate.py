@@ -17,7 +17,7 @@ from ingest.authentication.dmarc import DmarcRecord, can_align, find_policy, par
 from ingest.authentication.domain_names import is_registrable, to_ascii
 from ingest.authentication.results import ToldResults, read_told
 from ingest.authentication.spf_check import SpfCheck, SpfIdentity, SpfResult, evaluate, identity, known_client
-from ingest.authentication.verdict import Findings, conclude, domains_to_align
+from ingest.authentication.verdict import AuthenticationFindings, conclude, domains_to_align
 from ingest.config.settings import ConfigError, Settings
 from ingest.dns import DnsFailure, NoResolver, Resolver
 from ingest.dns.network import AbsentResolver, NetworkResolver
@@ -178,7 +178,7 @@ class DnsAuthenticator:
 
     async def _find_out(
         self, domain: str, queued: QueuedMessage, message: ParsedMessage, content: bytes, told: ToldResults
-    ) -> Findings:
+    ) -> AuthenticationFindings:
         """Ask everything at once that could matter, and then what the answers make worth asking."""
         questions = _Questions(self._resolver)
         try:
@@ -191,7 +191,7 @@ class DnsAuthenticator:
         except TimeoutError as error:
             raise NoResolver("the DNS took too long for this mail", is_lasting=False) from error
         verified = await self._verify(content, queued, keys)
-        findings = Findings(
+        findings = AuthenticationFindings(
             author_domain=domain,
             records=_records(questions),
             spf=spf,
@@ -291,7 +291,7 @@ def _records(questions: _Questions) -> dict[str, DmarcRecord | None]:
     }
 
 
-async def _exists(domain: str, findings: Findings, questions: _Questions) -> bool:
+async def _exists(domain: str, findings: AuthenticationFindings, questions: _Questions) -> bool:
     """Return whether the DNS knows the domain, where that makes a difference (``np``)."""
     found = find_policy(domain, findings.records, exists=True)
     if found is None or found.record.absent_policy is None or findings.records.get(domain) is not None:

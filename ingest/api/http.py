@@ -97,7 +97,7 @@ class Http:
         self._transport = AiohttpTransport(client=session, verify=tls)
 
     async def stop(self) -> None:
-        """Close all connections."""
+        """Close all connections to the API. The client cannot send anything after it."""
         await self._transport.aclose()
 
     async def send(self, request: Request) -> ApiResponse:

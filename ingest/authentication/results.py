@@ -41,7 +41,7 @@ _REFUSING = frozenset({"reject", "quarantine", "oreject"})
 """Policies of DMARC that want the mail refused; ``oreject`` is Microsoft's word for one that it did not follow."""
 
 
-class _Kind(Enum):
+class _TokenKind(Enum):
     WORD = auto()
     QUOTED = auto()
     COMMENT = auto()
@@ -51,12 +51,12 @@ class _Kind(Enum):
 
 
 class _Token(NamedTuple):
-    kind: _Kind
+    kind: _TokenKind
     text: str
 
 
 _PIECE = re.compile(r'"((?:[^"\\]|\\.)*+)"|(;)|(=)|([ \t\r\n]+)|([^"();=\s\\]+)', re.DOTALL)
-_KINDS = (_Kind.QUOTED, _Kind.SEMICOLON, _Kind.EQUALS, _Kind.SPACE, _Kind.WORD)
+_KINDS = (_TokenKind.QUOTED, _TokenKind.SEMICOLON, _TokenKind.EQUALS, _TokenKind.SPACE, _TokenKind.WORD)
 _COMMENT_PIECE = re.compile(r"([()])|\\.|[^()\\]+", re.DOTALL)
 
 
@@ -78,7 +78,7 @@ class MethodResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultsField:
-    """One Authentication-Results field."""
+    """One Authentication-Results field (RFC 8601): the server that wrote it, and what it found out."""
 
     server: str
     """The authserv-id in lower case; empty in Microsoft's form, which has none."""
@@ -253,7 +253,7 @@ def parse_field(text: str) -> ResultsField | None:
 
 def _field(segments: list[list[_Token]]) -> ResultsField:
     head, *rest = segments
-    if any(token.kind is _Kind.EQUALS for token in head):  # spf=pass (...) ...; Microsoft names no server
+    if any(token.kind is _TokenKind.EQUALS for token in head):  # spf=pass (...) ...; Microsoft names no server
         server, rest = _NO_SERVER, segments
     else:
         server = _server(head)
@@ -264,7 +264,7 @@ def _field(segments: list[list[_Token]]) -> ResultsField:
 
 def _server(head: list[_Token]) -> str:
     """Return the authserv-id. A version other than 1 may mean something that we do not know (RFC 8601 section 2.2)."""
-    values = [token.text for token in head if token.kind in (_Kind.WORD, _Kind.QUOTED)]
+    values = [token.text for token in head if token.kind in (_TokenKind.WORD, _TokenKind.QUOTED)]
     if not values or not values[0] or len(values) > 2 or (len(values) == 2 and values[1] != "1"):
         raise _Unreadable
     return values[0].lower()
@@ -273,7 +273,7 @@ def _server(head: list[_Token]) -> str:
 def _method(segment: list[_Token]) -> MethodResult | None:
     """Return the result that stands between two semicolons; ``None`` for ``none``, and for what is none, such as the
     name of the recipient's organisation in older fields of Microsoft."""
-    comment = " ".join(token.text for token in segment if token.kind is _Kind.COMMENT)
+    comment = " ".join(token.text for token in segment if token.kind is _TokenKind.COMMENT)
     pairs = list(_pairs(_joined(segment)))
     if not pairs:
         return None
@@ -295,12 +295,12 @@ def _joined(segment: list[_Token]) -> list[_Token]:
     joined: list[_Token] = []
     is_open = True
     for token in segment:
-        if token.kind in (_Kind.COMMENT, _Kind.SPACE):
+        if token.kind in (_TokenKind.COMMENT, _TokenKind.SPACE):
             if not is_open:
-                joined.append(_Token(_Kind.SPACE, " "))
+                joined.append(_Token(_TokenKind.SPACE, " "))
             continue
-        is_link = token.kind is _Kind.EQUALS or token.text in (".", "/")
-        while is_link and joined and joined[-1].kind is _Kind.SPACE:
+        is_link = token.kind is _TokenKind.EQUALS or token.text in (".", "/")
+        while is_link and joined and joined[-1].kind is _TokenKind.SPACE:
             joined.pop()
         joined.append(token)
         is_open = is_link
@@ -311,12 +311,12 @@ def _pairs(tokens: list[_Token]) -> Iterator[tuple[str, str]]:
     """Yield ``name=value`` pairs. What else stands there says nothing that we need."""
     words: list[str] = []
     name = ""
-    for token in [*tokens, _Token(_Kind.SPACE, " ")]:
-        if token.kind is _Kind.SPACE:
+    for token in [*tokens, _Token(_TokenKind.SPACE, " ")]:
+        if token.kind is _TokenKind.SPACE:
             if name:
                 yield name, "".join(words)
             words, name = [], ""
-        elif token.kind is _Kind.EQUALS and not name:
+        elif token.kind is _TokenKind.EQUALS and not name:
             words, name = [], "".join(words).lower()
         else:
             words.append(token.text)
@@ -325,7 +325,7 @@ def _pairs(tokens: list[_Token]) -> Iterator[tuple[str, str]]:
 def _segments(tokens: Iterator[_Token]) -> list[list[_Token]]:
     segments: list[list[_Token]] = [[]]
     for token in tokens:
-        if token.kind is _Kind.SEMICOLON:
+        if token.kind is _TokenKind.SEMICOLON:
             segments.append([])
         else:
             segments[-1].append(token)
@@ -337,14 +337,14 @@ def _tokens(text: str) -> Iterator[_Token]:
     while position < len(text):
         if text[position] == "(":
             comment, position = _comment(text, position)
-            yield _Token(_Kind.COMMENT, comment)
+            yield _Token(_TokenKind.COMMENT, comment)
             continue
         match = _PIECE.match(text, position)
         if match is None:  # a quote or a bracket without its other half, a backslash outside quotes
             raise _Unreadable
         position = match.end()
         kind = _KINDS[(match.lastindex or 1) - 1]
-        value = re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL) if kind is _Kind.QUOTED else match[0]
+        value = re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL) if kind is _TokenKind.QUOTED else match[0]
         yield _Token(kind, value)
 
 

@@ -23,7 +23,7 @@ from ingest.model.trust import Authentication, AuthenticationResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
+class AuthenticationFindings:
     """What was found out about a mail from ``author_domain``."""
 
     author_domain: str
@@ -52,14 +52,14 @@ class Conclusion(NamedTuple):
 
 
 class _Pass(NamedTuple):
-    """An authenticated domain."""
+    """A domain that DKIM, SPF or a server that we trust has shown to have sent the mail."""
 
     domain: str
     is_dkim: bool
     reason: str
 
 
-def conclude(findings: Findings) -> Conclusion:
+def conclude(findings: AuthenticationFindings) -> Conclusion:
     """Return what is known about the claim of From. See the table above."""
     policy = find_policy(findings.author_domain, findings.records, exists=findings.author_exists)
     passed = next((one for one in _passes(findings) if _counts(one, findings, policy)), None)
@@ -75,12 +75,12 @@ def conclude(findings: Findings) -> Conclusion:
     return _conclusion(findings, AuthenticationResult.FAILED, reason)
 
 
-def domains_to_align(findings: Findings) -> tuple[str, ...]:
+def domains_to_align(findings: AuthenticationFindings) -> tuple[str, ...]:
     """Return the domains that passed and are not that of From, so that their tree walks must be known, too."""
     return tuple(dict.fromkeys(one.domain for one in _passes(findings) if one.domain != findings.author_domain))
 
 
-def _passes(findings: Findings) -> Iterator[_Pass]:
+def _passes(findings: AuthenticationFindings) -> Iterator[_Pass]:
     for signature in findings.signatures:
         domain, selector = signature.key_name
         if signature.verdict is DkimVerdict.PASS:
@@ -92,7 +92,7 @@ def _passes(findings: Findings) -> Iterator[_Pass]:
             yield _Pass(told.domain, told.is_dkim, told.reason)
 
 
-def _counts(one: _Pass, findings: Findings, policy: DomainPolicy | None) -> bool:
+def _counts(one: _Pass, findings: AuthenticationFindings, policy: DomainPolicy | None) -> bool:
     """Return whether a domain that passed stands for that of From, as far as the records are known."""
     if one.domain == findings.author_domain:
         return True
@@ -102,11 +102,11 @@ def _counts(one: _Pass, findings: Findings, policy: DomainPolicy | None) -> bool
     return is_aligned(one.domain, findings.author_domain, findings.records, strict=strict)
 
 
-def _is_walked(domain: str, findings: Findings) -> bool:
+def _is_walked(domain: str, findings: AuthenticationFindings) -> bool:
     return all(name in findings.records for name in tree_walk(domain))
 
 
-def _unanswered(findings: Findings) -> str:
+def _unanswered(findings: AuthenticationFindings) -> str:
     """Return what the DNS did not answer and might change the result; empty: nothing."""
     if findings.unanswered_keys:
         return f"the DKIM key of {findings.unanswered_keys[0].domain}"
@@ -119,7 +119,7 @@ def _unanswered(findings: Findings) -> str:
     return f"DMARC of {findings.author_domain}"
 
 
-def _doubt(findings: Findings, policy: DomainPolicy | None) -> str:
+def _doubt(findings: AuthenticationFindings, policy: DomainPolicy | None) -> str:
     """Return why a mail that nothing proves is not to be called forged; empty: there is no reason."""
     if policy is None:
         return "the domain has no DMARC record"
@@ -136,7 +136,7 @@ _DOUBTS = {
 }
 
 
-def _tried(findings: Findings) -> str:
+def _tried(findings: AuthenticationFindings) -> str:
     """Return what became of each proof that was looked for, in words."""
     signatures = [f"DKIM of {one.key_name.domain}: {one.detail}" for one in findings.signatures]
     return "; ".join([*(signatures or ["it has no DKIM signature of the domain"]), _spf_words(findings.spf)])
@@ -154,7 +154,9 @@ def _spf_words(spf: SpfCheck) -> str:
             return f"SPF of {spf.domain}: {spf.result}"
 
 
-def _conclusion(findings: Findings, result: AuthenticationResult, reason: str, waits_for: str = "") -> Conclusion:
+def _conclusion(
+    findings: AuthenticationFindings, result: AuthenticationResult, reason: str, waits_for: str = ""
+) -> Conclusion:
     authentication = Authentication(
         result=result, domain=findings.author_domain, reason=reason, is_lasting=not waits_for
     )

@@ -192,13 +192,13 @@ class NoTicketApi:
         return None if is_code else Ticket(id=identifier, code="", requester_id=NOT_LOOKED_UP)
 
     async def list_messages(self, _ticket_id: str) -> AsyncIterator[PostedMessage]:
-        """Yield nothing."""
+        """Yield nothing: without an API, nobody knows what was said on a ticket."""
         nothing: tuple[PostedMessage, ...] = ()
         for message in nothing:
             yield message
 
     async def conversation(self, _ticket_id: str) -> tuple[PostedMessage, ...]:
-        """Return no messages."""
+        """Return no messages, as ``list_messages`` does."""
         return ()
 
     async def post_message(self, *_draft: object, **_options: object) -> NoReturn:

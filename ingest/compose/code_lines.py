@@ -41,7 +41,7 @@ class LineKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fence:
-    """An open fence."""
+    """A fence of code that is open: what follows is code until a line closes it (CommonMark 4.5)."""
 
     run: str
     quote_depth: int

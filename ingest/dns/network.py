@@ -247,7 +247,7 @@ class AbsentResolver:
     """Stands for the DNS where the operator wants none (``INGEST_DNS_SERVERS=none``)."""
 
     async def query(self, question: Question) -> DnsAnswer:
-        """Raise ``NoResolver``, always."""
+        """Raise ``NoResolver`` for every question: the settings name no name server."""
         raise NoResolver(f"no DNS is to be asked, not for {question.name} either", is_lasting=True)
 
     async def close(self) -> None:

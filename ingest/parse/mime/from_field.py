@@ -50,7 +50,7 @@ UNREADABLE = FromField(None, AuthorFault.BROKEN_ADDRESS)
 """What a field says that a fault of ours keeps from being read."""
 
 
-class _Kind(Enum):
+class _FromTokenKind(Enum):
     TEXT = auto()
     QUOTED = auto()
     SPACE = auto()
@@ -59,7 +59,7 @@ class _Kind(Enum):
 
 
 class _Piece(NamedTuple):
-    kind: _Kind
+    kind: _FromTokenKind
     text: str
 
 
@@ -113,7 +113,7 @@ def _pieces(text: str) -> Iterator[_Piece]:
     while position < len(text):
         if position in comment_ends:
             end = comment_ends[position]
-            yield _Piece(_Kind.COMMENT, text[position + 1 : end])
+            yield _Piece(_FromTokenKind.COMMENT, text[position + 1 : end])
             position = end + 1
             continue
         match = _PIECE.match(text, position)
@@ -122,12 +122,12 @@ def _pieces(text: str) -> Iterator[_Piece]:
         yield _Piece(_kind(match[0]), match[0])
 
 
-def _kind(text: str) -> _Kind:
+def _kind(text: str) -> _FromTokenKind:
     if text[0] == '"' and len(text) > 1:
-        return _Kind.QUOTED
+        return _FromTokenKind.QUOTED
     if text in ("<", ">", ",", ";", ":"):
-        return _Kind.SIGN
-    return _Kind.SPACE if text[0] in " \t" else _Kind.TEXT
+        return _FromTokenKind.SIGN
+    return _FromTokenKind.SPACE if text[0] in " \t" else _FromTokenKind.TEXT
 
 
 _COMMENT_SIGN = re.compile(r'\\.|"(?:[^"\\]|\\.){0,500}+"|[()]', re.DOTALL)
@@ -165,7 +165,7 @@ def _mailboxes(pieces: list[_Piece]) -> list[_Mailbox]:
 def _is_group(pieces: list[_Piece]) -> bool:
     """Whether the field is a group: a colon with a semicolon after it, or with nothing in angle brackets. Else a colon
     is part of a name that somebody forgot to quote."""
-    signs = "".join(piece.text for piece in pieces if piece.kind is _Kind.SIGN)
+    signs = "".join(piece.text for piece in pieces if piece.kind is _FromTokenKind.SIGN)
     outside = re.sub(r"<[^<>]*>", "<>", signs)
     _, colon, after = outside.partition(":")
     return bool(colon) and (";" in after or "<" not in after)
@@ -176,9 +176,9 @@ def _items(pieces: list[_Piece]) -> Iterator[list[_Piece]]:
     item: list[_Piece] = []
     is_inside = False
     for piece in pieces:
-        if piece.kind is _Kind.SIGN and piece.text in "<>":
+        if piece.kind is _FromTokenKind.SIGN and piece.text in "<>":
             is_inside = piece.text == "<"
-        if piece.kind is _Kind.SIGN and piece.text in ",;" and not is_inside:
+        if piece.kind is _FromTokenKind.SIGN and piece.text in ",;" and not is_inside:
             yield item
             item = []
         else:
@@ -188,7 +188,7 @@ def _items(pieces: list[_Piece]) -> Iterator[list[_Piece]]:
 
 def _mailbox(item: list[_Piece]) -> _Mailbox | None:
     """Read what stands between two commas; ``None`` where no address is in it."""
-    texts = [piece.text if piece.kind is _Kind.SIGN else "" for piece in item]
+    texts = [piece.text if piece.kind is _FromTokenKind.SIGN else "" for piece in item]
     if "<" in texts:
         return _angled(item, texts.index("<"))
     if ">" in texts:
@@ -198,15 +198,15 @@ def _mailbox(item: list[_Piece]) -> _Mailbox | None:
 
 def _bare(item: list[_Piece]) -> _Mailbox | None:
     """Read an address without brackets. Words before it are taken for a name; behind it they could belong to it."""
-    words = [word for word in _words(item) if any(piece.kind is not _Kind.COMMENT for piece in word)]
-    addresses = [at for at, word in enumerate(words) if "@" in _text(word, _Kind.TEXT)]
+    words = [word for word in _words(item) if any(piece.kind is not _FromTokenKind.COMMENT for piece in word)]
+    addresses = [at for at, word in enumerate(words) if "@" in _text(word, _FromTokenKind.TEXT)]
     if len(addresses) > 1:
         raise _Broken(AuthorFault.SEVERAL_AUTHORS)
     if not addresses:
         return None
     if addresses[0] + 1 < len(words):
         raise _Broken(AuthorFault.BROKEN_ADDRESS)
-    comments = "".join(piece.text for piece in item if piece.kind is _Kind.COMMENT)
+    comments = "".join(piece.text for piece in item if piece.kind is _FromTokenKind.COMMENT)
     return _Mailbox(comments, _without_comment(_after_colon(words[-1])))
 
 
@@ -215,12 +215,18 @@ def _angled(item: list[_Piece], start: int) -> _Mailbox:
     while start + 1 < len(item) and item[start + 1].text == "<":
         start += 1
     inside = item[start + 1 :]
-    end = next((at for at, piece in enumerate(inside) if piece.kind is _Kind.SIGN and piece.text == ">"), len(inside))
+    end = next(
+        (at for at, piece in enumerate(inside) if piece.kind is _FromTokenKind.SIGN and piece.text == ">"), len(inside)
+    )
     rest = [piece for piece in inside[end:] if piece.text != ">"]
-    if any(piece.kind is _Kind.SIGN or "@" in piece.text for piece in rest if piece.kind is not _Kind.COMMENT):
+    if any(
+        piece.kind is _FromTokenKind.SIGN or "@" in piece.text
+        for piece in rest
+        if piece.kind is not _FromTokenKind.COMMENT
+    ):
         raise _Broken(AuthorFault.SEVERAL_AUTHORS)
-    comments = "".join(piece.text for piece in rest if piece.kind is _Kind.COMMENT)
-    if any(piece.kind is _Kind.COMMENT for piece in inside[:end]):
+    comments = "".join(piece.text for piece in rest if piece.kind is _FromTokenKind.COMMENT)
+    if any(piece.kind is _FromTokenKind.COMMENT for piece in inside[:end]):
         raise _Broken(AuthorFault.COMMENT_IN_ADDRESS)
     return _Mailbox(_text(item[:start]).strip("< ") or comments, _text(inside[:end]).strip())
 
@@ -229,7 +235,7 @@ def _words(item: list[_Piece]) -> Iterator[list[_Piece]]:
     """Split at white space; a comment that touches a word without a space stands inside the word."""
     word: list[_Piece] = []
     for piece in item:
-        if piece.kind is _Kind.SPACE:
+        if piece.kind is _FromTokenKind.SPACE:
             yield word
             word = []
         else:
@@ -244,18 +250,18 @@ def _after_colon(word: list[_Piece]) -> list[_Piece]:
 
 def _without_comment(pieces: list[_Piece]) -> str:
     """Return an address; comments may stand at its ends only."""
-    while pieces and pieces[0].kind is _Kind.COMMENT:
+    while pieces and pieces[0].kind is _FromTokenKind.COMMENT:
         pieces = pieces[1:]
-    while pieces and pieces[-1].kind is _Kind.COMMENT:
+    while pieces and pieces[-1].kind is _FromTokenKind.COMMENT:
         pieces = pieces[:-1]
-    if any(piece.kind is _Kind.COMMENT for piece in pieces):
+    if any(piece.kind is _FromTokenKind.COMMENT for piece in pieces):
         raise _Broken(AuthorFault.COMMENT_IN_ADDRESS)
     return _text(pieces)
 
 
-def _text(pieces: list[_Piece], only: _Kind | None = None) -> str:
+def _text(pieces: list[_Piece], only: _FromTokenKind | None = None) -> str:
     kept = (piece for piece in pieces if only is None or piece.kind is only)
-    return "".join(f"({piece.text})" if piece.kind is _Kind.COMMENT else piece.text for piece in kept)
+    return "".join(f"({piece.text})" if piece.kind is _FromTokenKind.COMMENT else piece.text for piece in kept)
 
 
 def _name(text: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from ingest.authentication.dmarc import DmarcRecord, Policy
 from ingest.authentication.results import ToldPass
 from ingest.authentication.spf_check import SpfCheck, SpfResult
-from ingest.authentication.verdict import Findings, conclude, domains_to_align
+from ingest.authentication.verdict import AuthenticationFindings, conclude, domains_to_align
 from ingest.model.signatures import DkimKeyName, DkimSignature, DkimVerdict
 from ingest.model.trust import AuthenticationResult
 
@@ -32,11 +32,11 @@ def dkim(verdict: DkimVerdict, domain: str = DOMAIN) -> DkimSignature:
 
 def findings(
     records: dict[str, DmarcRecord | None], spf_result: SpfResult, signatures: Sequence[DkimSignature] = ()
-) -> Findings:
-    return Findings(author_domain=DOMAIN, records=records, spf=spf(spf_result), signatures=signatures)
+) -> AuthenticationFindings:
+    return AuthenticationFindings(author_domain=DOMAIN, records=records, spf=spf(spf_result), signatures=signatures)
 
 
-def result(found: Findings) -> AuthenticationResult:
+def result(found: AuthenticationFindings) -> AuthenticationResult:
     conclusion = conclude(found)
     assert conclusion.authentication.reason
     assert conclusion.authentication.domain == DOMAIN
@@ -141,7 +141,7 @@ def test_the_reason_says_what_was_tried() -> None:
     assert "SPF of customer.example" in reason
 
 
-def told(domain: str, found: Findings) -> Findings:
+def told(domain: str, found: AuthenticationFindings) -> AuthenticationFindings:
     return replace(found, told=[ToldPass(domain=domain, is_dkim=True, reason="a relay of ours says so")])
 
 
