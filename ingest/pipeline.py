@@ -348,17 +348,25 @@ def _outcome_before_post(identified: Identified, queued: QueuedMessage, decision
         return LEASE_LOST
     if isinstance(outcome, Discarded) or decision.message is None:
         return outcome
-    may_be_of_another_ticket = isinstance(outcome, Deferred) and decision.resolution.ticket_id is None
-    if identified.duplicate_of is not None and queued.released_by is None and not may_be_of_another_ticket:
-        return Discarded(
-            rule=RuleName.DUPLICATE, reason=f"the same mail has come already, as {identified.duplicate_of}"
-        )
+    if (copy := _copy_that_counts(identified, queued, decision)) is not None:
+        return Discarded(rule=RuleName.DUPLICATE, reason=f"the same mail has come already, as {copy}")
     if identified.blocked_by is not None and outcome is None:
         older = identified.blocked_by
         return Deferred(
             reason=f"an older message of its ticket, {older}, has to go first", blocked_by=older, cause=DeferCause.WAIT
         )
     return outcome or _held_by_others(identified, queued)
+
+
+def _copy_that_counts(identified: Identified, queued: QueuedMessage, decision: Decision) -> str | None:
+    """Return the queue id of the copy for which a message is a duplicate. A release passes a copy that is on no ticket,
+    and none that is: what an operator releases late must not be there twice."""
+    if identified.delivered_as is not None:
+        return identified.delivered_as
+    may_be_of_another_ticket = isinstance(decision.outcome, Deferred) and decision.resolution.ticket_id is None
+    if queued.released_by is not None or may_be_of_another_ticket:
+        return None
+    return identified.duplicate_of
 
 
 def _held_by_others(identified: Identified, queued: QueuedMessage) -> Outcome | None:

@@ -85,6 +85,17 @@ class RuleName(DescribedStrEnum):
     OPERATOR = "operator", "An operator discarded it."
 
 
+HELD_FOR_TRUST = (
+    RuleName.WEAK_EVIDENCE,
+    RuleName.GUESSABLE_ADDRESS,
+    RuleName.FORGED_AUTHOR,
+    RuleName.UNPROVEN_AUTHOR,
+    RuleName.UNPROVEN_LIST,
+    RuleName.DECISION_TABLE,
+)
+"""Rules that hold a mail for how it came and not for what it says: another copy of it may have come by a better way."""
+
+
 class DeferCause(StrEnum):
     """Why a message is tried again later, which decides what the attempt counts for."""
 

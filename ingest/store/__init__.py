@@ -167,6 +167,8 @@ class Identified:
     """False: another worker has the message now; drop the work."""
     duplicate_of: str | None = None
     """Queue id of an older message with the same Message-ID and content for the same ticket."""
+    delivered_as: str | None = None
+    """Queue id of a younger message that is the same mail, and was posted while this one was held."""
     blocked_by: str | None = None
     """Queue id of the nearest older, unfinished message of the same ticket, which must be posted first."""
     post_count: int | None = None

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 
 from ingest.model.loops import LoopLimits
+from ingest.model.outcome import HELD_FOR_TRUST
 from ingest.store import Findings, Identified, Transaction, generation, loops, order_keys
 
 _IDENTIFY = """
@@ -27,10 +28,16 @@ RETURNING seq, post_fingerprints, received_at
 _IS_OF_SAME_TICKET = """(ticket_id IS NOT DISTINCT FROM :ticket_id OR EXISTS (
     SELECT 1 FROM ticket_aliases
     WHERE name = 'ticket:' || lower(messages.ticket_id) AND ticket_aliases.ticket_id = :ticket_id))"""
+_IS_SAME_MAIL = f"message_id = :message_id AND content_digest = :content_digest AND {_IS_OF_SAME_TICKET}"
+_HELD_FOR_TRUST = ", ".join(f"'{rule.value}'" for rule in HELD_FOR_TRUST)
 _SELECT_OLDER_COPY = f"""
 SELECT queue_id FROM messages
-WHERE message_id = :message_id AND content_digest = :content_digest AND {_IS_OF_SAME_TICKET}
-    AND seq < :seq AND state <> 'discarded'
+WHERE {_IS_SAME_MAIL} AND seq < :seq AND state <> 'discarded'
+    AND (:post_digest IS NULL OR state <> 'quarantined' OR rule NOT IN ({_HELD_FOR_TRUST}))
+ORDER BY seq LIMIT 1
+"""  # noqa: S608
+_SELECT_DELIVERED_COPY = f"""
+SELECT queue_id FROM messages WHERE {_IS_SAME_MAIL} AND seq > :seq AND ticket_message_id IS NOT NULL
 ORDER BY seq LIMIT 1
 """  # noqa: S608
 _SELECT_OLDER_COPY_WITHOUT_ID = f"""
@@ -67,8 +74,9 @@ def identify(
     seq, post_fingerprints, received_at = held[0]
     _learn_order(tx, seq, findings.ticket_id, findings.ticket_names)
     duplicate_of = _older_copy(tx, seq, findings, received_at - duplicate_window)
+    delivered_as = _delivered_copy(tx, seq, findings)
     blocked_by = order_keys.find_blocker(tx, seq, stuck_before)
-    is_next = duplicate_of is None and blocked_by is None
+    is_next = duplicate_of is None and delivered_as is None and blocked_by is None
     reported_by = loops.reported_by(tx, seq, findings.report_keys) if is_next else None
     may_be_paused = findings.may_be_paused and is_next and reported_by is None
     pause = loops.find_pause(tx, seq, findings, loop_limits, now) if may_be_paused else None
@@ -76,6 +84,7 @@ def identify(
     return Identified(
         lease_held=True,
         duplicate_of=duplicate_of,
+        delivered_as=delivered_as,
         blocked_by=blocked_by,
         post_count=begin_post(tx, queue_id, lease_token, now) if begins_post else None,
         post_fingerprints=tuple(post_fingerprints.split("\n")[:-1]),
@@ -115,9 +124,20 @@ def _learn_order(tx: Transaction, seq: int, ticket_id: str | None, ticket_names:
 
 
 def _older_copy(tx: Transaction, seq: int, findings: Findings, since: float) -> str | None:
-    """Return the queue id of an older message that is the same mail, if there is one."""
+    """Return the queue id of an older message that is the same mail, if there is one.
+
+    One that is held for how it came does not count where this one may be posted: a forwarder may have broken its
+    signature, or somebody may have sent a forged copy ahead."""
     statement = _SELECT_OLDER_COPY if findings.message_id is not None else _SELECT_OLDER_COPY_WITHOUT_ID
     copies = tx.execute(statement, {"seq": seq, "since": since, **_columns(findings)})
+    return copies[0][0] if copies else None
+
+
+def _delivered_copy(tx: Transaction, seq: int, findings: Findings) -> str | None:
+    """Return the queue id of a younger message that is the same mail and was posted while this one was held."""
+    if findings.message_id is None:
+        return None
+    copies = tx.execute(_SELECT_DELIVERED_COPY, {"seq": seq, **_columns(findings)})
     return copies[0][0] if copies else None
 
 

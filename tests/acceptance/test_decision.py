@@ -183,6 +183,39 @@ async def test_of_a_proven_requester_the_ticket_s_messages_are_not_listed(trust:
     assert await trust.bench.requests("GET /api/ticket-messages") == 0
 
 
+# Copies of one mail that came by different ways
+
+
+async def test_a_copy_that_looks_forged_does_not_keep_the_proven_one_from_the_ticket(trust: TrustBench) -> None:
+    trust.knows(FAILED)
+    assert is_held(await trust.bench.outcome_of(mail(), GUESSABLE), RuleName.FORGED_AUTHOR)
+    trust.knows(PROVEN)
+    assert isinstance(await trust.bench.outcome_of(mail(), f"other+TAI-42@{DOMAIN}"), Delivered)
+    assert only_post(trust)["private"] is False
+
+
+async def test_a_held_copy_that_is_released_after_the_proven_one_was_posted_is_not_posted_again(
+    trust: TrustBench,
+) -> None:
+    trust.knows(FAILED)
+    held = await trust.bench.receive(mail(), GUESSABLE)
+    queued = await trust.bench.claim()
+    await trust.bench.settle(queued, await trust.bench.process(queued))
+    trust.knows(PROVEN)
+    await trust.bench.outcome_of(mail(), f"other+TAI-42@{DOMAIN}")
+    outcome = await trust.bench.released(held)
+    assert isinstance(outcome, Discarded)
+    assert outcome.rule is RuleName.DUPLICATE
+    assert only_post(trust)
+
+
+async def test_of_many_copies_that_look_forged_a_person_sees_one(trust: TrustBench) -> None:
+    trust.knows(FAILED)
+    found = [await trust.bench.outcome_of(mail(), f"n{number}+TAI-42@{DOMAIN}") for number in range(3)]
+    assert is_held(found[0], RuleName.FORGED_AUTHOR)
+    assert [outcome.rule for outcome in found[1:] if isinstance(outcome, Discarded)] == [RuleName.DUPLICATE] * 2
+
+
 # Strangers
 
 
