@@ -4,6 +4,7 @@ pytest captures what each test writes, and the processes that it starts. A test 
 something private in it. The reasons of outcomes are read where the store is told them: operators and logs see them.
 """
 
+import signal
 from collections.abc import Generator
 from typing import Any
 
@@ -19,7 +20,10 @@ _reasons: list[str] = []
 
 
 def pytest_configure() -> None:
-    """Have the store note each reason that it is told."""
+    """Have the store note each reason that it is told, and the processes of tests hear SIGINT: a shell that runs the
+    tests in the background has all of them ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     settle = Store.settle
 
     async def settle_and_note(self: Store, queue_id: str, lease_token: str, outcome: Any, **facts: Any) -> bool:
