@@ -19,6 +19,7 @@ from ingest.model.trust import Authentication, AuthenticationResult
 from ingest.parse import parse
 from ingest.parse_pool import ParsePool, PoisonMessage
 from ingest.parse_process import do_job
+from tests.support.complexity import ENDS_WITHIN_SECONDS
 from tests.support.dns_server import DnsServer, Trouble, Zone, started, txt
 from tests.support.factories import ALICE, queued
 from tests.support.signing import CUSTOMER, SELECTOR, ed25519_key, rsa_key, signed
@@ -334,8 +335,9 @@ async def test_signatures_that_could_not_be_verified_are_neither_proof_nor_refus
 # Bounds
 
 
+@pytest.mark.timeout(ENDS_WITHIN_SECONDS)
 @pytest.mark.no_cover
-async def test_mail_made_to_cost_time_ends_within_a_second() -> None:
+async def test_mail_made_to_cost_time_ends_soon() -> None:
     processes = ParsePool(processes=1, seconds=20, memory_bytes=1 << 30)
     await processes.start()
     try:
@@ -343,9 +345,7 @@ async def test_mail_made_to_cost_time_ends_within_a_second() -> None:
             assert await here.result(signed(MAIL), client="203.0.113.9") is PROVEN
             signature = signed(MAIL)[: -len(MAIL)]  # dkimpy itself would take half a minute to sign the first of these
             for mail in (signed(MAIL) + b" " * 80_000, signature * 1000 + MAIL, signature * 300 + MAIL):
-                began = time.perf_counter()
                 await here.find(mail, client="203.0.113.9")
-                assert time.perf_counter() - began < 1
     finally:
         await processes.stop()
 

@@ -7,6 +7,8 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+ENDS_WITHIN_SECONDS = 20
+"""Time limit of a test whose work takes a second at most where it is bounded, and half a minute or more where not."""
 _SUSPECT_FACTOR = 20
 """An input that costs this many times the median is measured again; most inputs differ by less than ten times."""
 _NOISE_SECONDS = 0.05

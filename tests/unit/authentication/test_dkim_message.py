@@ -1,7 +1,6 @@
 """The canonical forms of DKIM: the same as dkimpy's, in linear time."""
 
 import hashlib
-import time
 
 import pytest
 from dkim.canonicalization import Relaxed, Simple
@@ -16,6 +15,7 @@ from ingest.authentication.dkim_message import (
     relaxed_body,
     simple_body,
 )
+from tests.support.complexity import ENDS_WITHIN_SECONDS
 
 BODIES = st.lists(st.sampled_from([b"\r\n", b" ", b"\t", b"a", b"\r", b"\xff", b"."]), max_size=30).map(b"".join)
 
@@ -25,12 +25,11 @@ def test_both_forms_of_a_body_are_those_of_dkimpy(body: bytes) -> None:
     assert (simple_body(body), relaxed_body(body)) == (Simple.canonicalize_body(body), Relaxed.canonicalize_body(body))
 
 
+@pytest.mark.timeout(ENDS_WITHIN_SECONDS)
 @pytest.mark.no_cover
 @pytest.mark.parametrize("body", [b" " * 80_000, b"a" + b" \t" * 1_000_000 + b"\r\n", b"\r\n" * 1_000_000])
-def test_a_body_of_white_space_takes_less_than_a_second(body: bytes) -> None:
-    began = time.perf_counter()
+def test_a_body_of_white_space_costs_little(body: bytes) -> None:
     DkimMessage(b"From: a@b.example\r\n\r\n" + body).body_hash(b"relaxed")
-    assert time.perf_counter() - began < 1
 
 
 def test_the_hash_and_the_length_are_of_the_canonical_body() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ingest.authentication.dkim_verification import MAX_SIGNATURES, read_key_name, verify_signatures
 from ingest.model.signatures import DkimKeyName, DkimSignature, DkimVerdict
+from tests.support.complexity import ENDS_WITHIN_SECONDS
 from tests.support.signing import CUSTOMER, SELECTOR, SigningKey, ed25519_key, rsa_key, signed
 
 AUTHOR = b"Alice <alice@customer.example>"
@@ -139,20 +140,18 @@ def test_a_key_below_1024_bits_proves_nothing() -> None:
     assert "1024 to 4096" in detail(signed(MAIL), _record_of_bits(1016))
 
 
+@pytest.mark.timeout(ENDS_WITHIN_SECONDS)
 @pytest.mark.no_cover
 @pytest.mark.parametrize("bits", [4104, 8192, 12_000, 32_768])
 def test_a_key_above_4096_bits_proves_nothing_and_takes_no_time(bits: int) -> None:
-    began = time.perf_counter()
     assert re.search("4096|2048", detail(signed(MAIL), _record_of_bits(bits)))
-    assert time.perf_counter() - began < 1
 
 
+@pytest.mark.timeout(ENDS_WITHIN_SECONDS)
 @pytest.mark.no_cover
 @pytest.mark.parametrize("exponent", [1, 2, 4, (1 << 4000) + 1], ids=["1", "2", "4", "4001 bits"])
 def test_a_key_with_an_odd_exponent_proves_nothing_and_takes_no_time(exponent: int) -> None:
-    began = time.perf_counter()
     assert detail(signed(MAIL), _record_of_bits(2048, exponent))
-    assert time.perf_counter() - began < 1
 
 
 def test_text_below_what_was_signed_is_no_proof() -> None:
@@ -201,15 +200,15 @@ def test_five_signatures_at_most_are_verified() -> None:
     assert [one.verdict for one in verify(mail)] == [DkimVerdict.PASS] * MAX_SIGNATURES
 
 
+@pytest.mark.timeout(ENDS_WITHIN_SECONDS)
 @pytest.mark.no_cover
-def test_a_thousand_signatures_take_no_second() -> None:
+def test_a_thousand_signatures_cost_little() -> None:
     mail = signed(MAIL)
     signature = mail[: -len(MAIL)]
-    began = time.perf_counter()
     assert len(verify(signature * 1000 + MAIL)) == MAX_SIGNATURES
-    assert time.perf_counter() - began < 1
 
 
+@pytest.mark.timeout(ENDS_WITHIN_SECONDS)
 @pytest.mark.no_cover
 @pytest.mark.parametrize(
     "value",
@@ -224,10 +223,8 @@ def test_a_thousand_signatures_take_no_second() -> None:
         b"",
     ],
 )
-def test_a_signature_made_to_hang_us_ends_within_a_second(value: bytes) -> None:
-    began = time.perf_counter()
+def test_a_signature_made_to_hang_us_ends_soon(value: bytes) -> None:
     found = verify((b"DKIM-Signature:" + value + b"\r\n") * 5 + MAIL)
-    assert time.perf_counter() - began < 1
     assert DkimVerdict.PASS not in [one.verdict for one in found]
 
 

@@ -1,7 +1,5 @@
 """Authentication-Results of servers that are trusted, and of those that are not."""
 
-import time
-
 import pytest
 
 from ingest.authentication.results import (
@@ -13,6 +11,7 @@ from ingest.authentication.results import (
 )
 from ingest.model.trust import NOTHING_KNOWN, Authentication, AuthenticationResult
 from ingest.parse import parse
+from tests.support.complexity import ENDS_WITHIN_SECONDS
 
 CUSTOMER = "customer.example"
 OURS = "mx.ours.example"
@@ -263,9 +262,8 @@ def test_only_the_topmost_run_of_fields_is_looked_at(above: str, between: str, c
     assert len(message.authentication_results) == count
 
 
+@pytest.mark.timeout(ENDS_WITHIN_SECONDS)
 @pytest.mark.no_cover
 @pytest.mark.parametrize("sign", ["(", '"', "\\", "=", ";", "a=b ", "(\\", ".", "/ ", "() ", '"" ', "\t"])
-def test_a_field_full_of_signs_is_read_within_a_second(sign: str) -> None:
-    began = time.perf_counter()
+def test_a_field_full_of_signs_is_read_soon(sign: str) -> None:
     parse_field((f"{OURS}; " + sign * MAX_FIELD_CHARACTERS)[: MAX_FIELD_CHARACTERS - 1])
-    assert time.perf_counter() - began < 1

@@ -1,7 +1,5 @@
 """SPF: with answers of a table, as the DNS would give them."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +13,7 @@ from ingest.authentication.spf_check import (
     known_client,
 )
 from ingest.model.dns_records import NO_SUCH_NAME, DnsAnswer, Question, RecordType
+from tests.support.complexity import ENDS_WITHIN_SECONDS
 
 CLIENT = "198.51.100.7"
 ZONE = {
@@ -116,11 +115,11 @@ def test_a_failure_of_the_dns_is_told() -> None:
     assert found.result is SpfResult.UNANSWERED
 
 
+@pytest.mark.timeout(ENDS_WITHIN_SECONDS)
 @pytest.mark.no_cover
-def test_a_record_made_to_cost_time_ends_within_a_second() -> None:
+def test_a_record_made_to_cost_time_ends_soon() -> None:
     terms = " ".join(f"mx:{n}.m.example" for n in range(10))
     answers: dict[Question, DnsAnswer | None] = {}
-    began = time.perf_counter()
     while isinstance(found := evaluate(CLIENT, identity("a@customer.example", ""), answers), Question):
         if found.record_type is RecordType.TXT:
             answers[found] = DnsAnswer((f"v=spf1 {terms} {'ip4:203.0.113.1 ' * 100}",))
@@ -130,7 +129,6 @@ def test_a_record_made_to_cost_time_ends_within_a_second() -> None:
             answers[found] = DnsAnswer(("203.0.113.1",))
     assert found.result is SpfResult.NO_PASS
     assert len(answers) <= MAX_SPF_QUESTIONS
-    assert time.perf_counter() - began < 1
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,11 @@
 """The From field: one address, read as every other program reads it, or none."""
 
-import time
-
 import pytest
 
 from ingest.model.author import AuthorFault
 from ingest.parse import parse
 from ingest.parse.mime.from_field import MAX_FROM_CHARACTERS, parse_from, parse_mailbox
+from tests.support.complexity import ENDS_WITHIN_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -96,10 +95,9 @@ def test_a_group_that_has_an_address_is_shown_but_is_no_author() -> None:
     assert [address.addr_spec for address in message.from_] == ["alice@customer.example"]
 
 
+@pytest.mark.timeout(ENDS_WITHIN_SECONDS)
 @pytest.mark.no_cover
 @pytest.mark.parametrize("sign", ["(", '"', '"\\', "<", ",", "()", ":;", "=?", "(\\", "a@b.example ", "=?utf-8?q?a?="])
-def test_a_field_full_of_signs_is_read_within_a_second(sign: str) -> None:
+def test_a_field_full_of_signs_is_read_soon(sign: str) -> None:
     value = (sign * MAX_FROM_CHARACTERS)[: MAX_FROM_CHARACTERS - 20] + "<a@b.example>"
-    began = time.perf_counter()
     parse_from((value,))
-    assert time.perf_counter() - began < 1
